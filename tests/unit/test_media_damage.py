@@ -32,13 +32,14 @@ from tests.damage_clips import (
     shortened,
     x264,
 )
-from tests.remuxing import dropped, evenly_timed
+from tests.remuxing import Change, dropped, evenly_timed, remuxed
 
 from vidsearch.embeddings import FrameEmbedder, SegmentPolicy, VideoEmbedding, embed_video
 from vidsearch.errors import NoFramesError, VideoDamagedError
 from vidsearch.media import open_decoder
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.media.frames import DEFAULT_LIMITS
+from vidsearch.testing.clips import moving_frame, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 
 av = pytest.importorskip("av")
@@ -163,6 +164,31 @@ def test_a_missing_first_key_frame_costs_its_gop(tmp_path: Path, name: str, deco
     for time, picture in pictures.items():
         assert time + shift > end - STEP
         assert difference(picture, clean[round(time + shift, 1)]) < WRONG, time
+
+
+@pytest.mark.parametrize("change", [scribbled(22, 36), shortened(22, 36)])
+@pytest.mark.parametrize("container", ["avi", "mov", "mkv"])
+def test_a_damaged_frame_of_motion_jpeg_costs_itself(
+    tmp_path: Path, container: str, change: Change
+) -> None:
+    whole = write_clip(
+        tmp_path / f"whole.{container}",
+        [Fraction(i, RATE) for i in range(RATE * SECONDS)],
+        picture=moving_frame,
+        codec="mjpeg",
+        rate=RATE,
+        pix_fmt="yuvj420p",
+        time_base=Fraction(1, RATE),
+    )
+    path = remuxed(whole, tmp_path / f"damaged.{container}", change)
+    clean = everything(whole)
+    for decoder in ("pyav", "opencv"):
+        assert read(whole, decoder)[1].damaged == 0
+        pictures, summary = read(path, decoder)
+        assert summary.damaged == 2
+        assert _left_out(pictures) == [2.2, 3.6]
+        for time, picture in pictures.items():
+            np.testing.assert_array_equal(picture, clean[time])
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])

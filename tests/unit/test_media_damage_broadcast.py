@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.broadcast_clips import SIZES, wrapped
 from tests.damage_clips import (
+    WRONG,
     assert_costs,
+    difference,
+    everything,
     gop_of,
     intact,
     read,
@@ -88,6 +92,58 @@ def test_a_frame_ends_in_a_packet_that_is_filled_up(
     path = tmp_path / "one.ts"
     path.write_bytes((b"\x47\x41\0\x30" + field).ljust(188, b"\xaa")[:188])
     assert is_whole(path, 256, 0) is is_filled_up
+
+
+@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize("name", ["h264-ts", "hevc-ts", "mpeg2-ts"])
+class TestPacketsOfCamerasAndReceivers:
+    """With other bytes between them."""
+
+    def test_joined_streams_have_no_damage(self, tmp_path: Path, name: str, kind: str) -> None:
+        clip, whole, _ = intact(name, tmp_path)
+        path = tmp_path / clip.name
+        path.write_bytes(wrapped(2 * whole.read_bytes(), kind))
+        for decoder in ("pyav", "opencv"):
+            pictures, summary = read(path, decoder)
+            assert (len(pictures), summary.damaged) == (80, 0)
+
+    def test_lost_packets_cost_a_gop(self, tmp_path: Path, name: str, kind: str) -> None:
+        """Sixteen of them, so that the counter goes on, and parts of two others."""
+        clip, whole, keys = intact(name, tmp_path)
+        packets = _transport_packets(whole)
+        video = [n for n, each in enumerate(packets) if _stream(each) == 256]
+        starts = [at for at, n in enumerate(video) if packets[n][1] & 0x40]
+        first = starts[keys[4]] + 2
+        size = SIZES[kind]
+        content = wrapped(whole.read_bytes(), kind)
+        begin, end = size * video[first] + 100, size * video[first + 16] + 60
+        path = tmp_path / clip.name
+        path.write_bytes(content[:begin] + content[end:])
+        clean = everything(whole)
+        results = [read(path, decoder) for decoder in ("pyav", "opencv")]
+        assert results[0][1] == results[1][1]
+        for pictures, summary in results:
+            assert summary.damaged > 0
+            assert all(difference(each, clean[time]) < WRONG for time, each in pictures.items())
+
+    def test_a_stream_that_is_cut_off_ends_before_that_frame(
+        self, tmp_path: Path, name: str, kind: str
+    ) -> None:
+        clip, whole, keys = intact(name, tmp_path)
+        content = wrapped(whole.read_bytes(), kind)
+        path = tmp_path / clip.name
+        path.write_bytes(content)
+        with av.open(str(path)) as container:
+            places = [packet.pos for packet in container.demux(video=0) if packet.size]
+        begin, end = places[keys[6]], places[keys[6] + 1]
+        cut = begin + (end - begin) // 2
+        cut += 20 - (cut - places[0]) % SIZES[kind]  # within a packet
+        path.write_bytes(content[:cut])
+        clean = everything(whole)
+        for pictures, summary in [read(path, decoder) for decoder in ("pyav", "opencv")]:
+            assert summary.damaged == 0
+            assert summary.end_seconds == pytest.approx(gop_of(whole, 6)[0] - 0.1, abs=0.11)
+            assert all(difference(each, clean[time]) < WRONG for time, each in pictures.items())
 
 
 def _transport_packets(path: Path) -> list[bytes]:

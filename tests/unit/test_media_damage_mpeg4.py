@@ -25,7 +25,7 @@ from vidsearch.media.pyav.packets import packets_of
 from vidsearch.media.pyav.vop_times import Vop, VopTimes
 
 _VOP = b"\0\0\1\xb6"
-_P = 1
+_P, _B = 1, 2
 CONTAINERS = ("avi", "mkv", "mp4", "ts")
 
 
@@ -88,6 +88,27 @@ def test_frames_that_b_frames_lack_cost_the_rest_of_their_gops(
         # AVI times the decoding: where B-frames do not decode, a key frame seems to come later.
         near = clean.values() if container == "avi" else [clean[time]]
         assert min(difference(picture, each) for each in near) < WRONG, time
+
+
+@pytest.mark.parametrize("container", ["mkv", "mp4"])
+def test_groups_that_are_missing_with_all_their_b_frames_are_counted(
+    tmp_path: Path, container: str
+) -> None:
+    """In half of the GOPs: no B-frame lacks another, but all GOPs last as long as a whole one."""
+    clip = _clip(container)
+    whole = _whole(clip, tmp_path)
+    with opened(whole) as video:
+        keys = [n for n, packet in enumerate(packets_of(video)) if packet.is_keyframe]
+    gone = [keys[gop] + number for gop in (1, 3, 5, 6) for number in (3, 4, 5)]
+    kinds = [data[data.index(_VOP) + len(_VOP)] >> 6 for data in _packets(whole)]
+    assert [kinds[number] for number in gone] == [_P, _B, _B] * 4
+    path = clip.write(tmp_path, dropped(*gone))
+    clean = everything(whole)
+    for decoder in ("pyav", "opencv"):
+        pictures, summary = read(path, decoder)
+        assert 12 <= summary.damaged <= 20
+        assert summary.points == SECONDS * POINTS
+        assert all(difference(each, clean[time]) < WRONG for time, each in pictures.items())
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])

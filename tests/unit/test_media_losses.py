@@ -5,6 +5,7 @@ missing.
 from __future__ import annotations
 
 import io
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.clock_clips import joined, remuxed, write
 
 from vidsearch.errors import VideoOpenError
 from vidsearch.media import open_decoder
-from vidsearch.testing.clips import counter_frame, read_counter
+from vidsearch.testing.clips import counter_frame, moving_frame, read_counter, write_clip
 
 TIMES = [Fraction(number, 10) for number in range(100)]
 RATE = 5.0
@@ -106,6 +107,51 @@ def test_points_that_are_cut_off_are_counted(tmp_path: Path, suffix: str) -> Non
     assert damaged == POINTS - len(times) > 0
 
 
+HALVES: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
+    (name, codec, options, form)
+    for codec, options in [
+        ("libx264", {"bf": "0"}),
+        ("libx265", {"x265-params": "log-level=none:pools=1:bframes=0:keyint=10"}),
+        ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}),
+        ("mpeg4", {"bf": "0"}),
+    ]
+    for name, form in [
+        ("index-first.mp4", {"movflags": "faststart"}),
+        ("fragments.mp4", {"movflags": "empty_moov+frag_keyframe+default_base_moof"}),
+    ]
+] + [("live.flv", "flv", {}, {"flvflags": "no_duration_filesize"}), ("c.avi", "mpeg4", {}, {})]
+
+
+@pytest.mark.parametrize(("name", "codec", "options", "form"), HALVES)
+def test_half_of_a_frame_that_a_file_is_cut_off_in_is_not_shown(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str], form: dict[str, str]
+) -> None:
+    first = tmp_path / ("first.flv" if codec == "flv" else "first.mkv")
+    write_clip(first, TIMES, picture=moving_frame, codec=codec, rate=10, time_base=Fraction(1, 10),
+               options={"g": "10", **options})  # fmt: skip
+    whole = remuxed(first, tmp_path / f"whole-{name}", **form)
+    with av.open(str(whole)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size and p.pos]
+    place, size = packets[50]
+    path = tmp_path / name
+    path.write_bytes(whole.read_bytes()[: place + size // 2])
+    readings = []
+    for decoder in ("pyav", "opencv"):
+        frames = open_decoder(decoder, max_damaged=1.0).frames(path, rate=5.0)
+        readings.append(([(t, p.copy()) for batch in frames for t, p in batch.frames()], frames))
+    (ours, mine), (theirs, other) = readings
+    assert mine.summary == other.summary
+    assert [time for time, _ in ours] == pytest.approx([k / 5 for k in range(25)], abs=2e-3)
+    clean = {
+        round(time, 1): picture
+        for batch in open_decoder("pyav").frames(whole, rate=5.0)
+        for time, picture in batch.frames()
+    }
+    for (time, one), (_, another) in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, another)
+        np.testing.assert_array_equal(one, clean[round(time, 1)])
+
+
 class _Pipe(io.RawIOBase):
     """Cannot go back, as a live recording cannot."""
 
@@ -138,12 +184,61 @@ def test_a_live_recording_lacks_nothing(tmp_path: Path, suffix: str, form: str) 
     assert (len(numbers), end, damaged) == (POINTS, 10.0, 0)
 
 
-def test_joined_flv_files_are_refused(tmp_path: Path) -> None:
-    part = write(tmp_path / "part.flv", TIMES[:30])
-    path = joined(tmp_path / "joined.flv", part, part)
-    for name in ("pyav", "opencv"):
-        with pytest.raises(VideoOpenError, match="several FLV files one after the other"):
-            list(open_decoder(name).frames(path))
+@pytest.mark.parametrize(
+    ("name", "codec", "form", "options"),
+    [
+        ("c.flv", "libx264", "FLV", {}),
+        ("live.flv", "libx264", "FLV", {"flvflags": "no_duration_filesize"}),
+        ("c.avi", "mpeg4", "AVI", {}),
+        ("c.mp4", "libx264", "MP4 or MOV", {}),
+        ("first.mov", "libx264", "MP4 or MOV", {"movflags": "faststart"}),
+    ],
+)
+def test_joined_files_of_which_ffmpeg_reads_the_first_are_refused(
+    tmp_path: Path, name: str, codec: str, form: str, options: dict[str, str]
+) -> None:
+    whole = write(tmp_path / f"whole.{'avi' if codec == 'mpeg4' else 'mkv'}", TIMES[:30],
+                  codec=codec, bf="0")  # fmt: skip
+    part = remuxed(whole, tmp_path / f"part-{name}", **options)
+    path = joined(tmp_path / name, part, part)
+    for decoder in ("pyav", "opencv"):
+        assert read(decoder, part)[1] == list(range(0, 30, 2))
+        with pytest.raises(VideoOpenError, match=f"several {form} files one after the other"):
+            list(open_decoder(decoder).frames(path))
+
+
+def test_h264_whose_encoder_was_set_anew_has_no_damage(tmp_path: Path) -> None:
+    """The number of a frame then has more bits, which FLV says between two packets."""
+    one = write(tmp_path / "1.flv", TIMES[:30], bf="0", g="10")
+    two = write(tmp_path / "2.flv", TIMES[30:60], bf="0", g="250", first=30)
+    content, tags, at = two.read_bytes(), b"", 13
+    while at < len(content):
+        end = at + 11 + int.from_bytes(content[at + 1 : at + 4], "big") + 4
+        tags += content[at:end] if content[at] == 9 else b""
+        at = end
+    path = tmp_path / "clip.flv"
+    path.write_bytes(one.read_bytes() + tags)
+    _, numbers, _, damaged, _ = read_by_both(path)
+    assert (numbers, damaged) == (list(range(0, 60, 2)), 0)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9"])
+def test_missing_fragments_are_counted(tmp_path: Path, codec: str) -> None:
+    """As where a segment of a stream was not downloaded."""
+    options = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx-vp9" else {}
+    options = options or {"sc_threshold": "0"}
+    first = write(tmp_path / "first.mkv", TIMES, codec=codec, bf="0", **options)
+    whole = remuxed(
+        first, tmp_path / "whole.mp4", movflags="empty_moov+frag_keyframe+default_base_moof"
+    )
+    content = whole.read_bytes()
+    begins = [at.start() - 4 for at in re.finditer(b"moof", content)]
+    path = tmp_path / "holed.mp4"
+    path.write_bytes(content[: begins[3]] + content[begins[5] :])
+    times, numbers, _, damaged, points = read_by_both(path)
+    assert (damaged, points) == (10, POINTS)
+    assert numbers == [round(10 * time) for time in times]
+    assert [time for time in times if 3 <= time < 5] == []
 
 
 def test_both_decoders_leave_out_points_whose_packets_were_dropped(tmp_path: Path) -> None:

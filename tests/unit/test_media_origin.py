@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.clock_clips import TENTHS, read, remuxed, write
+from tests.broadcast_clips import multiplexed
+from tests.clock_clips import TENTHS, assert_both_give, joined, read, remuxed, write
 
 from vidsearch.embeddings import FrameEmbedder, SegmentPolicy, assemble
 from vidsearch.encoders.soundness import require_sound
@@ -128,6 +129,48 @@ def test_copied_streams_come_at_the_times_of_the_file(
         assert numbers == list(range(numbers[0], 80)), decoder
         duration = open_decoder(decoder).probe(tmp_path / name).duration
         assert duration == pytest.approx(end, abs=0.2), decoder
+
+
+class TestPrograms:
+    """A recording of a whole frequency; each program has a clock of its own."""
+
+    @pytest.mark.parametrize("offset", [-40, -5, 5, 40])
+    def test_the_sound_of_another_program_does_not_count(self, tmp_path: Path, offset: int) -> None:
+        times = [Fraction(i, 10) for i in range(200)]
+        one = program(tmp_path / "1.ts", 1, [t + 50 for t in times], sound=[(50, 70)])
+        begin = 50 + offset
+        two = program(tmp_path / "2.ts", 2, [t + begin for t in times], sound=[(begin, begin + 20)])
+        path = multiplexed(tmp_path / "both.ts", one, two)
+        with av.open(str(path)) as container:
+            assert len(container.streams.audio) == 2
+        assert_both_give(path, (list(range(0, 200, 10)), list(range(20)), 20.0))
+
+    def test_the_sound_of_its_own_program_counts(self, tmp_path: Path) -> None:
+        times = [Fraction(i, 10) for i in range(100)]
+        one = program(tmp_path / "1.ts", 1, [t + 55 for t in times], sound=[(50, 65)])
+        two = program(tmp_path / "2.ts", 2, [t + 10 for t in times], sound=[(10, 20)])
+        path = multiplexed(tmp_path / "both.ts", one, two)
+        for decoder in DECODERS:
+            numbers, seconds, _ = read(decoder, path)
+            assert seconds[0] - numbers[0] / 10 == pytest.approx(5, abs=0.1)
+
+    def test_a_gap_is_no_hold_because_another_program_is_heard(self, tmp_path: Path) -> None:
+        ones = [
+            program(tmp_path / f"1{n}.ts", 1, [t + start for t in TENTHS], first=first, sound=[])
+            for n, (start, first) in enumerate([(50, 0), (90, 30)])
+        ]
+        one = joined(tmp_path / "1.ts", *ones)
+        two = program(tmp_path / "2.ts", 2, [t + 50 for t in TENTHS], sound=[(50, 100)])
+        path = multiplexed(tmp_path / "both.ts", one, two)
+        assert_both_give(path, (list(range(0, 60, 10)), list(range(6)), 6.0))
+
+
+def program(path: Path, number: int, times: Any, **settings: Any) -> Path:
+    """A file of one program, with numbers of its streams that no other program has."""
+    plain = write(path.with_name(f"plain-{path.name}"), times, **settings)
+    ffmpeg("-i", plain, "-map", 0, "-c", "copy", "-copyts", "-muxdelay", 0, "-mpegts_pmt_start_pid",
+           4096 + number, "-mpegts_start_pid", 256 * number, path)  # fmt: skip
+    return path
 
 
 def test_cues_of_a_track_are_timed_as_the_pictures_are(tmp_path: Path) -> None:

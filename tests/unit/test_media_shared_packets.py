@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 import pytest
-from tests.clock_clips import assert_both_give, write
+from tests.clock_clips import assert_both_give, joined, write
 
 _FRAMES = 40
 _X265 = "log-level=none:pools=1:keyint=10:min-keyint=10:open-gop=0"
@@ -65,3 +65,16 @@ def test_small_frames_of_a_program_stream_come_at_their_times(
         places = [packet.pos for packet in container.demux(video=0) if packet.size]
     assert places.count(None) > len(places) / 2  # a packet of 2 KiB holds several
     _assert_right(path)
+
+
+@pytest.mark.parametrize("bf", ["0", "2"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
+def test_joined_streams_whose_frames_share_packets_have_no_damage(
+    tmp_path: Path, codec: str, bf: str
+) -> None:
+    whole = _clip(tmp_path / "whole.ts", codec, bf)
+    part = _sharing(whole, tmp_path / "part.ts", count=3)
+    points = list(range(0, _FRAMES, 2))
+    times = [point / 10 for point in range(0, 2 * _FRAMES, 2)]
+    path = joined(tmp_path / "joined.ts", part, part)
+    assert_both_give(path, (points * 2, times, 2 * _FRAMES / 10), rate=5.0)

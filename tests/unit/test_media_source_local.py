@@ -244,6 +244,31 @@ def test_preferred_languages_come_first_however_they_are_written(
 
 
 @pytest.mark.parametrize(
+    ("name", "language", "is_forced"),
+    [
+        ("t.forced.en.srt", "en", True),
+        ("t.en.foreign.srt", "en", True),
+        ("t.en.sdh.forced.vtt", "en", True),
+        ("t.DEFAULT.English.SRT", "en", False),
+        ("t.sdh.pt-BR.srt", "pt-br", False),
+        ("t.hi.hi.srt", "hi", False),
+        ("t.forced.hi.srt", "hi", True),
+        ("t.hi.ger.srt", "de", False),
+        ("t.forced.srt", "", True),
+    ],
+)
+def test_language_and_kind_are_told_in_any_order(name: str, language: str, is_forced: bool) -> None:
+    (found,) = choose_sidecars("t.mp4", [name, "t.en.de.srt", "t.forced.draft.srt", "t..en.srt"])
+    assert (str(found.path), found.language, found.is_forced) == (name, language, is_forced)
+
+
+def test_plain_subtitles_come_before_those_with_other_marks() -> None:
+    names = ["t.en.srt", "t.en.sdh.default.srt", "t.sdh.en.vtt", "t.default.en.forced.srt"]
+    assert chosen("t.mp4", names, "en") == names
+    assert chosen("t.mp4", ["t.en.srt", "t.default.en.srt"])[0] == "t.default.en.srt"
+
+
+@pytest.mark.parametrize(
     ("wanted", "expected"),
     [
         ("pt-BR", ["t.pt-BR.srt", "t.por.srt", "t.en.srt", "t.pt_PT.srt"]),

@@ -86,6 +86,38 @@ def sixteen(image: Image.Image) -> NDArray[np.uint16]:
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
+def levels(factor: int) -> NDArray[np.uint16]:
+    """Those of the grey scene, so many times as high."""
+    return np.asarray(grey()).astype("<u2") * np.uint16(factor)
+
+
+def tiff(levels: NDArray[np.generic], *, bits: int, photometric: int = 1, kind: int = 1) -> bytes:
+    """A grey TIFF of one strip, of a form that Pillow does not write.
+
+    Args:
+        levels: ``(height, width)``, in the number format of the file.
+        bits: per level; 12 are packed.
+        photometric: 0 where the lowest level is white.
+        kind: 1 for whole numbers, 2 for those with a sign.
+    """
+    height, width = levels.shape
+    strip = levels.tobytes()
+    if bits == 12:
+        first, second = levels.reshape(-1, 2).T.astype(np.uint16)
+        parts = [first >> 4, (first & 15) << 4 | second >> 8, second & 255]
+        strip = np.stack(parts, axis=1).astype(np.uint8).tobytes()
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1,
+            278: height, 279: len(strip), 339: kind}  # fmt: skip
+    entries = b"".join(
+        struct.pack("<HHIHH", tag, 3, 1, value, 0)
+        if tag not in {273, 279}
+        else struct.pack("<HHII", tag, 4, 1, value)
+        for tag, value in tags.items()
+    )
+    table = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + table
+
+
 def keyed() -> bytes:
     """RGB of 16 bits in which one colour, white, is transparent."""
     return png(sixteen(scene()), (b"tRNS", struct.pack(">HHH", *[_WHITE] * 3)), colour=2)
@@ -131,6 +163,15 @@ CASES: dict[str, tuple[Callable[[], Any], Image.Image]] = {
     "16-bit grey PGM": (lambda: saved(words(grey()), "PPM"), GREY),
     "16-bit grey JPEG 2000": (lambda: saved(words(grey()), "JPEG2000"), GREY),
     "16-bit grey PIL image": (lambda: words(grey()), GREY),
+    "12-bit grey TIFF": (lambda: tiff(levels(16), bits=12), GREY),
+    "16-bit grey TIFF whose lowest level is white": (
+        lambda: tiff(_WHITE - levels(257), bits=16, photometric=0),
+        GREY,
+    ),
+    "16-bit grey TIFF with a sign": (
+        lambda: tiff(levels(128).astype("<i2"), bits=16, kind=2),
+        GREY,
+    ),
     "16-bit dark grey PNG": (
         lambda: saved(Image.fromarray(np.full((48, 64), 200, np.uint16)), "PNG"),
         _BLACK_SCENE,

@@ -146,6 +146,40 @@ def test_utf16_that_ends_within_a_letter_is_read_up_to_there(tmp_path: Path) -> 
     assert _texts(path)[0] == TEXTS["ru"][0]
 
 
+@pytest.mark.parametrize(
+    ("lines", "encoding"),
+    [
+        (
+            ["Perché non è venuta più?", "La città è lontana.", "Così è la vita, più o meno."],
+            "cp1252",
+        ),
+        (["¿Dónde está el niño?", "Mañana será otro día, señor."], "cp1252"),
+        (["Não há coração que aguente.", "Amanhã à tarde vamos à praia."], "cp1252"),
+        (["Vi åker hem på lördag, älskling.", "Hör du vad jag säger?"], "cp1252"),
+        (["Hvor er du på vej hen, søde?", "Så går vi ærligt talt hjem."], "cp1252"),
+        (["Das kostet fünf €, nicht mehr.", "Schöne Grüße an die Großmutter."], "iso-8859-15"),
+    ],
+)
+def test_western_text_is_not_taken_for_that_of_another_alphabet(
+    tmp_path: Path, lines: list[str], encoding: str
+) -> None:
+    """`è` and `ù` are letters of Cyrillic in other encodings: "Perchй non и venuta piщ?"."""
+    path = tmp_path / "a.srt"
+    for times in (1, 5):
+        path.write_bytes(_srt(lines * times).encode(encoding))
+        assert _texts(path) == lines * times
+
+
+def test_text_in_which_each_word_is_of_two_alphabets_is_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "rare.srt"
+    path.write_bytes(_file("ar", encoding="iso-8859-6"))
+    with caplog.at_level(logging.WARNING):
+        assert sidecar_cues(path) == ()
+    assert "rare.srt: their encoding cannot be told: left out" in caplog.text
+
+
 def test_western_text_with_few_letters_beyond_ascii_is_western(tmp_path: Path) -> None:
     path = tmp_path / "a.srt"
     lines = ["It was a quiet evening in the harbour.", "She ordered a café au lait – and left."]

@@ -18,7 +18,7 @@ from vidsearch.media.diagnosis import why_not_a_video
 from vidsearch.media.display import FALLBACK_STEP
 from vidsearch.media.ffmpeg_allowlist import opencv_restricted
 from vidsearch.media.frames import VideoInfo
-from vidsearch.media.pyav.picture import displayed_size, square_pixels
+from vidsearch.media.pyav.picture import Turn, displayed_size, is_quarter, square_pixels, turned
 from vidsearch.media.raw_mjpeg import is_raw_mjpeg
 
 __all__ = ["Capture", "opened"]
@@ -28,8 +28,17 @@ _SANE_FPS = 1000.0
 
 
 @contextmanager
-def opened(path: Path, *, threads: int = 1, late_picture: bool = False) -> Iterator[Capture]:
+def opened(
+    path: Path, *, threads: int = 1, late_picture: bool = False, turn: Turn | None = None
+) -> Iterator[Capture]:
     """Open a file for one pass. Nothing but this file is opened, whatever it says.
+
+    Args:
+        path: of the file.
+        threads: of the codec.
+        late_picture: its first picture comes seconds after its beginning.
+        turn: of the pictures on display. OpenCV itself does not mirror, and passes over what the
+            codec says.
 
     Raises:
         SourceNotFoundError: no file there.
@@ -58,7 +67,8 @@ def opened(path: Path, *, threads: int = 1, late_picture: bool = False) -> Itera
     try:
         if not source.isOpened():
             raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
-        yield Capture(cv2, source, name=path.name)
+        source.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+        yield Capture(cv2, source, name=path.name, turn=turn)
     finally:
         source.release()
 
@@ -66,7 +76,7 @@ def opened(path: Path, *, threads: int = 1, late_picture: bool = False) -> Itera
 class Capture:
     """Reads forward, one frame at a time; see :func:`opened`."""
 
-    def __init__(self, cv2: Any, source: Any, *, name: str) -> None:
+    def __init__(self, cv2: Any, source: Any, *, name: str, turn: Turn | None = None) -> None:
         self._cv2 = cv2
         self._source = source
         self.name = name
@@ -75,11 +85,14 @@ class Capture:
         count = float(source.get(cv2.CAP_PROP_FRAME_COUNT))
         self._promised = int(count) if 0 < count < 1e12 else None
         known = fps if 0 < fps <= _SANE_FPS else None
-        self._pixel_aspect = _pixel_aspect(cv2, source)
+        self._turn = turn
+        coded_aspect = _pixel_aspect(cv2, source)
+        self._pixel_aspect = 1 / coded_aspect if coded_aspect and is_quarter(turn) else coded_aspect
         width, height = displayed_size(
             int(source.get(cv2.CAP_PROP_FRAME_WIDTH)),
             int(source.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-            pixel_aspect=self._pixel_aspect,
+            pixel_aspect=coded_aspect,
+            quarter_turned=is_quarter(turn),
         )
         self.info = VideoInfo(
             width=width,
@@ -122,6 +135,7 @@ class Capture:
             rgb: NDArray[np.uint8] = self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB)
         except self._cv2.error:
             return None
+        rgb = np.ascontiguousarray(turned(rgb, self._turn))
         return square_pixels(rgb, pixel_aspect=self._pixel_aspect) if stretched else rgb
 
     def no_frames_message(self) -> str:
@@ -137,12 +151,9 @@ class Capture:
 
 
 def _pixel_aspect(cv2: Any, source: Any) -> Fraction | None:
-    """Width of a displayed pixel divided by its height; OpenCV tells it, but turns only."""
+    """Width of a coded pixel divided by its height."""
     wide, high = (int(source.get(cv2.CAP_PROP_SAR_NUM)), int(source.get(cv2.CAP_PROP_SAR_DEN)))
-    if wide <= 0 or high <= 0:
-        return None
-    quarter_turned = int(source.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 == 90
-    return Fraction(high, wide) if quarter_turned else Fraction(wide, high)
+    return Fraction(wide, high) if wide > 0 and high > 0 else None
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS
-from vidsearch.media.flv import is_joined
+from vidsearch.media.joined_files import joined_form
 from vidsearch.media.mp4_boxes import (
     breaks_off_in,
     has_external_data,
@@ -17,6 +17,7 @@ from vidsearch.media.mp4_boxes import (
     lacks_index,
 )
 from vidsearch.media.streams import why_no_video
+from vidsearch.media.transport_packets import layout_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -37,8 +38,8 @@ _BREAKS_OFF = {
     b"moof": f"is a fragmented MP4 that breaks off within its first fragment: {_INCOMPLETE}",
 }
 _JOINED = (
-    "is several FLV files one after the other, of which FFmpeg reads the first; join them with the "
-    "concat demuxer of the ffmpeg command, or register each"
+    "is several {form} files one after the other, of which FFmpeg reads the first; join them with "
+    "the concat demuxer of the ffmpeg command, or register each"
 )
 _SCRAMBLED = "is a scrambled broadcast (conditional access); register a descrambled copy"
 _FORMS: tuple[tuple[bytes, str], ...] = (
@@ -57,8 +58,6 @@ _FORMS: tuple[tuple[bytes, str], ...] = (
     (rb"(?:....)?G.{187}(?:.{4}|.{16})?G", "MPEG transport stream"),
 )
 """Patterns of first bytes."""
-_TS_SIZES = (188, 192, 204)
-_TS_SYNC = ord("G")
 _TS_SCRAMBLED = 0xC0
 _TS_BYTES = 1 << 20
 _HEAD_BYTES = 4096
@@ -147,8 +146,8 @@ def why_refused(path: Path) -> str | None:
     FFmpeg would take what is encrypted for damaged, and show the noise that decodes.
     """
     try:
-        if is_joined(path):
-            return _JOINED
+        if form := joined_form(path):
+            return _JOINED.format(form=form)
         if not is_mp4(path):
             return None
         if is_still_picture(path):
@@ -170,13 +169,12 @@ def _form(head: bytes) -> str | None:
 
 def _is_scrambled(path: Path) -> bool:
     """Whether packets of a transport stream are marked as scrambled."""
+    layout = layout_of(path)
+    if layout is None:
+        return False
     with path.open("rb") as file:
         head = file.read(_TS_BYTES)
-    for size in _TS_SIZES:
-        for begin in range(min(size, len(head) - 2 * size)):
-            if all(head[begin + n * size] == _TS_SYNC for n in range(3)):
-                return any(flags & _TS_SCRAMBLED for flags in head[begin + 3 :: size])
-    return False
+    return any(flags & _TS_SCRAMBLED for flags in head[layout.begin + 3 :: layout.size])
 
 
 def _what_ffmpeg_says(path: Path, form: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-__all__ = ["is_joined", "size_by_header"]
+__all__ = ["size_by_header"]
 
 _SIGNATURE = b"FLV\1"
 _SIZE = b"\0\x08filesize\0"
@@ -22,13 +22,3 @@ def size_by_header(path: Path) -> int | None:
         return None
     size: float = struct.unpack(">d", after[:8])[0]
     return int(size) if 0 < size < 1 << 62 else None
-
-
-def is_joined(path: Path) -> bool:
-    """Whether another FLV file follows the first one, which is all that FFmpeg reads."""
-    size = size_by_header(path)
-    if size is None:
-        return False
-    with path.open("rb") as file:
-        file.seek(size)
-        return file.read(len(_SIGNATURE)) == _SIGNATURE

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 __all__ = [
     "breaks_off_in",
     "has_external_data",
+    "holds_several_files",
     "is_encrypted",
     "is_fragmented",
     "is_mp4",
     "is_still_picture",
     "lacks_index",
+    "missing_fragments",
 ]
 
 _FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp"})
@@ -26,6 +30,8 @@ _COUNTED_HEADER = 8
 _MOST_BOXES = 10_000
 _OWN_DATA = 1
 _ENDLESS = 1 << 62
+_MOST_IRREGULAR = 1 / 3
+"""Share of the fragments whose numbers may be missing, for them to count."""
 _SHORT_ALIAS = 150
 """Bytes of an alias without a path."""
 
@@ -69,6 +75,37 @@ def is_fragmented(path: Path) -> bool:
     with path.open("rb") as file:
         boxes = _Boxes(file, path.stat().st_size)
         return any(kind == b"moof" for kind, _, _ in boxes.among(0, boxes.size))
+
+
+def missing_fragments(path: Path) -> list[int]:
+    """Where the fragments begin, in bytes, that others are missing before: their numbers leap."""
+    with path.open("rb") as file:
+        boxes = _Boxes(file, path.stat().st_size)
+        moofs = (begin for kind, begin, _ in boxes.among(0, boxes.size) if kind == b"moof")
+        numbers = [(begin, boxes.number(begin)) for begin in moofs]
+    steps = Counter(later - sooner for (_, sooner), (_, later) in pairwise(numbers))
+    if not steps:
+        return []
+    ((usual, often),) = steps.most_common(1)
+    if usual <= 0 or often < (1 - _MOST_IRREGULAR) * steps.total():
+        return []
+    return [begin for (_, sooner), (begin, later) in pairwise(numbers) if later - sooner > usual]
+
+
+def holds_several_files(path: Path) -> bool:
+    """Whether a whole MP4 or MOV follows another one. FFmpeg reads one index; but of a row of
+    fragments it reads them all.
+    """
+    if not is_mp4(path):
+        return False
+    kinds: list[bytes] = []
+    with path.open("rb") as file:
+        boxes = _Boxes(file, path.stat().st_size)
+        for kind, _, _ in boxes.among(0, boxes.size):
+            if kind == b"moof":
+                return False
+            kinds.append(kind)
+    return kinds.count(b"ftyp") > 1 < kinds.count(b"moov")
 
 
 def is_encrypted(path: Path) -> bool:
@@ -120,6 +157,11 @@ class _Boxes:
                 return
             yield header[4:8], content, min(last, end)
             begin = last
+
+    def number(self, begin: int) -> int:
+        """Of a fragment whose content begins there; its first box has it."""
+        self._file.seek(begin + _HEADER + 4)
+        return int.from_bytes(self._file.read(4), "big")
 
     def flags(self, begin: int) -> int:
         """The flags of a box whose content begins there."""

@@ -27,6 +27,7 @@ from vidsearch.media.frames import (
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
 from vidsearch.media.pyav.frame_times import FrameTimes
+from vidsearch.media.pyav.picture import Turn, turn_of
 from vidsearch.media.pyav.survey import duration
 from vidsearch.media.pyav.trusted_frames import PointFrame, TrustedFrames, refuse_by_header
 from vidsearch.media.pyav.wide_gamut import is_exotic
@@ -41,6 +42,7 @@ _log = logging.getLogger(__name__)
 _PROGRESSIVE = (0, 1)
 """Field orders "unknown" and "progressive"."""
 _INSTEAD = "set ingest.decoder to pyav"
+_INTERLACED = "is interlaced, which OpenCV shows as noise"
 
 
 class OpenCvDecoder(BatchDecoder):
@@ -75,11 +77,11 @@ class OpenCvDecoder(BatchDecoder):
 
     def probe(self, path: Path) -> VideoInfo:
         """See :class:`~vidsearch.media.frames.Decoder`."""
-        with _checked(path) as video:
+        with _checked(path) as (video, turn):
             refuse_by_header(video, self._limits)
             late = video.late_picture
             seconds = duration(video)
-        with opened(path, threads=self._threads, late_picture=late) as capture:
+        with opened(path, threads=self._threads, late_picture=late, turn=turn) as capture:
             return replace(capture.info, duration=seconds)
 
     def can_seek(self, path: Path) -> bool:
@@ -90,7 +92,7 @@ class OpenCvDecoder(BatchDecoder):
         self, path: Path, request: FrameRequest
     ) -> Generator[FrameBatch, None, FrameSummary]:
         batches, lacking = Batches(request.batch_size), 0
-        with _checked(path) as video:
+        with _checked(path) as (video, turn):
             frames = TrustedFrames(
                 video,
                 request,
@@ -100,9 +102,10 @@ class OpenCvDecoder(BatchDecoder):
                 are_drawn=False,
             )
             late = video.late_picture
-            with opened(path, threads=self._threads, late_picture=late) as capture:
+            with opened(path, threads=self._threads, late_picture=late, turn=turn) as capture:
                 pictures = _Pictures(capture, frames, limits=self._limits)
                 for point in frames:
+                    _refuse_noise(video, point)
                     image = pictures.of(point)
                     if pictures.has_gap and frames.may_be_doubted:
                         frames.doubt()
@@ -171,8 +174,9 @@ class _Pictures:
 
 
 @contextmanager
-def _checked(path: Path) -> Iterator[Video]:
-    """The stream that OpenCV reads; call it before OpenCV opens the file.
+def _checked(path: Path) -> Iterator[tuple[Video, Turn | None]]:
+    """The stream that OpenCV reads, and how its pictures are turned on display; call it before
+    OpenCV opens the file.
 
     For interlaced frames and for colours that swscale refuses, OpenCV (4.14 and 5.0, not 4.10)
     hands out memory that nothing was written to; it takes cover art for a video, and decodes what
@@ -184,32 +188,42 @@ def _checked(path: Path) -> Iterator[Video]:
         VideoOpenError: not a readable video, or one that OpenCV cannot show.
         MissingExtraError: PyAV is not installed.
     """
-    with opened_by_pyav(path) as video:
-        frame = video.first_frame()
-        reason = _why_not(video, frame) if frame is not None else None
-        if reason:
-            raise VideoOpenError(f"{path.name} {reason}; {_INSTEAD}")
+    with opened_by_pyav(path) as main:
         first: Any = next(
             each
-            for each in video.container.streams.video
+            for each in main.container.streams.video
             if each.codec_context is not None and not is_picture(each)
         )
-        if first.index != video.stream.index:
+        video = replace(main, stream=first)
+        order = getattr(first.codec_context, "field_order", 0)  # since PyAV 18.1
+        if order not in _PROGRESSIVE:
+            raise VideoOpenError(f"{path.name} {_INTERLACED}; {_INSTEAD}")
+        frame = video.first_frame()
+        reason = _why_noise(frame) if frame is not None else None
+        if reason:
+            raise VideoOpenError(f"{path.name} {reason}; {_INSTEAD}")
+        if first.index != main.stream.index:
             _log.warning(
                 "%s has several video streams; OpenCV reads the first one, number %d, not the "
                 "main one, number %d; %s to read that",
                 path.name,
                 first.index,
-                video.stream.index,
+                main.stream.index,
                 _INSTEAD,
             )
-        yield replace(video, stream=first)
+        yield video, turn_of(frame) if frame is not None else None
 
 
-def _why_not(video: Video, frame: av.VideoFrame) -> str | None:
-    order = getattr(video.stream.codec_context, "field_order", 0)  # since PyAV 18.1
-    if frame.interlaced_frame or order not in _PROGRESSIVE:
-        return "is interlaced, which OpenCV shows as noise"
+def _refuse_noise(video: Video, point: PointFrame) -> None:
+    """Raise VideoOpenError if OpenCV cannot show a frame that comes later."""
+    reason = _why_noise(point.frame) if point.frame is not None else None
+    if reason:
+        raise VideoOpenError(f"{video.name} {reason}, at {point.seconds:.1f} s; {_INSTEAD}")
+
+
+def _why_noise(frame: av.VideoFrame) -> str | None:
+    if frame.interlaced_frame:
+        return _INTERLACED
     if is_exotic(frame):
         return "has colours that OpenCV shows as noise (neither RGB nor plain luma and chroma)"
     return None

@@ -19,6 +19,9 @@ _EXACT = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"})
 _LOSE_MARKS = frozenset({"h264", "mpeg4", "rv30", "rv40"})
 """Decoders that mark the frames that they patched up, but with several threads not always: one
 marks its own copy of a frame, and another gives the frame out."""
+_SILENT = frozenset({"mjpeg"})
+"""Decoders that give a frame for a packet in which they find damage, without a mark, unless they
+are told to give none."""
 _HEVC_VPS = 32
 _NO_PIXELS = {"skip_loop_filter": "all", "skip_idct": "all"}
 """Options of a codec whose frames are looked at for damage alone."""
@@ -43,6 +46,7 @@ def prepare(
     codec.options = {
         **codec.options,
         "max_pixels": str(limits.max_pixels + spare),
+        **({"err_detect": "explode"} if codec.name in _SILENT else {}),
         **({} if are_drawn else _NO_PIXELS),
     }
     return codec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,9 +16,10 @@ from vidsearch.media.diagnosis import ENCRYPTED, why_no_stream, why_not_a_video,
 from vidsearch.media.display import EPSILON
 from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS, LATE_PICTURE_OPTIONS
 from vidsearch.media.frames import VideoInfo
-from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
+from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter, turn_of
 from vidsearch.media.raw_mjpeg import is_raw_mjpeg
 from vidsearch.media.streams import has_encryption_key, is_picture, select_stream
+from vidsearch.media.transport_packets import streams_beside
 
 if TYPE_CHECKING:
     import av
@@ -36,6 +37,8 @@ clocks."""
 _MOST_PACKETS_BEFORE_A_FRAME = 500
 _DESCRIBED = frozenset({"mov", "mp4", "matroska", "webm"})
 """Formats whose header describes the streams."""
+_NAME_TURNS = frozenset({"h264", "hevc"})
+"""Codecs whose key frames may say how the picture is turned."""
 _AT_A_GLANCE = {"probesize": "32", "analyzeduration": "1"}
 """FFmpeg decodes up to 20 frames to get to know a stream, where it is not told otherwise."""
 
@@ -81,7 +84,7 @@ class Video:
         """
         others = (
             self._start_of(each)
-            for each in self.container.streams
+            for each in self._same_clock(self.container.streams)
             if each.type == "audio" or (each.type == "video" and not is_picture(each))
             if each.index != self.stream.index
         )
@@ -91,6 +94,17 @@ class Video:
             return 0.0
         late, frame = first - min(starts), min(1 / (self.fps or _USUAL_FPS), 1.0)
         return late if frame - EPSILON <= late <= _LONGEST_LATE else 0.0
+
+    @property
+    def sounds(self) -> list[Any]:
+        """The streams of sound that belong to it."""
+        return self._same_clock(self.container.streams.audio)
+
+    def _same_clock(self, streams: Iterable[Any]) -> list[Any]:
+        """Those of the streams that are not of another program of a broadcast."""
+        is_transport = self.container.format.name == "mpegts"
+        own = streams_beside(self.path, self.stream.id) if is_transport else None
+        return [each for each in streams if own is None or each.id in own]
 
     def _start_of(self, stream: Any) -> float | None:
         known = stream.start_time is not None and stream.time_base
@@ -142,7 +156,10 @@ class Video:
         Args:
             stretched: to square pixels, as players do.
         """
-        return Pictures(pixel_aspect=self.pixel_aspect if stretched else None)
+        aspect = self.pixel_aspect if stretched else None
+        if self.stream.codec_context.name not in _NAME_TURNS:
+            return Pictures(pixel_aspect=aspect)
+        return Pictures(pixel_aspect=aspect, first_frame=self.first_frame)
 
     def info(self) -> VideoInfo:
         """What the header says; whether the picture is turned is read off the first frame."""
@@ -152,7 +169,7 @@ class Video:
             width,
             height,
             pixel_aspect=self.pixel_aspect,
-            quarter_turned=first is not None and is_quarter_turned(first),
+            quarter_turned=first is not None and is_quarter(turn_of(first)),
         )
         return VideoInfo(width=width, height=height, duration=self.duration, fps=self.fps)
 

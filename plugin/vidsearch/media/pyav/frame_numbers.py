@@ -103,14 +103,16 @@ class _H264:
     tell_all = True
 
     def __init__(self, extradata: bytes) -> None:
-        self._units = NalUnits(extradata, is_hevc=False)
-        self._parameters = SequenceParameters.first_of(extradata)
+        self._parameters: SequenceParameters | None = None
+        self._configure(extradata)
         self._before: int | None = None
         self._position = -1
         self._missing: list[int] = []
 
     def add(self, packet: Packet[Any]) -> None:
         self._position += 1
+        if packet.has_sidedata("new_extradata"):
+            self._configure(bytes(packet.get_sidedata("new_extradata")))
         for unit in self._units.of(memoryview(packet)):
             kind = unit[0] & 31
             if kind == _SLICE:
@@ -126,6 +128,10 @@ class _H264:
 
     def missing(self) -> list[int]:
         return self._missing
+
+    def _configure(self, extradata: bytes) -> None:
+        self._units = NalUnits(extradata, is_hevc=False)
+        self._parameters = SequenceParameters.first_of(extradata)
 
     def _slice(self, unit: bytes) -> None:
         parameters = self._parameters
@@ -239,9 +245,10 @@ class _Av1(_InOrderOfDisplay):
 class _Mpeg4(_InOrderOfDisplay):
     """By the times in the frames' headers.
 
-    A time that is left out proves nothing: a frame may be held. But the last frame before a B-frame
-    that is none, in the order of decoding, comes on display after it. If it comes earlier, another
-    one is missing. Where one is, times that are left out are taken for missing frames, too.
+    A time that is left out proves nothing: a frame may be held. But of the last two frames before a
+    B-frame that are none, in the order of decoding, it comes on display after one and before the
+    other. If it does not, another one is missing. Where one is, times that are left out are taken
+    for missing frames, too.
     """
 
     tell_all = False
@@ -273,8 +280,10 @@ class _Mpeg4(_InOrderOfDisplay):
         elif self._referred_to is not None:
             self._b_frames += 1
             # Not every program counts whole seconds from the same frame.
-            is_a_second_late = self._earlier < vop.time - self._times.second < self._latest
-            if vop.time > self._referred_to and not is_a_second_late:
+            second = self._times.second
+            is_off = any(self._earlier < vop.time + by < self._latest for by in (second, -second))
+            is_between = self._earlier < vop.time <= self._referred_to
+            if not is_between and not is_off:
                 self._orphans.append(self._position)
         return vop.time
 

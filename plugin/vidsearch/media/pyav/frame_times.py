@@ -7,12 +7,8 @@ import math
 import numpy as np
 
 from vidsearch.media.display import LONGEST_HOLD, Clock
-from vidsearch.media.pyav.packets import (
-    LAG_FRAMES,
-    LONGEST_BROADCAST_GAP,
-    LONGEST_LAG,
-    PacketIndex,
-)
+from vidsearch.media.pyav.packets import LAG_FRAMES, LONGEST_LAG, PacketIndex
+from vidsearch.media.pyav.stamps import LONGEST_BROADCAST_GAP
 from vidsearch.media.pyav.timetable import Presentation, presentation
 
 __all__ = ["FrameTimes"]
@@ -56,9 +52,10 @@ class FrameTimes:
         """When it comes on display, as a player counts."""
         self._counts = order is not None and index.mislabelled
         self._is_brought_out = order is not None and index.times_decoding
-        self.is_exact = not (
-            order is None or index.mislabelled or index.times_decoding or index.evened
+        is_inferred = index.times_decoding and (
+            index.reorders or not np.array_equal(index.stamps, index.decoding)
         )
+        self.is_exact = not (order is None or index.mislabelled or is_inferred or index.evened)
         """Whether the time stamp of each frame names it."""
         self._delay: int | None = None if index.reorders else 0
         """Packets between a frame's own place and the packet that brings it out."""

@@ -29,7 +29,11 @@ _TOLERANCE = 0.25
 
 
 def missing_by_rhythm(
-    stamps: NDArray[np.int64], keys: NDArray[np.bool_], shown: NDArray[np.bool_]
+    stamps: NDArray[np.int64],
+    keys: NDArray[np.bool_],
+    shown: NDArray[np.bool_],
+    *,
+    by_count: bool = False,
 ) -> list[int]:
     """Positions of the packets that others are missing before.
 
@@ -37,6 +41,9 @@ def missing_by_rhythm(
         stamps: times of presentation, or else of decoding, in order of decoding.
         keys: which packets are key frames.
         shown: which are meant for display.
+        by_count: the encoder is known to count frames from key frame to key frame, whatever their
+            times. A GOP that lasts as long as the usual one then speaks for it with any number of
+            frames: were one of them held, it would last longer.
     """
     at = np.flatnonzero(keys & shown)
     begins = stamps[at]
@@ -52,6 +59,8 @@ def missing_by_rhythm(
     if not whole:
         return []
     ((usual, often),) = whole.most_common(1)
+    if by_count and often >= _LEAST_WHOLE:
+        often = int((is_even & (spans == usual) & (counts <= usual)).sum())
     if often < max(_LEAST_WHOLE, (1 - _MOST_IRREGULAR) * (len(counts) - 1)):
         return []
     found: list[int] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -14,31 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.media.display import FALLBACK_STEP
+from vidsearch.media.mp4_boxes import is_fragmented, missing_fragments
 from vidsearch.media.pyav.avi import missing_time_of_avi
-from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.frame_numbers import frame_numbers
 from vidsearch.media.pyav.key_frame_rhythm import missing_by_rhythm
 from vidsearch.media.pyav.matroska import breaks_of_matroska
-from vidsearch.media.pyav.stamps import NO_STAMP, are_repeated, filled_in
-from vidsearch.media.pyav.transport_stream import (
-    has_usual_packets,
-    is_cut_off,
-    is_whole,
-    misaligned,
-)
+from vidsearch.media.pyav.sound import begin_of, held_while_heard
+from vidsearch.media.pyav.stamps import NO_STAMP, REORDERED, are_repeated, filled_in
+from vidsearch.media.pyav.transport_stream import is_cut_off, is_whole, misaligned
 from vidsearch.media.pyav.zeroed import ZeroedPackets
 
 if TYPE_CHECKING:
     from av.packet import Packet
 
 __all__ = [
-    "CLOCK_BACK",
     "LAG_FRAMES",
-    "LONGEST_BROADCAST_GAP",
     "LONGEST_LAG",
-    "REORDERED",
     "PacketIndex",
-    "first_seconds",
     "packets_of",
     "read_packets",
     "step_of",
@@ -48,13 +40,6 @@ LAG_FRAMES = 8
 """At the beginning of a stream, within which an encoder fills its queue."""
 LONGEST_LAG = 3
 """Frames for which it waits at once."""
-LONGEST_BROADCAST_GAP = 10.0
-"""Seconds between two frames of a transport or program stream; after more, the clock was set
-anew, as for the ``ffmpeg`` command (``-dts_delta_threshold``)."""
-REORDERED = 17
-"""Packets within which a stream with B-frames shows what it decoded first."""
-CLOCK_BACK = 0.1
-"""Seconds. A clock that goes back by more starts anew, as in the ``ffmpeg`` command."""
 
 _PROGRESSIVE = 1
 """FFmpeg's ``AV_FIELD_PROGRESSIVE``; 0 is unknown."""
@@ -195,12 +180,16 @@ def read_packets(video: Video) -> PacketIndex:
     told = numbers.missing() if numbers else None
     if numbers is None or told is None or not numbers.tell_all:
         flags = (np.frombuffer(each, dtype=np.bool_) for each in (keys, shown))
-        told = [*(told or []), *missing_by_rhythm(raw if stamped.all() else times, *flags)]
+        # Who makes B-frames of MPEG-4 does not go by the clock, as live recordings may.
+        rhythm = raw if stamped.all() else times
+        told = [*(told or []), *missing_by_rhythm(rhythm, *flags, by_count=may_be_packed)]
     if "matroska" in video.container.format.name:
         for last, following in breaks_of_matroska(video.path):
             begin, end = np.searchsorted(places, [last, following]).tolist()
             not_whole[begin:end] = True
             known += [end] if end < len(sizes) else []
+    if "mp4" in video.container.format.name:
+        known += _holes_of_fragments(video, times, places)
     holes = np.unique(np.array([*told, *known], dtype=np.int64))
     if _times_decoding(video):
         pictures = _first_decoding(raw[stamped], times[stamped])
@@ -219,51 +208,33 @@ def read_packets(video: Video) -> PacketIndex:
         durations=np.frombuffer(durations, dtype=np.int64),
         times_decoding=_times_decoding(video),
         is_broadcast=video.is_broadcast,
-        holds=_holds(video, given, times, np.frombuffer(places, dtype=np.int64)),
+        holds=held_while_heard(video, given, times, np.frombuffer(places, dtype=np.int64)),
         missing=missing,
         mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
         start=video.stream.start_time or 0,
-        begin=_begin(video, pictures),
+        begin=begin_of(video, pictures),
         step=step_of(video),
         first_decoding=decoding[0] if decoding else NO_STAMP,
         reconfigured=reconfigured,
     )
 
 
-def first_seconds(video: Video, stamps: Sequence[int] | NDArray[np.int64]) -> float | None:
-    """The time stamp of the first picture, in seconds; ``None`` without one.
-
-    Args:
-        video: the time stamps are of its stream.
-        stamps: of its pictures, in the order of decoding.
-    """
-    near = stamps[:REORDERED]  # further on, another recording may begin
-    return float(min(near) * (video.stream.time_base or 1)) if len(near) else None
+def _holes_of_fragments(video: Video, times: NDArray[np.int64], places: Sequence[int]) -> list[int]:
+    """Positions of the packets before which fragments are missing, and with them time."""
+    if not is_fragmented(video.path):
+        return []
+    longest = 1.5 * step_of(video) / float(video.stream.time_base or 1)
+    found = np.searchsorted(places, missing_fragments(video.path)).tolist()
+    return [at for at in found if 0 < at < len(times) and times[at] - times[at - 1] > longest]
 
 
 def _first_decoding(stamps: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.int64]:
     """When the first packet is decoded. FFmpeg takes 0 for that where empty chunks come before."""
     delays = (stamps - times)[1:REORDERED]
     return np.maximum(times[:1], stamps[:1] - delays.max()) if len(delays) else times[:1]
-
-
-def _begin(video: Video, stamps: NDArray[np.int64]) -> float:
-    first = first_seconds(video, stamps)
-    late = video.late_by(first)
-    if first is None or not video.is_broadcast or late <= LONGEST_BROADCAST_GAP:
-        return late
-    sound = np.array([time for time, _ in _sound(video)])
-    return late if _goes_on(sound, first - late, first) else 0.0
-
-
-def _goes_on(sound: NDArray[np.float64], first: float, last: float) -> bool:
-    """Whether sound is heard from one time to another, but for pauses."""
-    heard = np.sort(sound[(first < sound) & (sound < last)])
-    silence = np.diff(np.concatenate([[first], heard, [last]])).max()
-    return bool(silence < (last - first) / 2)
 
 
 def _not_whole(
@@ -276,62 +247,21 @@ def _not_whole(
     the first, it marks the last frame but one.
     """
     found = marked.copy()
-    found[-1:] = False  # the file ends in it
     if video.container.format.name != "mpegts":
+        # Of a program stream, too, FFmpeg marks the frame before; the file ends in the last one.
+        found[-1:] &= not video.is_broadcast
         return found
     found[:] = False
+    own = np.flatnonzero(places)  # others share the place of the one before
     for position in (np.flatnonzero(marked[:-1]) + 1).tolist():
-        ends = places[position : position + 2]
-        may_be_joint = len(ends) == 1 or keys[position + 1]
+        at = int(np.searchsorted(own, position, side="right"))
+        following = own[at : at + 1].tolist()
+        ends = [places[each] for each in (*own[max(at - 1, 0) : at].tolist(), *following)]
+        may_be_joint = not following or keys[following[0]]
         found[position] = not (may_be_joint and is_whole(video.path, video.stream.id, *ends))
-    if has_usual_packets(video.path):
-        for begin, end in misaligned(places):
-            found[begin:end] = True
+    for begin, end in misaligned(video.path, places):
+        found[begin:end] = True
     return found
-
-
-def _holds(
-    video: Video,
-    stamps: NDArray[np.int64],
-    decoding: NDArray[np.int64],
-    places: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Of the packets, those after whose frames only the picture stood still for long.
-
-    Each of the recordings that were joined is looked at alone: their times may overlap.
-    """
-    unit = float(video.stream.time_base or 1)
-    held: list[int] = []
-    sound: NDArray[np.float64] | None = None
-    begins = np.flatnonzero(np.diff(decoding) * unit < -CLOCK_BACK) + 1
-    if not video.is_broadcast or not video.container.streams.audio:
-        begins = np.array([], dtype=np.int64)
-        stamps = stamps[:0]
-    for begin, end in zip([0, *begins], [*begins, len(stamps)], strict=True):
-        packets = begin + np.flatnonzero(stamps[begin:end] != NO_STAMP)
-        packets = packets[np.argsort(stamps[packets], kind="stable")]
-        gaps = np.diff(stamps[packets]) * unit
-        for number in np.flatnonzero(gaps > LONGEST_BROADCAST_GAP).tolist():
-            sound = np.array(list(_sound(video))).reshape(-1, 2) if sound is None else sound
-            first, last = stamps[packets[number]] * unit, stamps[packets[number + 1]] * unit
-            is_near = np.ones(len(sound), dtype=np.bool_)
-            if begin:
-                is_near &= sound[:, 1] >= places[begin]
-            if end < len(stamps):
-                is_near &= sound[:, 1] < places[end]
-            if _goes_on(sound[is_near, 0], first, last):
-                held.append(int(packets[number]))
-    return np.array(held, dtype=np.int64)
-
-
-def _sound(video: Video) -> Iterator[tuple[float, int]]:
-    """Times of the packets of all sounds, and their places in the file."""
-    import av
-
-    with opened(video.path) as again, suppress(av.FFmpegError, IndexError):
-        for packet in again.container.demux(again.container.streams.audio):
-            if packet.pts is not None:
-                yield float(packet.pts * packet.time_base), packet.pos or 0
 
 
 def _is_in_order_of_input(stamps: NDArray[np.int64], decoding: NDArray[np.int64]) -> bool:
@@ -365,10 +295,13 @@ def _interlaced_rate(video: Video) -> float | None:
 def packets_of(video: Video) -> Iterator[Packet[Any]]:
     """The stream's packets that hold something, from where the container is read on: an empty one
     would tell the codec that the end is reached, as does the one that PyAV adds at the end. Those
-    that a transport stream was cut off in are left out.
+    that the file was cut off in are left out.
     """
     packets = _packets_of(video)
-    if video.container.format.name != "mpegts" or not is_cut_off(video.path):
+    if video.container.format.name != "mpegts":
+        yield from packets if video.is_broadcast else _without_half(packets)
+        return
+    if not is_cut_off(video.path):
         yield from packets
         return
     last: list[Packet[Any]] = []
@@ -381,6 +314,17 @@ def packets_of(video: Video) -> Iterator[Packet[Any]]:
         last.append(packet)
     if last and (last[0].pos is None or is_whole(video.path, video.stream.id, last[0].pos)):
         yield from last
+
+
+def _without_half(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+    """All but the last where FFmpeg marks it, as there are fewer bytes of it than named."""
+    held: Packet[Any] | None = None
+    for packet in packets:
+        if held is not None:
+            yield held
+        held = packet
+    if held is not None and not held.is_corrupt:
+        yield held
 
 
 def _packets_of(video: Video) -> Iterator[Packet[Any]]:

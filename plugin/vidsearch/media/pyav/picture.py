@@ -11,6 +11,7 @@ square are stretched along the displayed width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,15 @@ from vidsearch.media.pyav.wide_gamut import SdrConverter, is_wide, nearest_matri
 if TYPE_CHECKING:
     import av
 
-__all__ = ["Pictures", "displayed_size", "is_quarter_turned", "square_pixels"]
+__all__ = [
+    "Pictures",
+    "Turn",
+    "displayed_size",
+    "is_quarter",
+    "square_pixels",
+    "turn_of",
+    "turned",
+]
 
 # swscale goes through the same arithmetic for RGB and BGR only here, and only for an even number of
 # rows; elsewhere BGR is made first, as OpenCV does, and its channels swapped.
@@ -34,20 +43,34 @@ _MOST_ASPECT = 5
 _LEAST_DEVIATION = 0.005
 _RIGHT_ANGLE = 0.02
 _ONE = 1 << 16
-_Signs = tuple[int, int, int, int]
+Turn = tuple[int, int, int, int]
+"""Signs of the display matrix ``x' = a·x + c·y, y' = b·x + d·y``: a turn by right angles, or a
+mirroring."""
 
 
 class Pictures:
-    """Converts the frames of one stream; the converter's set-up is kept from frame to frame."""
+    """Converts the frames of one stream; the converter's set-up is kept from frame to frame.
 
-    def __init__(self, *, pixel_aspect: Fraction | None = None) -> None:
+    Args:
+        pixel_aspect: width of a coded pixel divided by its height.
+        first_frame: gives the first frame of the stream. H.264 and HEVC name a turn with a key
+            frame only, which holds for those after it.
+    """
+
+    def __init__(
+        self,
+        *,
+        pixel_aspect: Fraction | None = None,
+        first_frame: Callable[[], av.VideoFrame | None] = lambda: None,
+    ) -> None:
         from av.video.reformatter import VideoReformatter
 
         self._reformatter = VideoReformatter()
         self._sdr = SdrConverter(self._reformatter)
         self._pixel_aspect = pixel_aspect
+        self._first_frame = first_frame
         self._rotation: int | None = None
-        self._signs: _Signs | None = None
+        self._signs: Turn | None = None
 
     def to_rgb(
         self, frame: av.VideoFrame, out: NDArray[np.uint8] | None = None
@@ -68,7 +91,7 @@ class Pictures:
         if converted.format.name == "bgr24":
             picture = picture[:, :, ::-1]
         signs = self._turn(frame)
-        picture = _turned(picture, signs)
+        picture = turned(picture, signs)
         picture = square_pixels(picture, pixel_aspect=_after_turn(self._pixel_aspect, signs))
         if out is not None and out.shape == picture.shape:
             np.copyto(out, picture)
@@ -116,12 +139,16 @@ class Pictures:
             **size,
         )
 
-    def _turn(self, frame: av.VideoFrame) -> _Signs | None:
+    def _turn(self, frame: av.VideoFrame) -> Turn | None:
         # PyAV's side data and its frame hold each other, so that frames whose side data is looked
         # at stay until Python's garbage collector comes by: hundreds of megabytes.
-        if frame.rotation != self._rotation:
+        is_first = self._rotation is None
+        if is_first or (frame.key_frame and frame.rotation != self._rotation):
             self._rotation = frame.rotation
-            self._signs = _right_angled(frame)
+            self._signs = turn_of(frame)
+            if is_first and self._signs is None and not frame.key_frame:
+                first = self._first_frame()
+                self._signs = turn_of(first) if first is not None else None
         return self._signs
 
 
@@ -165,18 +192,17 @@ def displayed_size(
     return max(round(width * aspect), 1), height
 
 
-def is_quarter_turned(frame: av.VideoFrame) -> bool:
-    """Whether the frame lies on its side, so that its width is displayed as height."""
-    matrix = _right_angled(frame)
-    return matrix is not None and matrix[0] == 0
+def is_quarter(turn: Turn | None) -> bool:
+    """Whether a picture lies on its side, so that its width is displayed as height."""
+    return turn is not None and turn[0] == 0
 
 
-def _after_turn(pixel_aspect: Fraction | None, signs: _Signs | None) -> Fraction | None:
-    quarter_turned = signs is not None and signs[0] == 0
-    return 1 / pixel_aspect if pixel_aspect and quarter_turned else pixel_aspect
+def _after_turn(pixel_aspect: Fraction | None, signs: Turn | None) -> Fraction | None:
+    return 1 / pixel_aspect if pixel_aspect and is_quarter(signs) else pixel_aspect
 
 
-def _turned(picture: NDArray[np.uint8], signs: _Signs | None) -> NDArray[np.uint8]:
+def turned(picture: NDArray[np.uint8], signs: Turn | None) -> NDArray[np.uint8]:
+    """The picture as displayed; a view."""
     if signs is None:
         return picture
     a, b, c, d = signs
@@ -185,8 +211,8 @@ def _turned(picture: NDArray[np.uint8], signs: _Signs | None) -> NDArray[np.uint
     return picture[:: (-1 if d < 0 else 1), :: (-1 if a < 0 else 1)]
 
 
-def _right_angled(frame: av.VideoFrame) -> _Signs | None:
-    """Signs of the display matrix ``x' = a·x + c·y, y' = b·x + d·y``; ``None`` for no change.
+def turn_of(frame: av.VideoFrame) -> Turn | None:
+    """How a frame is turned on display; ``None`` for no change.
 
     Angles that are no multiple of 90 degrees change nothing, as in OpenCV.
     """

@@ -14,14 +14,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from vidsearch.media.pyav.packets import (
-    CLOCK_BACK,
-    LAG_FRAMES,
-    LONGEST_BROADCAST_GAP,
-    LONGEST_LAG,
-    REORDERED,
-    PacketIndex,
-)
+from vidsearch.media.pyav.packets import LAG_FRAMES, LONGEST_LAG, PacketIndex
+from vidsearch.media.pyav.stamps import CLOCK_BACK, LONGEST_BROADCAST_GAP, REORDERED
 
 __all__ = ["Presentation", "presentation"]
 
@@ -99,7 +93,10 @@ def presentation(index: PacketIndex) -> Presentation | str:
     inside = np.delete(np.diff(stamps), joints - 1)
     if rate is not None and (inside * float(index.time_base) * rate < _A_FRAME).any():
         return "interlaced H.264 with a field per packet"
-    seconds = _seconds(index, packets, stamps, joints)
+    # Times of presentation are inferred there: FFmpeg gives a frame that of the next packet, which
+    # may come long after.
+    times = np.sort(index.decoding[packets]) if index.times_decoding else stamps
+    seconds = _seconds(index, packets, times, joints)
     return Presentation(
         packets=packets,
         stamps=stamps,

@@ -15,13 +15,11 @@ SIDECAR_BYTES = 5 * 2**20
 """Maximum number of bytes of a subtitle file; larger files are not read."""
 
 _MOST = 32
-_AFTER_STEM = re.compile(
-    r"(?:\.(?!(?:default|forced|sdh|cc)\.)(?P<language>[a-z]{2,}(?:[-_][a-z0-9]{2,8})*))?"
-    r"(?:\.(?P<kind>default|sdh|cc|hi|forced))?"
-    r"\.(?P<format>srt|vtt)",
-    re.IGNORECASE,
-)
-_KINDS = ("default", "", "sdh", "cc", "hi", "forced")
+_FORMATS = frozenset({"srt", "vtt"})
+_LANGUAGE = re.compile(r"[a-z]{2,}(?:[-_][a-z0-9]{2,8})*", re.IGNORECASE)
+_KINDS = ("default", "", "sdh", "cc", "hi", "foreign", "forced")
+"""Parts of names that are no language, the best first. ``hi`` alone is Hindi."""
+_FOREIGN = frozenset({"foreign", "forced"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ def choose_sidecars(
 ) -> tuple[Sidecar, ...]:
     """The files that are subtitles of the video, best first; at most 32.
 
-    For ``talk.mp4`` these are ``talk.srt``, ``talk.en.vtt``, ``talk.pt-BR.forced.srt``, …: those of
+    For ``talk.mp4`` these are ``talk.srt``, ``talk.en.vtt``, ``talk.forced.pt-BR.srt``, …: those of
     the preferred languages first, then those without a language, then the others by language; per
     language the plain text before that for the deaf (``sdh``, ``cc``, ``hi``); ``.srt`` before
     ``.vtt``. Those of foreign speech only (``forced``) come last.
@@ -53,20 +51,34 @@ def choose_sidecars(
     stem = PurePosixPath(video).stem
     found = []
     for name in names:
-        if not name.startswith(stem):
+        *parts, form = name[len(stem) :].lower().split(".")
+        if not name.startswith(f"{stem}.") or name == video or form not in _FORMATS:
             continue
-        match = _AFTER_STEM.fullmatch(name, len(stem))
-        if not match or name == video or not _says_a_language(match["language"]):
+        said = _said(parts[1:])
+        if said is None:
             continue
-        kind = (match["kind"] or "").lower()
-        sidecar = Sidecar(Path(name), canonical_tag(match["language"] or ""), kind == "forced")
-        rank = language_rank(sidecar.language, languages), sidecar.language, _KINDS.index(kind)
-        found.append((sidecar.is_forced, *rank, match["format"].lower(), name, sidecar))
+        tag, kinds = said
+        sidecar = Sidecar(Path(name), canonical_tag(tag), not _FOREIGN.isdisjoint(kinds))
+        kind = max(map(_KINDS.index, kinds), default=_KINDS.index(""))
+        rank = language_rank(sidecar.language, languages), sidecar.language, kind
+        found.append((sidecar.is_forced, *rank, form, name, sidecar))
     return tuple(sidecar for *_, sidecar in sorted(found, key=lambda each: each[:-1])[:_MOST])
 
 
-def _says_a_language(tag: str | None) -> bool:
-    if tag is None:
-        return True
+def _said(parts: Sequence[str]) -> tuple[str, list[str]] | None:
+    """The language and the kinds that the parts of a name say, in any order; ``None`` where one of
+    them says neither.
+    """
+    kinds = [part for part in parts if part in _KINDS and part]
+    tags = [part for part in parts if part not in kinds]
+    if not tags and "hi" in kinds:
+        kinds.remove("hi")
+        tags = ["hi"]
+    if len(tags) > 1 or not all(map(_is_language, tags)):
+        return None
+    return "".join(tags), kinds
+
+
+def _is_language(tag: str) -> bool:
     language = re.split("[-_]", tag)[0]
-    return len(language) == 3 or is_language(language)
+    return bool(_LANGUAGE.fullmatch(tag)) and (len(language) == 3 or is_language(language))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from functools import cache
 
 from vidsearch.errors import MissingExtraError
 
@@ -24,7 +26,15 @@ _WIDE: dict[tuple[bool, ...], str] = {
 }
 """By the zeros among the first four bytes, without a mark: a subtitle file begins in ASCII."""
 _WESTERN = "cp1252"
+_WITH_EURO, _OTHER_CURRENCY = "iso-8859-15", b"\xa4"
+"""Its sign of the euro is one of an unknown currency in cp1252, which nobody writes."""
 _NEARLY = 0.9
+_WORD = re.compile(r"[^\W\d_]+")
+_SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "HEBREW", "ARABIC"})
+_MOST_MIXED = 0.2
+"""Share of the words with letters beyond ASCII."""
+_SAMPLE = 1 << 16
+"""Characters."""
 _BROKEN = "\ufffd"
 _FEW = 0.01
 """Share of the characters that may be wrong in a text that is otherwise right."""
@@ -55,11 +65,27 @@ def _likeliest(data: bytes) -> str | None:
         data, max_bytes=len(data), include_encodings=_ENCODINGS, compat_names=False
     )
     likely = {one["encoding"]: one["confidence"] for one in found if one["encoding"]}
-    if not likely:
+    order = sorted(likely, key=likely.__getitem__, reverse=True)
+    fitting = [each for each in order if not _is_mixed(data.decode(each, "replace"))]
+    if not fitting:
         return None
-    best = max(likely, key=likely.__getitem__)
     # A few letters beyond ASCII fit many encodings about as well.
-    return _WESTERN if likely.get(_WESTERN, 0) >= _NEARLY * likely[best] else best
+    if likely.get(_WESTERN, 0) < _NEARLY * likely[fitting[0]]:
+        return fitting[0]
+    return _WITH_EURO if _OTHER_CURRENCY in data else _WESTERN
+
+
+def _is_mixed(text: str) -> bool:
+    """Whether letters of several alphabets stand in one word, as no language has them."""
+    words = [word for word in _WORD.findall(text[:_SAMPLE]) if not word.isascii()]
+    mixed = sum(len({*map(_script, word)} - {""}) > 1 for word in words)
+    return mixed > _MOST_MIXED * len(words)
+
+
+@cache
+def _script(letter: str) -> str:
+    name = unicodedata.name(letter, "").split(" ")[0]
+    return name if name in _SCRIPTS else ""
 
 
 def _is_strange(character: str) -> bool:
