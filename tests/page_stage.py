@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from tests.waiting import until
 
 from vidsearch.config import Settings
 from vidsearch.engines import AsyncEngine
+from vidsearch.engines.steps import Answer, Request, Steps, Work, run_async
 from vidsearch.media.frames import FrameBatch
 from vidsearch.registry import State, VideoRecord
 from vidsearch.registry.index import create_registry_index
@@ -65,18 +65,26 @@ class Page:
 
 
 @contextmanager
-def open_page(*, root_path: str = "", **settings: Mapping[str, Any]) -> Iterator[Page]:
+def open_page(
+    *,
+    root_path: str = "",
+    properties: Mapping[str, Any] | None = None,
+    **settings: Mapping[str, Any],
+) -> Iterator[Page]:
     """The app with four videos: r (red, then blue), g, b and w; waits until the model is loaded.
 
     Args:
         root_path: where the app is mounted.
+        properties: further fields of the mapping.
         settings: sections.
     """
     engine, encoder = MemoryEngine(), FakeEncoder()
     videos = [
-        _video("r", ["red", "blue"], {"title": "Harbour", "tags": ["sea", "day"], "shot": "2024"}),
-        _video("g", ["green"], {"title": "Meadow", "tags": ["land", "day"], "shot": "2026"}),
-        _video("b", ["blue", "green"], {"title": "Lagoon", "tags": ["sea"], "shot": "2025"}),
+        _video(
+            "r", ["red", "blue"], {"title": "Harbour", "tags": ["sea", "day"], "shot": "2024-05-01"}
+        ),
+        _video("g", ["green"], {"title": "Meadow", "tags": ["land", "day"], "shot": "2026-05-01"}),
+        _video("b", ["blue", "green"], {"title": "Lagoon", "tags": ["sea"], "shot": "2025-05-01"}),
         _video("w", ["white"], {"title": "Glacier", "tags": ["land"]}),
     ]
     create_index(engine, _INDEX, videos, alias="videos", identity=encoder.identity)
@@ -85,13 +93,14 @@ def open_page(*, root_path: str = "", **settings: Mapping[str, Any]) -> Iterator
         "tags": {"type": "keyword"},
         "shot": {"type": "date"},
         "secret": {"type": "keyword"},
+        **(properties or {}),
     }
     engine.put_mapping(_INDEX, {"properties": fields})
     made = Settings(**cast(Any, settings))
     create_registry_index(engine, made.index)
     services = Services(made, encoder=encoder)
     vars(services)["engine"] = engine
-    search = AsyncVideoSearch(cast(AsyncEngine, _InMemory(engine)), encoder)
+    search = AsyncVideoSearch(cast(AsyncEngine, _InMemory(engine)), encoder, settings=made.search)
     app = create_app(made, search=search, services=services)
     with TestClient(app, base_url="http://localhost", root_path=root_path) as client:
         page = Page(client, engine, services)
@@ -122,7 +131,13 @@ class _InMemory:
         self.kind, self.calls = engine.kind, engine.calls
 
     async def run(self, steps: Any) -> Any:
-        return await asyncio.to_thread(self._engine.run, steps)
+        def in_memory() -> Steps[Any]:
+            return (yield Work(lambda: self._engine.run(steps)))
+
+        async def sent(request: Request) -> Answer:
+            raise AssertionError(request)
+
+        return await run_async(in_memory(), sent)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -14,9 +14,10 @@ __all__ = ["serving"]
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """The URL of the app, without a slash at its end."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False)
+def serving(app: Any, **options: Any) -> Iterator[str]:
+    """The URL of the app, without a slash at its end; the options are uvicorn's."""
+    known = {"host": "127.0.0.1", "port": 0, "log_config": None, "access_log": False}
+    config = uvicorn.Config(app, **{**known, **options})
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, name="served-app")
     thread.start()

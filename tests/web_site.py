@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,28 +32,40 @@ class Site:
     context: WebContext
 
 
-def indexed_clips(settings: Settings, folder: Path, *, number: int) -> tuple[DemoClip, ...]:
+def indexed_clips(
+    settings: Settings,
+    folder: Path,
+    *,
+    number: int,
+    uri_of: Callable[[DemoClip], str] = lambda clip: str(clip.path),
+) -> tuple[DemoClip, ...]:
     """Draw clips and index them in this process.
 
     Beside them there are ``copy``, a near-duplicate of the first, and ``broken``, which failed.
+
+    Args:
+        settings: of the index.
+        folder: for the clips.
+        number: of clips.
+        uri_of: where each is read.
     """
     clips = demo_clips(folder, number=number)
     shutil.copy(clips[0].path, folder / "copy.mp4")
     (folder / "broken.mp4").write_bytes(b"no video")
     with Services(settings) as services:
         create_videos_index(services.engine, settings.index, services.encoder.identity)
-        videos: list[tuple[str, Path, dict[str, Any]]] = [
+        videos: list[tuple[str, str, dict[str, Any]]] = [
             (
                 clip.id,
-                clip.path,
+                uri_of(clip),
                 {"title": clip.title, "tags": list(clip.tags), "shot": f"2026-01-{1 + at:02}"},
             )
             for at, clip in enumerate(clips)
         ]
-        videos.append(("copy", folder / "copy.mp4", {"title": f"{clips[0].title} (copy)"}))
-        videos.append(("broken", folder / "broken.mp4", {}))
-        for id, path, fields in videos:
-            services.registry.register(id, uri=str(path), fields=fields)
+        videos.append(("copy", str(folder / "copy.mp4"), {"title": f"{clips[0].title} (copy)"}))
+        videos.append(("broken", str(folder / "broken.mp4"), {}))
+        for id, uri, fields in videos:
+            services.registry.register(id, uri=uri, fields=fields)
             services.registry.mark_queued(id)
             services.indexer.ingest(id, owner="the test")
         services.engine.refresh(settings.index.name)

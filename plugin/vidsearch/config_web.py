@@ -42,7 +42,15 @@ class WebSettings(Section):
     max_upload_bytes: int = Field(
         10 * 1024 * 1024,
         ge=1024,
-        description="Maximum number of bytes of a request's body, an uploaded image included.",
+        description="Maximum number of bytes of a request's body, an uploaded image included. The "
+        "bodies of all requests at once may have `max_searches` times as many.",
+    )
+    max_pixels: int = Field(
+        4096 * 2160,
+        ge=1,
+        description="Maximum number of pixels (width × height) of an uploaded image. A large "
+        "JPEG is decoded at a half, a quarter or an eighth of its size, and counts so; it may not "
+        "have more than `sources.max_pixels`.",
     )
     max_k: int = Field(
         100,
@@ -57,7 +65,15 @@ class WebSettings(Section):
         50, ge=1, description="Maximum number of values and bounds in the filter of a request."
     )
     max_searches: int = Field(
-        16, ge=1, description="Maximum number of searches at once. Further ones wait."
+        16,
+        ge=1,
+        description="Maximum number of searches at once. Further ones wait. By uploaded images "
+        "there are two at once, beside the others.",
+    )
+    max_connections: int = Field(
+        500,
+        ge=1,
+        description="Maximum number of open connections. Requests on further ones get 503.",
     )
     timeout: float = Field(
         20.0,

@@ -110,7 +110,12 @@ def test_tools_of_a_process_find_videos_moments_and_similar_ones(settings: Setti
             refused = await _refused(client, "search_videos", text=text, filter=script)
             assert "query language" in refused
             assert "nobody" in await _refused(client, "get_moments", id="nobody", text=text)
-            assert "nobody" in await _refused(client, "find_similar", id="nobody")
+            nobody = await _refused(client, "find_similar", id="nobody")
+            assert ": id: no video 'nobody'" in nobody
+            wrong = await _refused(client, "search_videos", text=text, skip=-1)
+            assert ": skip must be" in wrong
+            wrong = await _refused(client, "get_moments", id=best[1], text=text, k=-1)
+            assert ": k must be" in wrong
 
     asyncio.run(work())
 
@@ -120,9 +125,15 @@ def test_streamable_http_has_the_same_tools_behind_the_same_guard(settings: Sett
         async with Client(f"{url}/mcp", read_timeout_seconds=120) as client:
             found = await _called(client, "search_videos", text="red circle", k=2)
             assert len(found["videos"]) == 2
+            similar = await _called(client, "find_similar", id="v05")
+            assert len(similar["videos"]) == 3, "as many as are allowed"
 
-    with serving(http_app(settings)) as url:
+    few = settings.model_copy(update={"web": settings.web.model_copy(update={"max_k": 3})})
+    with serving(http_app(few)) as url:
         asyncio.run(work(url))
+        counted = httpx.get(f"{url}/metrics").text
+        assert 'vidsearch_web_requests_total{endpoint="/mcp",status="200"}' in counted
+        assert "vidsearch_web_ready 1.0" in counted
         for headers, status in (
             ({"host": "rebound.example"}, 421),
             ({"origin": "https://evil.example"}, 403),

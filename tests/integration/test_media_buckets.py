@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.http_stub import Asked, Reply, http_stub
 
@@ -22,7 +23,7 @@ from vidsearch.errors import (
     VideoTooLargeError,
     VidsearchError,
 )
-from vidsearch.media import fetch
+from vidsearch.media import fetch, open_source
 from vidsearch.media.sources.temporary import BoundedFile
 
 pytestmark = pytest.mark.integration
@@ -144,6 +145,16 @@ def test_keys_with_special_characters_are_fetched(bucket: Any) -> None:
         assert [one.path.read_bytes() for one in video.sidecars] == [b"of root"]
     with fetch("s3://media/odd/a b%20c#1?x=ü.mp4") as video:
         assert video.path.read_bytes() == b"odd"
+
+
+@pytest.mark.parametrize("key", ["talks/alone.mp4", "odd/a b%20c#1?x=ü.mp4"])
+def test_player_reads_a_part_by_a_signed_url(bucket: Any, key: str) -> None:
+    with open_source(f"s3://media/{key}") as source:
+        url = source.to_play(seconds=600)
+    assert isinstance(url, str)
+    answer = httpx.get(url, headers={"range": "bytes=1-2"})
+    assert (answer.status_code, answer.content) == (206, _OBJECTS[key][1:3])
+    assert "hush" not in url
 
 
 def test_endpoint_of_the_fsspec_configuration_is_used(

@@ -294,6 +294,14 @@ def test_no_request_is_an_error_of_the_server_or_answered_otherwise_than_describ
     assert _hold(document, str(client.base_url), operation, mode, examples)
 
 
+@pytest.mark.parametrize("operation", ["GET /healthz", "GET /readyz", "GET /metrics"])
+def test_what_takes_no_argument_is_answered_as_described(
+    client: httpx.Client, document: dict[str, Any], operation: str
+) -> None:
+    statuses = _hold(document, str(client.base_url), operation, GenerationMode.POSITIVE, 1)
+    assert statuses == [200]
+
+
 FIELDS = {"type": "array", "items": {"enum": ["title", "tags", "licence"]}, "maxItems": 3}
 FITTING: dict[str, Any] = {
     "text": {"enum": ["red circle", "a dog at night", "nothing of the kind"]},

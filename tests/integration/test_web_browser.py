@@ -22,11 +22,13 @@ from tests.waiting import until
 from tests.web_site import Site, indexed_clips, serve
 
 from vidsearch.config import Settings
+from vidsearch.demo import DemoClip
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 _SCREEN = "document.getElementById('screen')"
 PHONE = {"width": 360, "height": 740}
+IN_BUCKET = "demo-08"
 OpenTab = Callable[..., Page]
 
 
@@ -46,10 +48,38 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """The URL of an S3 server, which the environment names as an operator would."""
+    import boto3
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("AWS_"):
+                patch.delenv(name)
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "word")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="media")
+        client.close()
+        yield f"http://{host}:{port}"
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
 def site(
     browser: Browser,
     services: RunningServices,
     redis_url: str,
+    bucket: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
     folder, name = tmp_path_factory.mktemp("site"), f"test-{uuid.uuid4().hex[:12]}"
@@ -61,13 +91,26 @@ def site(
         ingest={"isolate": False},
         sources={"roots": [folder]},
         thumbnails={"url": str(folder / "pictures")},
+        web={"media_origins": [bucket]},
     )
     try:
-        clips = indexed_clips(settings, folder / "clips", number=8)
+        clips = indexed_clips(settings, folder / "clips", number=8, uri_of=_uri_of)
         with serve(settings, clips) as running:
             yield running
     finally:
         services.drop(name)
+
+
+def _uri_of(clip: DemoClip) -> str:
+    """The last one lies in the bucket."""
+    if clip.id != IN_BUCKET:
+        return str(clip.path)
+    import boto3
+
+    client = boto3.client("s3")
+    client.put_object(Bucket="media", Key="in/a b.mp4", Body=clip.path.read_bytes())
+    client.close()
+    return "s3://media/in/a b.mp4"
 
 
 @pytest.fixture
@@ -230,6 +273,42 @@ def test_a_frame_or_a_part_of_it_is_searched_by(tab: OpenTab, site: Site, part: 
     expect(page.locator(".chip img")).to_have_js_property("complete", True)
     page.reload()
     assert ids(page) == found
+
+
+def test_a_video_in_a_bucket_is_played_from_there_and_searched_by_its_moment(
+    tab: OpenTab, site: Site, bucket: str
+) -> None:
+    clip = next(clip for clip in site.clips if clip.id == IN_BUCKET)
+    page = tab(f"/?q={clip.scenes[0].caption}&mode=vector")
+    asked: list[str] = []
+    page.on("response", lambda answer: asked.append(answer.url))
+    page.locator(f'.card[data-video="{clip.id}"] .still').click()
+    playing(page)
+    assert any(url.startswith(f"{bucket}/media/in/a%20b.mp4?") for url in asked), asked
+    page.get_by_role("button", name="Search by a part of it").click()
+    page.get_by_role("button", name="Search by this part").click()
+    expect(page.locator("#told")).to_contain_text("lies on another server")
+    page.get_by_role("button", name="Search by this frame").click()
+    page.wait_for_url("**/?like=**")
+    assert address(page)["like"] == [clip.id]
+    assert float(address(page)["at"][0]) >= 0
+    assert ids(page)
+
+
+def test_where_a_browser_keeps_nothing_the_page_works_all_the_same(tab: OpenTab) -> None:
+    page = tab("about:blank")
+    page.add_init_script(
+        "Object.defineProperty(window, 'sessionStorage', "
+        "{get() { throw new DOMException('blocked', 'SecurityError'); }});"
+    )
+    page.goto("/?q=circle")
+    page.get_by_role("checkbox", name=re.compile("^dark")).check()
+    page.wait_for_url("**f.tags=dark**")
+    page.locator(".card .still").first.click()
+    playing(page)
+    page.get_by_role("button", name="Search by this frame").click()
+    page.wait_for_url("**v=**")
+    assert ids(page)
 
 
 def test_a_picture_is_uploaded_from_the_box(tab: OpenTab, site: Site, tmp_path: Path) -> None:

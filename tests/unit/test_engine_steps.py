@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vidsearch.engines.steps import Answer, Request, Steps, Work, run, run_async
+from vidsearch.engines.steps import Answer, Request, Steps, Work, run, run_async, working_by
 
 ASK = Request("GET", "/")
 
@@ -98,6 +98,26 @@ def test_work_runs_beside_the_event_loop() -> None:
 
     assert run(steps(), _answered) == threading.get_ident()
     assert _run_in_a_loop(steps(), _answered) != threading.get_ident()
+
+
+def test_work_runs_where_the_task_says_and_elsewhere_in_other_tasks() -> None:
+    def steps() -> Steps[Any]:
+        return (yield Work(threading.get_ident))
+
+    async def here(function: Callable[[], Any]) -> Any:
+        return function()
+
+    async def never(_: Request) -> Answer:
+        raise AssertionError
+
+    async def both() -> tuple[Any, Any]:
+        other = asyncio.create_task(run_async(steps(), never))
+        with working_by(here):
+            own = await run_async(steps(), never)
+        return own, await other
+
+    own, other = asyncio.run(both())
+    assert own == threading.get_ident() != other
 
 
 def test_a_cancelled_search_ends_its_steps_at_once() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.page_stage import COLOURS, picture
 from tests.search_index import Video, create_index
 
-from vidsearch.errors import QueryError
+from vidsearch.errors import ModelMismatchError, QueryError
 from vidsearch.media.frames import FrameBatch
 from vidsearch.search import VideoSearch
 from vidsearch.testing.fake_encoder import FakeEncoder
@@ -34,6 +36,15 @@ def test_the_vector_of_an_image_finds_what_the_image_finds(
     by_vector, by_image = search.search(vector=vector), search.search(image=picture(colour))
     assert [hit.id for hit in by_vector] == [hit.id for hit in by_image]
     assert by_vector.hits[0].id == colour
+
+
+def test_the_vector_is_of_the_model_of_the_index_that_is_given(search: VideoSearch) -> None:
+    index = search.describe_index()
+    vector = search.embed_image(picture("red"), index=index)
+    assert vector.tolist() == search.embed_image(picture("red")).tolist()
+    other = replace(index, identity=replace(index.identity, revision="another"))
+    with pytest.raises(ModelMismatchError, match="another"):
+        search.embed_image(picture("red"), index=other)
 
 
 def test_what_is_no_image_is_refused(search: VideoSearch) -> None:

@@ -16,7 +16,7 @@ from tests.page_stage import TOKEN, Page, open_page
 
 from vidsearch.registry import ErrorRecord, Pause, State, VideoRecord
 from vidsearch.reindex import ReindexRun, Step
-from vidsearch.web.pages.admin_view import without_folders
+from vidsearch.web.pages.folders import without_folders
 from vidsearch_tasks import (
     BrokerState,
     IngestionStatus,
@@ -67,8 +67,21 @@ def test_admin_shows_states_and_causes_without_folders(own: Page) -> None:
         ("/srv/a;b,c/x.mp4: (/srv/d/y z.mp4)", "…/x.mp4: (…/y z.mp4)"),
         ("https://host/a/x.mp4 s3://b/c/x.mp4 </b>", "https://host/a/x.mp4 s3://b/c/x.mp4 </b>"),
         ("/" + "a/" * 5000 + " ", "…/a/ "),
+        ("/" + "a b/" * 5000 + " ", "…/a b/ "),
+        ("a/" * 5000 + "x", "a/" * 5000 + "x"),
+        ("/srv/it's/a [b]/x.mp4 '/srv/my (own) videos/y.mp4'", "…/x.mp4 '…/y.mp4'"),
+        ("videos/2024/ab.mp4 is no video", "…/ab.mp4 is no video"),
+        (
+            "no such file: '../in/a.mp4', either/or video/mp4",
+            "no such file: '…/a.mp4', either/or video/mp4",
+        ),
+        ("C:\\my videos\\a.mp4 (D:/b/c.mp4)", "…/a.mp4 (…/c.mp4)"),
+        (repr("C:\\videos\\a.mp4") + r" \\server\share\b.mp4", "'…/a.mp4' …/b.mp4"),
     ],
-    ids=("path", "uri", "others", "spaces", "signs", "urls", "long"),
+    ids=(
+        *("path", "uri", "others", "spaces", "signs", "urls", "long", "long with spaces"),
+        *("long without a file", "brackets", "relative", "above", "drive", "network"),
+    ),
 )
 def test_a_message_keeps_the_name_of_a_file_without_its_folders(message: str, shown: str) -> None:
     assert without_folders(message) == shown
@@ -146,7 +159,9 @@ def test_videos_are_retried_by_cause_where_writes_are_allowed() -> None:
         assert writing.post("/admin/retry", data={"error": "VideoOpenError"}).status_code == 401
         writing.post("/login", data={"token": TOKEN})
         assert 'action="/admin/retry"' in writing.get("/admin").text
-        assert writing.post("/admin/retry", data={}).status_code == 422
+        wrong = writing.post("/admin/retry", data={})
+        assert wrong.status_code == 422
+        assert "<h1>The videos cannot be queued again</h1>" in wrong.text
         answer = writing.post("/admin/retry", data={"error": "VideoOpenError"})
         assert answer.headers["location"] == "/admin?retried=2"
         states = {id: writing.services.registry.get(id).state for id in "xyr"}
@@ -183,4 +198,5 @@ def test_admin_without_a_registry_says_so(own: Page) -> None:
     own.engine.delete_index(f"{own.services.settings.index.registry}-000001")
     answer = own.get("/admin")
     assert answer.status_code == 503
-    assert "The search is away" in answer.text
+    assert "The state of ingestion cannot be read" in answer.text
+    assert 'aria-current="page">Admin' in answer.text

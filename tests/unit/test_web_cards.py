@@ -139,6 +139,27 @@ def test_facets_that_choose_nothing_are_left_out() -> None:
     assert [view.name for view in views] == ["Tags"]
 
 
+def test_facets_are_called_so_that_they_can_be_told_apart() -> None:
+    fields = ("tags", "crew.name", "ship.name", "crew.full_name", "day_time", "day.time", "at.time")
+    counts = {field: _counts(field, ("sea", 3), ("land", 1)) for field in fields}
+    assert [view.name for view in facet_views(counts, query=PageQuery())] == [
+        "Tags",
+        "Crew name",
+        "Ship name",
+        "Full name",
+        "Day time",
+        "day.time",
+        "At time",
+    ]
+
+
+@pytest.mark.parametrize("place", ["s3://b/a.mp4", "/srv/a.mp4", "C:\\a.mp4", "\\\\nas\\a.mp4"])
+def test_places_are_no_facet_unless_one_was_chosen(place: str) -> None:
+    counts = {"path": _counts("path", (place, 3), ("b", 1))}
+    assert facet_views(counts, query=PageQuery()) == []
+    assert len(facet_views(counts, query=PageQuery(facets={"path": ("b",)}))) == 1
+
+
 def test_a_chosen_value_stays_a_check_box_where_it_is_not_listed() -> None:
     query = PageQuery(facets={"light_on": ("false", "maybe")})
     (view,) = facet_views({"light_on": _counts("light_on", (False, 2))}, query=query)

@@ -74,19 +74,26 @@ def test_a_clause_of_the_query_language_is_no_condition_of_the_page() -> None:
 
 
 def test_the_third_page_begins_after_two() -> None:
-    request = PageQuery(q="a", page=3).request()
+    request = PageQuery(q="a", page=3).request(window=200)
     assert (request.from_, request.k) == (2 * PER_PAGE, PER_PAGE)
 
 
+def test_the_last_page_ends_with_the_window() -> None:
+    request = PageQuery(q="a", page=9).request(window=100)
+    assert (request.from_, request.k) == (96, 4)
+    request = PageQuery(q="a", page=2).request(size=5, window=8)
+    assert (request.from_, request.k) == (5, 3)
+
+
 def test_words_alone_cannot_be_compared_with_a_picture() -> None:
-    request = PageQuery(like="r", mode="keyword").request()
+    request = PageQuery(like="r", mode="keyword").request(window=200)
     assert request.resolved_mode == "vector"
 
 
 def test_near_duplicates_are_folded_unless_all_are_asked_for() -> None:
-    assert PageQuery(q="a").request().collapse == pytest.approx(0.98)
-    assert PageQuery(q="a", twins="show").request().collapse is None
-    assert PageQuery(q="a", mode="keyword").request().collapse is None
+    assert PageQuery(q="a").request(window=200).collapse == pytest.approx(0.98)
+    assert PageQuery(q="a", twins="show").request(window=200).collapse is None
+    assert PageQuery(q="a", mode="keyword").request(window=200).collapse is None
 
 
 def test_a_vector_in_a_url_has_the_same_direction_and_is_short() -> None:

@@ -99,6 +99,20 @@ def _form_of(html: str) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("sort", "shown"),
+    [("-shot", "newest (shot)"), ("shot", "shot, upwards"), ("-tags", "tags, downwards")],
+)
+def test_the_order_of_the_address_is_chosen_whether_it_is_offered_or_not(
+    page: Page, sort: str, shown: str
+) -> None:
+    html = page.get(f"/?q=red&sort={sort}").text
+    assert cards(html)
+    chosen = re.search(r'<select name="sort".*?value="([^"]*)" selected>([^<]*)<', html, re.DOTALL)
+    assert chosen is not None
+    assert chosen.groups() == (sort, shown)
+
+
 def test_what_videos_say_is_escaped(own: Page) -> None:
     bad = '"><script>alert(1)</script>'
     own.put_video("evil", "red", title=bad, description=bad, tags=[bad, "x"])
@@ -144,7 +158,16 @@ def test_a_wrong_search_says_what_is_wrong_and_keeps_the_form(
     answer = page.get(f"/?{query}")
     assert answer.status_code == 422
     assert said.lower() in answer.text.lower()
-    assert 'id="search"' in answer.text
+    again = _form_of(answer.text)
+    for name, values in parse_qs(query).items():
+        if name in {"q", "like", "v", "pic", "where", "sort"}:
+            assert again[name] == values
+
+
+def test_a_search_that_failed_keeps_filters_and_order_and_can_be_done_without(page: Page) -> None:
+    html = page.get("/?q=red&sort=-nothing&f.tags=sea&f.tags=day").text
+    assert re.findall(r'type="hidden" name="f.tags" value="(\w+)"', html) == ["sea", "day"]
+    assert re.search(r'<a class="button" href="/\?q=red">Leave out filters and order', html)
 
 
 def test_nothing_found_gives_hints(page: Page) -> None:
@@ -160,6 +183,39 @@ def test_a_page_after_the_last_one_leads_back(page: Page) -> None:
     assert "There are no more results" in html
     assert "comes near enough" not in html
     assert re.search(r'<a href="/\?q=red">Go back to the first page</a>', html)
+
+
+@pytest.mark.parametrize("limit", [{"web": {"max_k": 3}}, {"search": {"window": 3}}])
+def test_a_page_has_no_more_results_than_a_client_may_ask_for(limit: dict[str, Any]) -> None:
+    with open_page(**limit) as few:
+        html = few.get("/?q=red&mode=vector&twins=show").text
+        assert len(cards(html)) == 3
+        beyond = re.search(r'rel="next" href="([^"]*)"', html)
+        assert (beyond is None) is ("search" in limit)
+        if beyond:
+            assert len(cards(few.get(unescape(beyond[1])).text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("mapping", "name"),
+    [
+        ({"nick": {"type": "alias", "path": "secret"}}, "nick"),
+        ({"place": {"type": "alias", "path": "video.uri"}}, "place"),
+        ({"more": {"type": "flattened"}}, "more"),
+        ({"more": {"type": "flattened"}}, "more.inner"),
+    ],
+)
+def test_no_other_field_tells_of_a_hidden_one(mapping: dict[str, Any], name: str) -> None:
+    web = {"hidden_fields": ["secret", "more.inner"]}
+    with open_page(web=web, properties=mapping) as hiding:
+        assert f'name="f.{name}"' not in hiding.get("/?q=red").text
+        for query in (f'filter={{"{name}":"x"}}', f"facets={name}", f"sort={name}"):
+            answer = hiding.client.get(f"/api/search?text=red&mode=vector&{query}")
+            assert answer.status_code == 422
+            assert "is not shown" in answer.json()["detail"]
+        assert hiding.get(f"/?q=red&f.{name}=x").status_code == 422
+        other = hiding.client.get('/api/search?text=red&mode=vector&filter={"tags":"sea"}')
+        assert other.status_code == 200
 
 
 def test_engine_away_is_told_without_its_address(
@@ -255,7 +311,9 @@ def test_a_picture_from_a_page_of_another_site_is_refused(page: Page) -> None:
 def test_a_picture_above_the_limit_is_refused() -> None:
     with open_page(web={"max_upload_bytes": 2000}) as small:
         files = {"image": ("a.png", picture("red") + bytes(3000), "image/png")}
-        assert small.post("/picture", files=files).status_code == 413
+        answer = small.post("/picture", files=files)
+        assert answer.status_code == 413
+        assert "<h1>The picture is too large</h1>" in answer.text
 
 
 def test_below_a_path_links_and_forms_keep_it() -> None:

@@ -65,6 +65,12 @@ def test_argument_is_named_as_http_spells_it() -> None:
     assert problem.detail == "from must be a whole number"
 
 
+def test_argument_is_named_as_another_client_spells_it() -> None:
+    error = QueryError("like: no video 'x' in the index", argument="like")
+    problem = problem_of(error, names={"like": "id"})
+    assert (problem.argument, problem.detail) == ("id", "id: no video 'x' in the index")
+
+
 def test_caller_is_not_told_what_the_engine_said() -> None:
     error = QueryError(f"filter: {SECRET}", argument="filter")
     error.__cause__ = MappingConflictError(SECRET)

@@ -56,6 +56,35 @@ def _ask(
     return asyncio.run(ask())
 
 
+def test_bodies_of_all_requests_at_once_are_limited() -> None:
+    held, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(request: Request) -> Response:
+        await request.body()
+        if request.method == "PUT":
+            held.set()
+            await goes_on.wait()
+        return PlainTextResponse("")
+
+    async def ask() -> None:
+        settings = WebSettings(max_upload_bytes=1024, max_searches=1)
+        routes = [Route("/", hold, methods=["PUT", "POST"])]
+        app = Starlette(routes=routes, middleware=[Middleware(Guard, settings)])
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            first = asyncio.create_task(client.put("/", content=b"x" * 1000))
+            await held.wait()
+            assert (await client.post("/", content=b"x" * 24)).status_code == 200
+            refused = await client.post("/", content=b"x" * 25)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+            goes_on.set()
+            assert (await first).status_code == 200
+            assert (await client.post("/", content=b"x" * 1024)).status_code == 200
+            assert (await client.post("/", content=b"x" * 1025)).status_code == 413
+
+    asyncio.run(ask())
+
+
 @pytest.mark.parametrize(
     ("host", "allowed", "is_allowed"),
     [

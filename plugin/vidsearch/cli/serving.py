@@ -51,5 +51,6 @@ def serve(app: Any, settings: WebSettings, *, host: str, port: int, extra: str) 
         log_config=None,
         access_log=False,
         server_header=False,
+        limit_concurrency=settings.max_connections + 1,  # it counts the one that asks
         timeout_graceful_shutdown=round(settings.timeout) + 1,
     )

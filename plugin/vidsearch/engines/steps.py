@@ -15,13 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-__all__ = ["Answer", "Request", "Steps", "Work", "run", "run_async"]
+__all__ = ["Answer", "InThread", "Request", "Steps", "Work", "run", "run_async", "working_by"]
 
 _T = TypeVar("_T")
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Calls a function in a thread, and gives what it returns."""
+_in_thread: ContextVar[InThread] = ContextVar("in_thread", default=asyncio.to_thread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,19 @@ def run(steps: Steps[_T], send: Callable[[Request], Answer]) -> _T:
         steps.close()
 
 
+@contextmanager
+def working_by(in_thread: InThread) -> Iterator[None]:
+    """Inside of it, :func:`run_async` has :class:`Work` called so; by default in any thread.
+
+    It holds for the task that enters it. Who serves many clients has threads for their searches.
+    """
+    before = _in_thread.set(in_thread)
+    try:
+        yield
+    finally:
+        _in_thread.reset(before)
+
+
 async def run_async(steps: Steps[_T], send: Callable[[Request], Awaitable[Answer]]) -> _T:
     """Carry the steps out in an event loop, :class:`Work` in a thread; see :func:`run`."""
     try:
@@ -96,7 +114,7 @@ async def run_async(steps: Steps[_T], send: Callable[[Request], Awaitable[Answer
         while True:
             try:
                 if isinstance(step, Work):
-                    outcome = await asyncio.to_thread(step.function)
+                    outcome = await _in_thread.get()(step.function)
                 else:
                     if step.pause:
                         await asyncio.sleep(step.pause)

@@ -30,6 +30,8 @@ _LEVELS = {"1": 255, "L;2": 85, "L;4": 17}
 _CODED_COLOURS = {"AVIF": (b"colrnclx", ">HH"), "PNG": (b"cICP", ">BB")}
 """What precedes the numbers of primaries and transfer characteristic (ITU-T H.273)."""
 _HEAD = 1 << 16
+_VALUES = 1 << 18
+"""Wide numbers that are computed with at a time, each of which takes eight bytes."""
 _HDR_SIZE = (512, 512)
 """HDR is shrunk to this, so that all such images share one table of colours."""
 
@@ -87,7 +89,9 @@ def _white_of_tiff(tags: Mapping[int, Any]) -> int | None:
     return (1 << bits - (kind == _SIGNED)) - 1 if bits <= _WORD.bit_length() else None
 
 
-def _eight_bits(image: Image.Image, *, white: int | None, is_negative: bool = False) -> Image.Image:
+def _eight_bits(
+    image: Image.Image, *, white: float | None, is_negative: bool = False
+) -> Image.Image:
     """An image of one wide channel, with alpha where one of its values is transparent.
 
     Args:
@@ -97,15 +101,24 @@ def _eight_bits(image: Image.Image, *, white: int | None, is_negative: bool = Fa
     """
     from PIL import Image
 
-    levels = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
-    top = float(levels.max(initial=0))
-    white = white or next((each for each in (1, _BYTE, _WORD) if top <= each), None)
-    scaled = np.clip(levels * (_BYTE / (white or top)), 0, _BYTE)
-    scaled = _BYTE - scaled if is_negative else scaled
-    grey = Image.fromarray(np.round(scaled).astype(np.uint8))
+    levels = np.asarray(image)
+    step = max(1, _VALUES // max(1, image.width))
+    strips = [slice(at, at + step) for at in range(0, image.height, step)]
+
+    def finite(rows: slice) -> NDArray[np.float64]:
+        return np.nan_to_num(levels[rows].astype(np.float64), posinf=0.0, neginf=0.0)
+
+    if not white:
+        top = max((float(finite(rows).max(initial=0)) for rows in strips), default=0.0)
+        white = next((each for each in (1, _BYTE, _WORD) if top <= each), None) or top
+    scaled = np.empty(levels.shape, np.uint8)
+    for rows in strips:
+        part = np.clip(finite(rows) * (_BYTE / white), 0, _BYTE)
+        scaled[rows] = np.round(_BYTE - part if is_negative else part)
+    grey = Image.fromarray(scaled)
     key = image.info.get("transparency")
     if isinstance(key, int):
-        grey.putalpha(Image.fromarray(np.where(levels == key, 0, _BYTE).astype(np.uint8)))
+        grey.putalpha(Image.fromarray((levels != key).astype(np.uint8) * np.uint8(_BYTE)))
     return grey
 
 

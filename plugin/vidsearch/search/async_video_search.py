@@ -106,10 +106,12 @@ class AsyncVideoSearch:
         engine = await self._connected()
         return await engine.run(self._core.embed(asked, engine.calls))
 
-    async def embed_image(self, image: Any) -> NDArray[np.float32]:
+    async def embed_image(
+        self, image: Any, *, index: IndexDescription | None = None
+    ) -> NDArray[np.float32]:
         """See :meth:`vidsearch.search.VideoSearch.embed_image`."""
         engine = await self._connected()
-        return await engine.run(self._core.embed_image(image, engine.calls))
+        return await engine.run(self._core.embed_image(image, engine.calls, index))
 
     async def describe_index(self) -> IndexDescription:
         """See :meth:`vidsearch.search.VideoSearch.describe_index`."""

@@ -146,10 +146,12 @@ class SearchCore:
             yield from self.models.look_ahead(calls, index.name)
         return vector
 
-    def embed_image(self, image: Any, calls: Calls) -> Steps[NDArray[np.float32]]:
+    def embed_image(
+        self, image: Any, calls: Calls, index: IndexDescription | None = None
+    ) -> Steps[NDArray[np.float32]]:
         """The unit vector of an image, of the model of the index: ``(dims,)`` float32."""
-        index = yield from self.index.describe(calls)
-        encoder = yield Work(lambda: self.models.of(index))
+        of = index if index is not None else (yield from self.index.describe(calls))
+        encoder = yield Work(lambda: self.models.of(of))
         vector: NDArray[np.float32] = yield Work(lambda: self._media.image(image, encoder=encoder))
         self.models.used(encoder, frames=True)
         return vector

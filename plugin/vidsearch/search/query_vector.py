@@ -22,12 +22,12 @@ from vidsearch.defaults import BATCH_SIZE
 from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.output import embedded_frames, embedded_texts
 from vidsearch.errors import (
-    MissingExtraError,
     ModelUnavailableError,
     QueryError,
     SourceUnavailableError,
     VideoError,
 )
+from vidsearch.search.image_files import opened_image, readable, require_few_pixels
 
 __all__ = ["MediaInput", "QueryVector", "given_vector", "stored_vector", "text_vectors"]
 
@@ -111,7 +111,8 @@ class MediaInput:
         from vidsearch.media import fetch, public_uri, rgb_pixels
 
         if hasattr(image, "convert") and hasattr(image, "size"):  # a PIL image, without PIL
-            return rgb_pixels(image)
+            with readable("the image"):  # Pillow reads a file when its pixels are needed
+                return rgb_pixels(image)
 
         uri = _uri("image", image)
         what = f"image: {public_uri(uri)}"
@@ -121,29 +122,12 @@ class MediaInput:
             return self._decoded(file.path, what=what)
 
     def _decoded(self, file: Path | io.BytesIO, *, what: str) -> NDArray[np.uint8]:
-        try:
-            from PIL import Image, UnidentifiedImageError
-        except ImportError as error:
-            raise MissingExtraError("an image file needs Pillow: pip install pillow") from error
         from vidsearch.media import rgb_pixels
 
-        try:
-            with Image.open(file) as opened:
-                if opened.width * opened.height > self.sources.max_pixels:
-                    raise QueryError(
-                        f"{what} has {opened.width}x{opened.height} pixels, more than "
-                        f"sources.max_pixels ({self.sources.max_pixels}) allows"
-                    )
-                return rgb_pixels(opened)
-        except UnidentifiedImageError as error:
-            raise QueryError(
-                f"{what} is in no format that Pillow reads; a video goes in as clip"
-            ) from error
-        # RuntimeError: of the decoder of AVIF.
-        except (
-            OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError
-        ) as error:  # fmt: skip
-            raise QueryError(f"{what} cannot be read: {error}") from error
+        limit = self.sources.max_pixels
+        with readable(what), opened_image(file, what=what) as opened:
+            require_few_pixels(opened, limit, what=what, setting="sources.max_pixels")
+            return rgb_pixels(opened)
 
 
 def text_vectors(texts: Sequence[str], *, encoder: Encoder) -> list[QueryVector]:

@@ -211,13 +211,17 @@ class VideoSearch:
         engine = self._engine()
         return engine.run(self._core.embed(asked, engine.calls))
 
-    def embed_image(self, image: Any) -> NDArray[np.float32]:
+    def embed_image(
+        self, image: Any, *, index: IndexDescription | None = None
+    ) -> NDArray[np.float32]:
         """The unit vector of an image, of the model of the index: ``(dims,)`` float32.
 
         As ``vector`` of a search it finds what the image itself would.
 
         Args:
             image: path or URL, bytes of a file, PIL image, or ``(height, width, 3)`` uint8 RGB.
+            index: the one whose model makes the vector, as :meth:`describe_index` gave it; ``None``
+                asks for it. So it is known which model that was.
 
         Raises:
             QueryError: it cannot be read as an image.
@@ -227,7 +231,7 @@ class VideoSearch:
             BackendError: the engine failed or refused.
         """
         engine = self._engine()
-        return engine.run(self._core.embed_image(image, engine.calls))
+        return engine.run(self._core.embed_image(image, engine.calls, index))
 
     def describe_index(self) -> IndexDescription:
         """The index behind the alias: its model, its fields. At most ten seconds old.

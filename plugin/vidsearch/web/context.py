@@ -5,33 +5,41 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidsearch.config import Settings
+from vidsearch.engines.steps import working_by
 from vidsearch.errors import MappingConflictError
 from vidsearch.once import build_once, built
-from vidsearch.web.limits import check_limits, check_text, names_fields
-from vidsearch.web.problems import RETRY_SECONDS, Problem
-from vidsearch.web.public import uri_field
+from vidsearch.web.latest import Latest
+from vidsearch.web.limits import check_hidden, check_limits, check_text, names_fields
+from vidsearch.web.places import Places, Threads
+from vidsearch.web.problems import Problem
+from vidsearch.web.public import uri_field, ways_to_hidden
 from vidsearch.web.readiness import Readiness
+from vidsearch.web.uploads import opened_upload
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
 
+    from vidsearch.encoders.identity import ModelIdentity
     from vidsearch.index.description import IndexDescription
     from vidsearch.search import AsyncVideoSearch, SearchRequest, SearchResult
     from vidsearch_mappings.registry import VideoRecord
-    from vidsearch_tasks import Services
+    from vidsearch_tasks import IngestionStatus, Services
 
 __all__ = ["WebContext"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _MEDIA_THREADS = 8
+_RECORD_THREADS = 8
+_PICTURES = 2
+"""Searches by an uploaded picture at once, as decoding one takes much memory."""
 
 
 @dataclass
@@ -45,14 +53,25 @@ class WebContext:
     given_services: Services | None = None
 
     def __post_init__(self) -> None:
-        self._at_once = asyncio.Semaphore(self.settings.web.max_searches)
-        self._threads = ThreadPoolExecutor(_MEDIA_THREADS, thread_name_prefix="media")
+        web = self.settings.web
+        self._searches = Places(web.max_searches, seconds=web.timeout, what="the search")
+        self._pictures = Places(_PICTURES, seconds=web.timeout, what="the search")
+        self._records = Places(_RECORD_THREADS, seconds=web.timeout, what="the registry")
+        self.ingestion: Latest[IngestionStatus] = Latest(
+            lambda: self._registry.call(self._ask_ingestion),
+            seconds=web.timeout,
+            what="the state of ingestion",
+        )
+        """How ingestion is doing, some seconds old: workers and engine are asked for it."""
+        self._embedding = Threads(None, name="embedding")
+        self._media = Threads(_MEDIA_THREADS, name="media")
+        self._registry = Threads(_RECORD_THREADS, name="registry")
 
     @build_once
     def services(self) -> Services:
         """Registry, operations and broker. Imports Celery when it is first asked for.
 
-        That, and what they do, blocks: take and call them inside :func:`asyncio.to_thread`.
+        That, and what they do, blocks: take and call them inside :meth:`ask_registry`.
         """
         if self.given_services is not None:
             return self.given_services
@@ -72,12 +91,23 @@ class WebContext:
         check_id(id)
         return self.services.registry.get(id)
 
+    async def ask_registry(self, work: Callable[[], _T]) -> _T:
+        """What registry or broker give, of which a few are asked at once.
+
+        Args:
+            work: asks; it goes on where it takes too long.
+
+        Raises:
+            Problem: it took longer than ``web.timeout``.
+        """
+        return await self._records.call(lambda: self._registry.call(work))
+
     async def beside_searches(self, work: Callable[[], _T]) -> _T:
         """What reading a place of videos or pictures gives, which may hang.
 
         In threads of its own, as the others embed the texts of searches.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await self._media.call(work)
 
     async def find(self, request: SearchRequest, *, within: str | None = None) -> SearchResult:
         """Search within the limits that the settings give to requests from outside.
@@ -94,9 +124,18 @@ class WebContext:
         check_limits(request, self.settings)
         if request.needs_model:
             self.readiness.require_ready()
+        completed = self._completed(request, within)
+        is_picture = completed.image is not None
+
+        async def searched() -> SearchResult:
+            if names_fields(request):
+                hidden = ways_to_hidden(await self.search.describe_index(), self.settings)
+                check_hidden(request, self.settings, also=hidden)
+            opened = {"image": await self._opened(completed.image)} if is_picture else {}
+            return await self.search.search(completed.model_copy(update=opened))
+
         try:
-            completed = self._completed(request, within)
-            return await self._limited(lambda: self.search.search(completed))
+            return await self._limited(searched, self._pictures if is_picture else self._searches)
         except MappingConflictError as error:
             if not names_fields(request):
                 raise
@@ -114,18 +153,24 @@ class WebContext:
         """
         check_text(text, self.settings)
         self.readiness.require_ready()
-        vector: list[float] = (await self._limited(lambda: self.search.embed(text))).tolist()
-        return vector
+        vector = await self._limited(lambda: self.search.embed(text), self._searches)
+        numbers: list[float] = vector.tolist()
+        return numbers
 
-    async def embed_image(self, image: bytes) -> NDArray[np.float32]:
-        """The unit vector of an image within the same limits: ``(dims,)`` float32.
+    async def embed_image(self, image: bytes) -> tuple[NDArray[np.float32], ModelIdentity]:
+        """The unit vector of an image, ``(dims,)`` float32, and its model; within the same limits.
 
         Raises:
             QueryError: it cannot be read as an image.
             Problem: the model is not loaded, or it took longer than ``web.timeout``.
         """
         self.readiness.require_ready()
-        return await self._limited(lambda: self.search.embed_image(image))
+
+        async def embedded() -> tuple[NDArray[np.float32], ModelIdentity]:
+            opened, index = await self._opened(image), await self.search.describe_index()
+            return await self.search.embed_image(opened, index=index), index.identity
+
+        return await self._limited(embedded, self._pictures)
 
     async def describe_index(self) -> IndexDescription:
         """The index that is searched: its model, its fields; within the same limits.
@@ -133,23 +178,21 @@ class WebContext:
         Raises:
             Problem: it took longer than ``web.timeout``.
         """
-        return await self._limited(self.search.describe_index)
+        return await self._limited(self.search.describe_index, self._searches)
 
-    async def _limited(self, work: Callable[[], Awaitable[_T]]) -> _T:
-        """What the work gives, one of ``web.max_searches`` at a time, before ``web.timeout``."""
+    async def _limited(self, work: Callable[[], Awaitable[_T]], places: Places) -> _T:
+        """What the work gives, in one of the places, and in the threads of searches."""
+        with working_by(self._embedding.call):
+            return await places.call(work)
 
-        async def in_turn() -> _T:
-            async with self._at_once:
-                return await work()
+    async def _opened(self, image: Any) -> Image.Image:
+        """The picture in the bytes of a client."""
+        return await self._embedding.call(lambda: opened_upload(image, self.settings))
 
-        try:
-            return await asyncio.wait_for(in_turn(), self.settings.web.timeout)
-        except asyncio.TimeoutError as error:
-            raise Problem.of_status(
-                503,
-                f"the search took longer than {self.settings.web.timeout:g} seconds",
-                retry_after=RETRY_SECONDS,
-            ) from error
+    def _ask_ingestion(self) -> IngestionStatus:
+        from vidsearch_tasks import ingestion_status
+
+        return ingestion_status(services=self.services)
 
     def _completed(self, request: SearchRequest, within: str | None) -> SearchRequest:
         """The request with what the server adds to it."""
@@ -176,8 +219,12 @@ class WebContext:
 
     async def close(self) -> None:
         """Close what was opened here; services that were handed in stay open."""
+        self.ingestion.close()
+        for places in (self._searches, self._pictures, self._records):
+            places.close()
+        for threads in (self._embedding, self._media, self._registry):
+            threads.close()
         await self.search.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
         services = built(self).get("services")
         if services is not None and services is not self.given_services:
             await asyncio.to_thread(services.close)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,6 +14,7 @@ from vidsearch.search.filters import CONDITION_KEYS, may_be_clause
 from vidsearch.web.public import is_hidden
 
 __all__ = [
+    "check_hidden",
     "check_limits",
     "check_text",
     "default_k",
@@ -60,16 +61,29 @@ def check_limits(request: SearchRequest, settings: Settings) -> None:
         )
     if request.like is not None and len(request.like.encode()) > _ID_BYTES:
         raise QueryError(f"like has more than {_ID_BYTES} bytes, and no id has", argument="like")
-    conditions = list(_conditions(request.filter))
-    _check_values([value for _, values in conditions for value in values], settings)
-    named = {name: list(_texts_in(getattr(request, name, None))) for name in _NAMES}
-    named["filter"] = [name for name, _ in conditions]
-    for argument, names in named.items():
+    values = [value for _, each in _conditions(request.filter) for value in each]
+    _check_values(values, settings)
+    for argument, names in _named(request).items():
         if len(names) > web.max_conditions:
             raise QueryError(
                 f"{argument} names more than {web.max_conditions} fields", argument=argument
             )
-        hidden = [name for name in names if is_hidden(name.removeprefix("-"), settings)]
+    check_hidden(request, settings)
+
+
+def check_hidden(request: SearchRequest, settings: Settings, *, also: Collection[str] = ()) -> None:
+    """Refuse a request that names a field which clients may not know of.
+
+    Args:
+        request: of a client.
+        settings: say what is hidden.
+        also: what else is, as :func:`~vidsearch.web.public.ways_to_hidden` gives it.
+
+    Raises:
+        QueryError: it does; the message names argument and field.
+    """
+    for argument, names in _named(request).items():
+        hidden = [name for name in names if is_hidden(name.removeprefix("-"), settings, also=also)]
         if hidden and argument != "source":  # which brings what there is
             raise QueryError(f"{argument}: {hidden[0]!r} is not shown", argument=argument)
 
@@ -89,6 +103,13 @@ def names_fields(request: SearchRequest) -> bool:
     """Whether the client chose fields or values of the index, which the engine may refuse."""
     chosen = (getattr(request, name, None) for name in ("filter", *_NAMES))
     return any(value and not isinstance(value, bool) for value in chosen)
+
+
+def _named(request: SearchRequest) -> dict[str, list[str]]:
+    """The fields that each argument names."""
+    named = {name: list(_texts_in(getattr(request, name, None))) for name in _NAMES}
+    named["filter"] = [name for name, _ in _conditions(request.filter)]
+    return named
 
 
 def _check_values(values: list[Any], settings: Settings) -> None:

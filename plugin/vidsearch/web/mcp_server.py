@@ -5,7 +5,7 @@ The limits are those of the HTTP API. Nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ try:
     from mcp.types import ToolAnnotations
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
-    from starlette.routing import Mount
+    from starlette.routing import BaseRoute, Mount
 except ImportError as _error:
     raise MissingExtraError.of("mcp", needed_for="the MCP server") from _error
 
@@ -30,6 +30,8 @@ from vidsearch.search import AsyncVideoSearch, Hit, Mode, SearchRequest, SearchR
 from vidsearch.web import health
 from vidsearch.web.context import WebContext
 from vidsearch.web.described import markdown
+from vidsearch.web.limits import max_k
+from vidsearch.web.metrics import Measured, RequestMetrics
 from vidsearch.web.parameters import request_from_json
 from vidsearch.web.problems import Problem, problem_of
 from vidsearch.web.public import public_result
@@ -41,6 +43,8 @@ _INSTRUCTIONS = (
     "Searches a collection of videos by what is to be seen in them. Start with search_videos; "
     "times are seconds from the start of a video."
 )
+_USUAL = 5
+"""Videos or moments that a tool gives where the client names no number."""
 _READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 
 
@@ -70,11 +74,14 @@ def http_app(settings: Settings) -> Starlette:
         async with context.running(), tools.router.lifespan_context(tools):
             yield
 
-    return Starlette(
-        routes=[*health.routes(context), Mount("/", tools)],
-        middleware=[Middleware(Guard, settings.web)],
-        lifespan=lifespan,
-    )
+    routes: list[BaseRoute] = [*health.routes(context), Mount("/", tools)]
+    middleware = [Middleware(Guard, settings.web)]
+    metrics = RequestMetrics.of(context)
+    if metrics is not None:
+        routes[:0] = metrics.routes()
+        counted = Middleware(Measured, metrics.answered, routes=[*routes, *tools.routes])
+        middleware.insert(0, counted)
+    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
 
 
 def _context(settings: Settings) -> WebContext:
@@ -97,6 +104,10 @@ def _of(name: str) -> Any:
 
 
 _Text = Annotated[str, Field(description="What is to be seen, such as `a boat at night`.")]
+_Videos = Annotated[
+    int | None,
+    Field(description=f"Number of videos; {_USUAL}, or what the server allows, unless given."),
+]
 _Id = Annotated[str, Field(description="Id of a video, as search_videos gives it.")]
 _Conditions = Annotated[
     dict[str, Any] | list[dict[str, Any]] | None,
@@ -116,7 +127,7 @@ class _Tools:
     async def search_videos(
         self,
         text: _Text,
-        k: Annotated[int, Field(description="Number of videos.")] = 5,
+        k: _Videos = None,
         skip: Annotated[int, _of("from_")] = 0,
         mode: Annotated[Mode | None, _of("mode")] = None,
         filter: _Conditions = None,
@@ -125,8 +136,9 @@ class _Tools:
     ) -> dict[str, Any]:
         """Find the videos that show something, best first, each with its best moments."""
         result = await self._found(
+            {"from_": "skip"},
             text=text,
-            k=k,
+            k=self._number(k),
             from_=skip,
             mode=mode,
             filter=filter,
@@ -136,10 +148,15 @@ class _Tools:
         return self._shown(result)
 
     async def get_moments(
-        self, id: _Id, text: _Text, k: Annotated[int, Field(description="Number of moments.")] = 5
+        self,
+        id: _Id,
+        text: _Text,
+        k: Annotated[int, Field(description="Number of moments.")] = _USUAL,
     ) -> dict[str, Any]:
         """Find the moments of one video that show something, best first."""
-        result = await self._found(within=id, text=text, k=1, moments=k, mode="vector")
+        result = await self._found(
+            {"moments": "k"}, within=id, text=text, k=1, moments=k, mode="vector"
+        )
         if not result.hits:
             raise ToolError(f"there is no video {id!r} that can be searched")
         shown = self._shown(result)
@@ -151,20 +168,36 @@ class _Tools:
         at: Annotated[
             float | None, Field(description="Seconds into it: like that, not like the whole video.")
         ] = None,
-        k: Annotated[int, Field(description="Number of videos.")] = 5,
+        k: _Videos = None,
         filter: _Conditions = None,
     ) -> dict[str, Any]:
         """Find videos that look like another one, or like it looks at one time."""
-        return self._shown(await self._found(like=id, at=at, k=k, filter=filter))
+        result = await self._found({"like": "id"}, like=id, at=at, k=self._number(k), filter=filter)
+        return self._shown(result)
 
-    async def _found(self, *, within: str | None = None, **arguments: Any) -> SearchResult:
+    def _number(self, k: int | None) -> int:
+        return min(_USUAL, max_k(self._context.settings)) if k is None else k
+
+    async def _found(
+        self, names: Mapping[str, str], *, within: str | None = None, **arguments: Any
+    ) -> SearchResult:
+        """What a search with these arguments finds.
+
+        Args:
+            names: what the tool calls those that it calls otherwise.
+            within: id of the one video to search in.
+            **arguments: of a search.
+
+        Raises:
+            ToolError: it is wrong, or did not work.
+        """
         context = self._context
         await context.readiness.wait(context.settings.web.timeout)
         try:
             request = request_from_json(arguments, context.settings)
             return await context.find(request, within=within)
         except (VidsearchError, Problem) as error:
-            raise ToolError(problem_of(error).detail) from error
+            raise ToolError(problem_of(error, names=names).detail) from error
 
     def _shown(self, result: SearchResult) -> dict[str, Any]:
         """What a model has a use for."""

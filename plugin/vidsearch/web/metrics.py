@@ -15,9 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 if TYPE_CHECKING:
     from vidsearch.web.context import WebContext
 
-__all__ = ["Measured", "RequestMetrics"]
+__all__ = ["Measured", "RequestMetrics", "has_metrics"]
 
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+
+
+def has_metrics() -> bool:
+    """Whether the extra is installed."""
+    return importlib.util.find_spec("prometheus_client") is not None
 
 
 class RequestMetrics:
@@ -50,7 +55,7 @@ class RequestMetrics:
     @classmethod
     def of(cls, context: WebContext) -> RequestMetrics | None:
         """``None`` where the extra is not installed."""
-        return cls(context) if importlib.util.find_spec("prometheus_client") else None
+        return cls(context) if has_metrics() else None
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a request."""

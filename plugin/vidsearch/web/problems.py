@@ -21,7 +21,7 @@ from vidsearch.errors import (
     VidsearchError,
 )
 
-__all__ = ["PROBLEM_JSON", "RETRY_SECONDS", "Problem", "problem_of"]
+__all__ = ["HTTP_NAMES", "PROBLEM_JSON", "RETRY_SECONDS", "Problem", "problem_of"]
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = 5
@@ -40,7 +40,7 @@ _STATUS: dict[Fault, int] = {
 }
 _DETAILS = {404: "there is nothing at this path", 405: "this path does not take the method"}
 """What Starlette says in a word."""
-_HTTP_NAMES = {"from_": "from"}
+HTTP_NAMES: Mapping[str, str] = {"from_": "from"}
 """Arguments that HTTP spells otherwise."""
 
 
@@ -90,12 +90,16 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         )
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception, *, names: Mapping[str, str] = HTTP_NAMES) -> Problem:
     """The problem that an error is for a client.
 
     The message of a caller's error goes along, as it is about what the caller gave. Any other may
     name hosts, indices and paths of the server: it is logged, and the client gets the meaning of
     its class.
+
+    Args:
+        error: to tell.
+        names: what the client calls those arguments of a search that it calls otherwise.
     """
     if isinstance(error, Problem):
         return error
@@ -116,12 +120,13 @@ def problem_of(error: Exception) -> Problem:
     argument = error.argument if isinstance(error, QueryError) else None
     if error.fault == "caller" and _by_engine(error):
         _log.info("%s: %s", kind.__name__, error)
-        detail = f"{argument or 'the request'} has a value that the search engine refuses"
+        told = names.get(argument, argument) if argument else "the request"
+        detail = f"{told} has a value that the search engine refuses"
     elif error.fault == "caller":
         message = str(error)
         if isinstance(error, QueryError):  # what else there is may be hidden from clients
             message = message.removesuffix(error.known)
-        detail = _spelled(message, argument)
+        detail = _spelled(message, argument, names)
     else:
         _log.log(logging.ERROR if status >= 500 else logging.INFO, "%s: %s", kind.__name__, error)
         detail = meaning + ("" if status < 500 else "; the log of the server says more")
@@ -130,7 +135,7 @@ def problem_of(error: Exception) -> Problem:
         meaning,
         detail,
         type=f"urn:vidsearch:error:{kind.__name__}",
-        argument=_HTTP_NAMES.get(argument, argument) if argument else None,
+        argument=names.get(argument, argument) if argument else None,
         retry_after=retry_after,
     )
 
@@ -141,8 +146,8 @@ def _by_engine(error: BaseException) -> bool:
     return cause is not None and (isinstance(cause, BackendError) or _by_engine(cause))
 
 
-def _spelled(message: str, argument: str | None) -> str:
-    """The message with the argument that it begins with as HTTP spells it."""
-    if argument in _HTTP_NAMES and message.startswith(argument):
-        return _HTTP_NAMES[argument] + message.removeprefix(argument)
+def _spelled(message: str, argument: str | None, names: Mapping[str, str]) -> str:
+    """The message with the argument that it begins with as the client spells it."""
+    if argument is not None and argument in names and message.startswith(argument):
+        return names[argument] + message.removeprefix(argument)
     return message

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import Settings
+from vidsearch.search.mapping_fields import OPEN_TYPES, walk
 
 if TYPE_CHECKING:
+    from vidsearch.index.description import IndexDescription
     from vidsearch.search import Moment, SearchResult
 
-__all__ = ["is_hidden", "public_fields", "public_result", "uri_field"]
+__all__ = ["is_hidden", "public_fields", "public_result", "uri_field", "ways_to_hidden"]
 
 
 def uri_field(settings: Settings) -> str:
@@ -18,10 +20,35 @@ def uri_field(settings: Settings) -> str:
     return f"{settings.index.field}.uri"
 
 
-def is_hidden(name: str, settings: Settings) -> bool:
-    """Whether clients may not know of a field, or of an object that it lies in."""
-    hidden = (uri_field(settings), *settings.web.hidden_fields)
-    return any(f"{name}.".startswith(f"{each}.") for each in hidden)
+def is_hidden(name: str, settings: Settings, *, also: Collection[str] = ()) -> bool:
+    """Whether clients may not know of a field, or of an object that it lies in.
+
+    Args:
+        name: of the field.
+        settings: say what is hidden.
+        also: what else is, as :func:`ways_to_hidden` gives it.
+    """
+    return name in also or any(f"{name}.".startswith(f"{each}.") for each in _hidden(settings))
+
+
+def ways_to_hidden(index: IndexDescription, settings: Settings) -> frozenset[str]:
+    """Fields of an index by which clients could learn of hidden ones.
+
+    Those are aliases of them, and flattened objects, whose values are counted and found all alike.
+    """
+    return frozenset(
+        field.path
+        for field in walk(index.properties)
+        if is_hidden(field.target or "", settings)
+        or (
+            field.type in OPEN_TYPES
+            and any(each.startswith(f"{field.path}.") for each in _hidden(settings))
+        )
+    )
+
+
+def _hidden(settings: Settings) -> tuple[str, ...]:
+    return (uri_field(settings), *settings.web.hidden_fields)
 
 
 def public_result(

@@ -27,6 +27,8 @@ class Readiness:
     def __init__(self) -> None:
         self.state: Literal["loading", "failed", "ready"] = "loading"
         self._decided = asyncio.Event()
+        self._passes = False
+        """Whether what it failed by may pass by itself."""
 
     async def load(self, search: AsyncVideoSearch) -> None:
         """Have the model loaded; ends when it is."""
@@ -35,17 +37,17 @@ class Readiness:
                 await search.embed(_PROBE)
             except VidsearchError as error:
                 _log.error("the model is not loaded yet: %s", first_line(error))
-                pause = _OUTAGE_PAUSE if error.fault == "outage" else _SETUP_PAUSE
+                self._passes = error.fault == "outage"
             except Exception:  # any error at all: it may be an encoder of the user
                 _log.exception("the model is not loaded yet")
-                pause = _SETUP_PAUSE
+                self._passes = False
             else:
                 self.state = "ready"
                 self._decided.set()
                 return
             self.state = "failed"
             self._decided.set()
-            await asyncio.sleep(pause)
+            await asyncio.sleep(_OUTAGE_PAUSE if self._passes else _SETUP_PAUSE)
 
     async def wait(self, seconds: float) -> None:
         """Wait until the model is loaded, or loading it has failed once."""
@@ -61,7 +63,7 @@ class Readiness:
             detail = "the model is being loaded; searches by words (mode=keyword) work already"
             return Problem.of_status(503, detail, retry_after=RETRY_SECONDS)
         detail = "the model is not loaded, as the log of the server says; it is tried again"
-        return Problem.of_status(503, detail, retry_after=round(_SETUP_PAUSE))
+        return Problem.of_status(503, detail, retry_after=RETRY_SECONDS if self._passes else None)
 
     def require_ready(self) -> None:
         """Refuse what needs the model.

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidsearch.config import WebSettings
-from vidsearch.web.problems import Problem, problem_of
+from vidsearch.web.problems import RETRY_SECONDS, Problem, problem_of
 
 __all__ = [
     "COOKIE",
@@ -65,6 +65,7 @@ class Guard:
         self._settings = settings
         self._failed = failed
         self._headers = _response_headers(settings.media_origins)
+        self._bodies = _Bodies(settings.max_upload_bytes, settings.max_searches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -73,7 +74,7 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        watched = _Watched(receive, send, self._settings.max_upload_bytes, self._headers)
+        watched = _Watched(receive, send, self._bodies, self._headers)
         try:
             if (to_login := self._checked(scope)) is not None:
                 await to_login(scope, receive, watched.send)
@@ -86,6 +87,8 @@ class Guard:
                 raise
             answer = self._failed(Request(scope), problem_of(error))
             await answer(scope, receive, watched.send)
+        finally:
+            self._bodies.held -= watched.received
 
     def _checked(self, scope: Scope) -> Response | None:
         """What sends a person to the page for signing in, if that is needed.
@@ -236,22 +239,46 @@ def _too_large(limit: int) -> Problem:
     return Problem.of_status(413, f"the body has more than {limit} bytes (web.max_upload_bytes)")
 
 
+class _Bodies:
+    """The bodies of the requests that are being answered.
+
+    Args:
+        limit: bytes of one.
+        number: of such bodies that all of them together may be as large as.
+    """
+
+    def __init__(self, limit: int, number: int) -> None:
+        self.limit = limit
+        self.most = limit * number
+        self.held = 0
+        """Bytes."""
+
+
 class _Watched:
     """Counts the bytes of a request, and adds headers to its answer."""
 
-    def __init__(self, receive: Receive, send: Send, limit: int, headers: dict[str, str]) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, bodies: _Bodies, headers: dict[str, str]
+    ) -> None:
         self._receive = receive
         self._send = send
-        self._limit = self._left = limit
+        self._bodies = bodies
         self._headers = headers
+        self.received = 0
         self.answered = False
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
-            if self._left < 0:
-                raise _too_large(self._limit)
+            length = len(message.get("body", b""))
+            self.received += length
+            self._bodies.held += length
+            if self.received > self._bodies.limit:
+                raise _too_large(self._bodies.limit)
+            if self._bodies.held > self._bodies.most:
+                raise Problem.of_status(
+                    503, "other requests are too large already", retry_after=RETRY_SECONDS
+                )
         return message
 
     async def send(self, message: Message) -> None:

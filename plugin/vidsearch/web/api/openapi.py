@@ -18,6 +18,7 @@ from vidsearch.web.api.status import PublicStatus
 from vidsearch.web.api.videos import NewVideoBody, PublicVideo
 from vidsearch.web.described import markdown
 from vidsearch.web.limits import default_k, max_k
+from vidsearch.web.metrics import has_metrics
 from vidsearch.web.problems import PROBLEM_JSON
 
 __all__ = ["description"]
@@ -79,7 +80,7 @@ def description(settings: Settings) -> Json:
             "version": __version__,
             "description": "Search videos by what is to be seen in them.",
         },
-        "paths": _paths(request),
+        "paths": {**_paths(request), **_probes()},
         "components": {"schemas": {name: _told(each) for name, each in schemas.items()}},
     }
     if settings.web.token is not None:
@@ -232,6 +233,55 @@ def _paths(request: Json) -> Json:
             }
         },
     }
+
+
+def _probes() -> Json:
+    """What needs no token, for whatever watches the server; and the metrics."""
+    state = {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["status"],
+                "properties": {"status": {"enum": ["alive", "ready"]}},
+            }
+        }
+    }
+    paths: Json = {
+        "/healthz": {
+            "get": {
+                "operationId": "alive",
+                "summary": "Whether the server is alive",
+                "security": [],
+                "responses": {"200": {"description": "It is.", "content": state}},
+            }
+        },
+        "/readyz": {
+            "get": {
+                "operationId": "ready",
+                "summary": "Whether texts and images can be embedded",
+                "security": [],
+                "responses": {
+                    "200": {"description": "They can: the model is loaded.", "content": state},
+                    **_problems(503),
+                },
+            }
+        },
+    }
+    if has_metrics():
+        paths["/metrics"] = {
+            "get": {
+                "operationId": "metrics",
+                "summary": "What the server counts, for Prometheus",
+                "responses": {
+                    "200": {
+                        "description": "Metrics as text.",
+                        "content": {"text/plain": {"schema": {"type": "string"}}},
+                    },
+                    **_problems(401, 421),
+                },
+            }
+        }
+    return paths
 
 
 def _parameters(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vidsearch.errors import VidsearchError
 from vidsearch.json_values import to_json_value
 from vidsearch.web.api.bodies import json_answer
 from vidsearch.web.context import WebContext
@@ -21,9 +18,6 @@ if TYPE_CHECKING:
     from vidsearch_tasks import IngestionStatus
 
 __all__ = ["PublicStatus", "routes"]
-
-_AGE = 5.0
-"""Seconds for which an answer is good enough: workers and engine are asked for each."""
 
 
 @dataclass(frozen=True)
@@ -67,41 +61,11 @@ class PublicStatus:
         )
 
 
-class _Latest:
-    """The status, asked for at most every few seconds, by one request at a time.
-
-    That something does not answer is kept, too: it may take long to find out, and others wait.
-    """
-
-    def __init__(self, context: WebContext) -> None:
-        self._context = context
-        self._lock = asyncio.Lock()
-        self._kept: PublicStatus | VidsearchError | None = None
-        self._until = 0.0
-
-    async def get(self) -> PublicStatus:
-        async with self._lock:
-            if self._kept is None or time.monotonic() >= self._until:
-                try:
-                    self._kept = PublicStatus.of(await asyncio.to_thread(self._ask))
-                except VidsearchError as error:
-                    self._kept = error
-                self._until = time.monotonic() + _AGE
-            if isinstance(self._kept, VidsearchError):
-                raise self._kept.with_traceback(None)
-            return self._kept
-
-    def _ask(self) -> IngestionStatus:
-        from vidsearch_tasks import ingestion_status
-
-        return ingestion_status(services=self._context.services)
-
-
 def routes(context: WebContext) -> list[Route]:
     """``/api/status``."""
-    latest = _Latest(context)
 
     async def status(request: Request) -> Response:
-        return json_answer(to_json_value(await latest.get()))
+        known = PublicStatus.of(await context.ingestion.get())
+        return json_answer(to_json_value(known))
 
     return [Route("/api/status", status, methods=["GET"])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -91,7 +90,8 @@ def routes(context: WebContext) -> list[Route]:
         return json_answer(to_json_value(PublicVideo.of(record, settings)), status)
 
     async def show(request: Request) -> Response:
-        record = await asyncio.to_thread(context.record, request.path_params["id"])
+        id = request.path_params["id"]
+        record = await context.ask_registry(lambda: context.record(id))
         return json_answer(to_json_value(PublicVideo.of(record, settings)))
 
     async def register(request: Request) -> Response:
@@ -100,7 +100,7 @@ def routes(context: WebContext) -> list[Route]:
                 403, "this server registers no videos; the setting web.allow_writes is false"
             )
         body = _checked(await json_body(request))
-        return answer(await asyncio.to_thread(_register, body, context))
+        return answer(await context.ask_registry(lambda: _register(body, context)))
 
     return [
         Route("/api/videos", register, methods=["POST"]),

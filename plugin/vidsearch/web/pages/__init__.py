@@ -45,10 +45,10 @@ def error_page(request: Request, problem: Problem) -> Response | None:
     from vidsearch.web.pages.rendering import failure_of, render
     from vidsearch.web.security import route_path
 
-    is_video = route_path(request.scope).startswith("/video/")
-    title = "This video cannot be shown" if is_video else None
-    values = {"failure": failure_of(problem, title=title)}
-    return render(request, "message.html", values, tab="", status=problem.status)
+    path = route_path(request.scope)
+    tab = "admin" if path.startswith("/admin") else ""
+    values = {"failure": failure_of(problem, path=path)}
+    return render(request, "message.html", values, tab=tab, status=problem.status)
 
 
 def thumbnail_url(request: Request, settings: Settings, moment: Moment) -> str | None:

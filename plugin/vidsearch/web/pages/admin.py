@@ -9,17 +9,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from vidsearch.batches import in_batches
-from vidsearch.errors import QueryError, VidsearchError
+from vidsearch.errors import QueryError
 from vidsearch.web.forms import opened_form
+from vidsearch.web.latest import Latest
 from vidsearch.web.pages.admin_view import admin_view
-from vidsearch.web.pages.rendering import failure_of, render, root_of
-from vidsearch.web.problems import Problem, problem_of
+from vidsearch.web.pages.rendering import render, root_of
+from vidsearch.web.problems import Problem
 from vidsearch_mappings.registry import GIVEN_UP
 
 if TYPE_CHECKING:
     from vidsearch.reindex import ReindexRun
     from vidsearch.web.context import WebContext
-    from vidsearch_tasks import IngestionStatus, Services
+    from vidsearch_tasks import Services
 
 __all__ = ["AdminPage"]
 
@@ -33,24 +34,25 @@ class AdminPage:
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
-        # Workers and engine are asked for long, and a second click must not find the same videos.
+        self._runs: Latest[list[ReindexRun]] = Latest(
+            lambda: context.ask_registry(lambda: _runs(context.services)),
+            seconds=context.settings.web.timeout,
+            what="the list of reindex runs",
+        )
+        # A second click must not find the same videos.
         self._one_at_a_time = asyncio.Lock()
 
     async def show(self, request: Request) -> Response:
-        """The numbers of ``vidsearch status``, and the runs of ``vidsearch reindex list``."""
-        try:
-            async with self._one_at_a_time:
-                status, runs = await asyncio.to_thread(lambda: _look(self._context.services))
-        except VidsearchError as error:
-            problem = problem_of(error)
-            return render(
-                request,
-                "message.html",
-                {"failure": failure_of(problem)},
-                tab="admin",
-                status=problem.status,
-                headers=problem.all_headers,
-            )
+        """The numbers of ``vidsearch status``, and the runs of ``vidsearch reindex list``.
+
+        They are some seconds old.
+
+        Raises:
+            VidsearchError: engine, registry or broker failed.
+            Problem: they took longer than ``web.timeout``.
+        """
+        status = await self._context.ingestion.get()
+        runs = await self._runs.get()
         retried = request.query_params.get("retried", "")
         values = {
             "view": admin_view(status, runs),
@@ -77,13 +79,14 @@ class AdminPage:
             raise QueryError("name the class of errors to retry", argument="error")
         async with self._one_at_a_time:
             number = await asyncio.to_thread(lambda: _retry(self._context.services, cause))
+            self._context.ingestion.forget()
         return RedirectResponse(f"{root_of(request)}/admin?retried={number}", 303)
 
 
-def _look(services: Services) -> tuple[IngestionStatus, list[ReindexRun]]:
-    from vidsearch_tasks import ingestion_status, run_store
+def _runs(services: Services) -> list[ReindexRun]:
+    from vidsearch_tasks import run_store
 
-    return ingestion_status(services=services), run_store(services).all()
+    return run_store(services).all()
 
 
 def _retry(services: Services, cause: str) -> int:

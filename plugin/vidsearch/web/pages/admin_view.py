@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from vidsearch.web.pages.folders import without_folders
 from vidsearch_mappings.registry import GIVEN_UP
 
 if TYPE_CHECKING:
     from vidsearch.reindex import ReindexRun
     from vidsearch_tasks import IngestionStatus
 
-__all__ = ["AdminView", "admin_view", "without_folders"]
+__all__ = ["AdminView", "admin_view"]
 
-# A slash that begins a path, not the one of a URL, a fraction or a closing tag; then folders. One
-# with a space in its name has no dot: what ends with a suffix is the file, and a sentence goes on.
-_FOLDERS = re.compile(
-    r"""(?<![\w:/.<])(?:file:(?://(?:localhost)?)?)?/
-    (?:(?:[^\s/'"<>]+ | [^\s/.'"<>():,;]+(?:[ ][^\s/.'"<>():,;]+)+)/)+
-    (?=[^\s/'":,;<>])""",
-    re.VERBOSE,
-)
 _LONGEST = 400
 _RUNS = 20
 
@@ -126,11 +118,6 @@ def admin_view(status: IngestionStatus, runs: Sequence[ReindexRun]) -> AdminView
         ),
         runs=tuple(map(_run, runs[:_RUNS])),
     )
-
-
-def without_folders(text: str) -> str:
-    """A message without the folders of files: ``/srv/videos/a.mp4`` becomes ``…/a.mp4``."""
-    return _FOLDERS.sub("…/", text)
 
 
 def _facts(status: IngestionStatus) -> Iterator[tuple[str, str]]:

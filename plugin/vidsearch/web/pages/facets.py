@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -48,16 +48,24 @@ class FacetView:
     values: tuple[ValueView, ...]
 
 
-def asked_facets(index: IndexDescription, query: PageQuery) -> list[Facet]:
+def asked_facets(
+    index: IndexDescription, query: PageQuery, *, is_shown: Callable[[str], bool] = lambda _: True
+) -> list[Facet]:
     """The facets that a search counts: of fields with few values, as far as a mapping tells that.
 
     A field with a chosen value is always counted, as if it had none.
+
+    Args:
+        index: that is searched.
+        query: the search.
+        is_shown: tells whether clients may know of a field.
     """
     names = list(query.facets)
     for field in _countable(index, _FACET_TYPES):
         if len(names) >= _MOST:
             break
-        if field not in names and field.rpartition(".")[2].lower() not in _NOT_FACETS:
+        is_single = field.rpartition(".")[2].lower() in _NOT_FACETS
+        if field not in names and not is_single and is_shown(field):
             names.append(field)
     return [Facet(field=name, size=_VALUES, own_filter=name not in query.facets) for name in names]
 
@@ -80,14 +88,18 @@ def _countable(index: IndexDescription, types: Container[str]) -> Iterator[str]:
 
 
 def facet_views(counts: Mapping[str, FacetCounts], *, query: PageQuery) -> list[FacetView]:
-    """The facets that help to choose: one of a single value, or of many single ones, does not."""
+    """The facets that help to choose: one of a single value, or of many single ones, does not.
+
+    One of places, such as a copy of the URI, is shown to nobody who has not asked for it.
+    """
     views = []
+    names = _names(list(counts))
     for name, found in counts.items():
         chosen = query.facets.get(name, ())
         values = list(_values(found, chosen))
         most = max((value.count for value in values), default=0)
-        if chosen or (len(values) > 1 and most > 1):
-            views.append(FacetView(_spoken(name), f"{FACET}{name}", tuple(values)))
+        if chosen or (len(values) > 1 and most > 1 and not any(_is_place(v.text) for v in values)):
+            views.append(FacetView(names[name], f"{FACET}{name}", tuple(values)))
     return views
 
 
@@ -112,6 +124,25 @@ def _shown(value: Any) -> str:
     return str(value) or "(empty)"
 
 
-def _spoken(name: str) -> str:
-    words = name.rpartition(".")[2].replace("_", " ").strip() or name
+def _is_place(text: str) -> bool:
+    return "://" in text or text.startswith(("/", "\\\\")) or text[1:3] == ":\\"
+
+
+def _names(fields: Sequence[str]) -> dict[str, str]:
+    """What each field is called: by its last part where that is enough to tell them apart."""
+    ways: tuple[Callable[[str], str], ...] = (
+        lambda field: _spoken(field.rpartition(".")[2]),
+        lambda field: _spoken(field.replace(".", " ")),
+    )
+    names = {field: field for field in fields}
+    for field in fields:
+        for way in ways:
+            if [way(other) for other in fields].count(way(field)) == 1:
+                names[field] = way(field) or field
+                break
+    return names
+
+
+def _spoken(words: str) -> str:
+    words = words.replace("_", " ").strip()
     return words[:1].upper() + words[1:]

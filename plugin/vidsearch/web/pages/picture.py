@@ -45,8 +45,7 @@ class Picture:
             if not isinstance(file, UploadFile) or not file.size:
                 raise QueryError("no picture was given: choose a file", argument="image")
             data, name = image_of(await file.read()), file.filename
-        vector = await self._context.embed_image(data)
-        index = await self._context.describe_index()
+        vector, model = await self._context.embed_image(data)
         query = PageQuery.of_string(before if isinstance(before, str) else "")
         label = label if isinstance(label, str) and label else name
         # Its look takes the place of what was searched for, and keeps the filters.
@@ -55,7 +54,7 @@ class Picture:
             q="",
             like=None,
             at=None,
-            v=to_text(vector, index.identity),
+            v=to_text(vector, model),
             pic=PageQuery.of([("pic", label or "")]).pic,
             mode="" if query.by_words else query.mode,
         )

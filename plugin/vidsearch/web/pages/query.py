@@ -11,12 +11,15 @@ from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest
 from vidsearch.search.conditions import parse_condition
 
-__all__ = ["FACET", "MOMENTS", "PER_PAGE", "PageQuery"]
+__all__ = ["FACET", "MOMENTS", "NUMBERS", "PER_PAGE", "PageQuery"]
 
 PER_PAGE = 12
+"""Videos on a page; fewer where the settings let no client ask for so many."""
 MOMENTS = 6
 FACET = "f."
 """Begins the parameters of facets: ``f.tags=harbour``."""
+NUMBERS = frozenset({"at", "page"})
+"""Parameters that are numbers; others are read whatever they hold."""
 _FOLDED = 0.98
 """Cosine from which videos are near-duplicates."""
 _LONGEST_LABEL = 80
@@ -61,7 +64,7 @@ class PageQuery:
                 facets.setdefault(name.removeprefix(FACET), []).append(value)
             elif name in _TEXTS and value.strip():
                 given[name] = value.strip()
-            elif name in {"at", "page"} and value:
+            elif name in NUMBERS and value:
                 given[name] = _number(name, value)
         given["pic"] = given.get("pic", "")[:_LONGEST_LABEL]
         return cls(**given, facets={name: tuple(values) for name, values in facets.items()})
@@ -120,10 +123,18 @@ class PageQuery:
             for name in _ORDER
             if getattr(self, name) != _DEFAULTS[name]
         ]
-        pairs += [
+        return urlencode([*pairs, *self._facet_pairs])
+
+    @property
+    def beside_the_form(self) -> list[tuple[str, str]]:
+        """Names and values that controls beside the results hold, for where there are none."""
+        return [*([("sort", self.sort)] if self.sort else []), *self._facet_pairs]
+
+    @property
+    def _facet_pairs(self) -> list[tuple[str, str]]:
+        return [
             (f"{FACET}{name}", value) for name, values in self.facets.items() for value in values
         ]
-        return urlencode(pairs)
 
     def url(self, root: str, **changes: Any) -> str:
         """The link to this search with some values changed; to its first page, unless that is one.
@@ -148,24 +159,29 @@ class PageQuery:
         ]
         return [*({name: list(values)} for name, values in self.facets.items()), *typed]
 
-    def request(self, *, vector: Any = None, **options: Any) -> SearchRequest:
+    def request(
+        self, *, size: int = PER_PAGE, window: int, vector: Any = None, **options: Any
+    ) -> SearchRequest:
         """The search.
 
         Args:
+            size: videos on a page.
+            window: the setting ``search.window``, in which the last page has to end.
             vector: of the picture, where there is one.
             **options: further arguments of the search.
 
         Raises:
             QueryError: a value is wrong; the message says how.
         """
+        before = size * (self.page - 1)
         return SearchRequest.model_validate(
             {
                 "text": self.q or None,
                 "like": self.like,
                 "at": self.at if self.like is not None else None,
                 "vector": vector,
-                "k": PER_PAGE,
-                "from": PER_PAGE * (self.page - 1),
+                "k": min(size, window - before) if before < window else size,
+                "from": before,
                 "mode": self._mode,
                 "level": self.level,
                 "fusion": self.fusion or None,
@@ -189,7 +205,7 @@ _DEFAULTS: dict[str, Any] = {
     name: getattr(PageQuery(), name) for name in PageQuery.__slots__ if name != "facets"
 }
 _ORDER = [name for name in PageQuery.__slots__ if name != "facets"]
-_TEXTS = frozenset(_ORDER) - {"at", "page"}
+_TEXTS = frozenset(_ORDER) - NUMBERS
 _RARER = ("level", "fusion", "twins", "where")
 
 

@@ -22,19 +22,25 @@ FOLDER = Path(__file__).resolve().parents[1]
 """Holds ``templates`` and ``static``."""
 
 _TITLES = {
-    400: "That cannot be searched for",
     401: "Please sign in",
     403: "That is not allowed here",
     404: "There is no such page",
     405: "That cannot be done with this page",
-    413: "The picture is too large",
-    422: "That cannot be searched for",
-    503: "The search is away",
+    413: "That is too large",
 }
-_ADVICE = {
-    500: "The log of the server says more.",
-    503: "Try again in a moment. If it lasts, the log of the server says why.",
-}
+"""By the status of the answer."""
+_OWN_TITLES: tuple[tuple[str, frozenset[int], str], ...] = (
+    ("/video/", frozenset(), "This video cannot be shown"),
+    ("/admin/retry", frozenset({400, 422, 503}), "The videos cannot be queued again"),
+    ("/admin", frozenset({503}), "The state of ingestion cannot be read"),
+    ("/login", frozenset({400, 413}), "Signing in did not work"),
+    ("/picture", frozenset({413}), "The picture is too large"),
+    ("/", frozenset({400, 422}), "That cannot be searched for"),
+    ("/", frozenset({503}), "The search is away"),
+)
+"""By the beginning of the path, and by status where any is named; the first one that fits."""
+_TRY_AGAIN = "Try again in a moment. If it lasts, the log of the server says why."
+_SEE_LOG = "The log of the server says more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +52,33 @@ class Failure:
     advice: str
 
 
-def failure_of(problem: Problem, *, title: str | None = None) -> Failure:
-    """A problem in words for people; ``title`` instead of the usual one of its status."""
+def failure_of(problem: Problem, *, path: str) -> Failure:
+    """A problem in words for people.
+
+    Args:
+        problem: of a request.
+        path: that was asked for, below the one that the app is mounted at.
+    """
     detail = problem.detail.replace("``", "")
     text = detail[:1].upper() + detail[1:]
     return Failure(
-        title=title or _TITLES.get(problem.status, HTTPStatus(problem.status).phrase),
+        title=_title(problem.status, path),
         text=text if text.endswith((".", "!", "?")) else f"{text}.",
-        advice=_ADVICE.get(problem.status, ""),
+        advice=_advice(problem),
     )
+
+
+def _advice(problem: Problem) -> str:
+    if problem.retry_after is not None:
+        return _TRY_AGAIN
+    return _SEE_LOG if problem.status >= 500 else ""
+
+
+def _title(status: int, path: str) -> str:
+    for beginning, statuses, title in _OWN_TITLES:
+        if path.startswith(beginning) and (not statuses or status in statuses):
+            return title
+    return _TITLES.get(status, HTTPStatus(status).phrase)
 
 
 def root_of(request: Request) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -10,13 +11,14 @@ from starlette.responses import Response
 
 from vidsearch.errors import VidsearchError
 from vidsearch.search import Facet, Hit, SearchResult
+from vidsearch.web.limits import max_k
 from vidsearch.web.pages.cards import CARD_FIELDS, card_of
 from vidsearch.web.pages.facets import asked_facets, date_fields, facet_views
 from vidsearch.web.pages.picture_vector import from_text
-from vidsearch.web.pages.query import PER_PAGE, PageQuery
+from vidsearch.web.pages.query import NUMBERS, PER_PAGE, PageQuery
 from vidsearch.web.pages.rendering import failure_of, render, root_of
 from vidsearch.web.problems import Problem, problem_of
-from vidsearch.web.public import is_hidden, public_fields
+from vidsearch.web.public import is_hidden, public_fields, ways_to_hidden
 
 if TYPE_CHECKING:
     from vidsearch.index.description import IndexDescription
@@ -59,9 +61,10 @@ class SearchPage:
 
     async def answer(self, request: Request) -> Response:
         """The first page, results, or what is in their way."""
-        root, query = root_of(request), PageQuery()
+        root, given = root_of(request), request.query_params.multi_items()
+        query = PageQuery.of(pair for pair in given if pair[0] not in NUMBERS)
         try:
-            query = PageQuery.of(request.query_params.multi_items())
+            query = PageQuery.of(given)
             if not query.asks:
                 return self._start(request, query)
             if self._waits_for_model(query):
@@ -71,8 +74,9 @@ class SearchPage:
             problem = problem_of(error)
             values = {
                 **self._form(query, root),
+                "carried": query.beside_the_form,
                 "facets": [],
-                "failure": failure_of(problem),
+                "failure": failure_of(problem, path="/"),
                 "cards": [],
                 "start": False,
             }
@@ -95,14 +99,22 @@ class SearchPage:
         vector = from_text(query.v, index.identity) if query.v else None
         facets = self._facets(index, query)
         shown = [*CARD_FIELDS, f"{index.field}.duration"]
-        found = await self._context.find(query.request(vector=vector, facets=facets, source=shown))
+        size = min(PER_PAGE, max_k(self._settings))
+        wanted = query.request(
+            size=size,
+            window=self._settings.search.window,
+            vector=vector,
+            facets=facets,
+            source=shown,
+        )
+        found = await self._context.find(wanted)
         values = {
             **self._form(query, root),
-            **_pages(found, query, root),
+            **_pages(found, query, root, size=size),
             "start": False,
             "failure": None,
             "facets": facet_views(found.facets, query=query),
-            "sorts": self._sorts(index),
+            "sorts": self._sorts(index, query),
             "heading": _heading(found),
             "subheading": f"{_MODE_WORDS[found.mode]}, {found.took:.0f} ms",
             "notices": list(found.warnings),
@@ -121,17 +133,28 @@ class SearchPage:
         )
 
     def _facets(self, index: IndexDescription, query: PageQuery) -> list[Facet]:
-        asked = asked_facets(index, query)
-        return [each for each in asked if not is_hidden(each.field, self._settings)]
+        return asked_facets(index, query, is_shown=self._shown_of(index))
 
-    def _sorts(self, index: IndexDescription) -> list[tuple[str, str]]:
-        dates = date_fields(index)
-        shown = [name for name in dates if not is_hidden(name, self._settings)]
+    def _shown_of(self, index: IndexDescription) -> Callable[[str], bool]:
+        """Tells of the fields of an index whether clients may know of them."""
+        also = ways_to_hidden(index, self._settings)
+        return lambda field: not is_hidden(field, self._settings, also=also)
+
+    def _sorts(self, index: IndexDescription, query: PageQuery) -> list[tuple[str, str]]:
+        """The orders to choose from; that of a URL which somebody typed among them."""
+        shown = list(filter(self._shown_of(index), date_fields(index)))
         told = [
             "newest in the index" if name.startswith(f"{index.field}.") else f"newest ({name})"
             for name in shown
         ]
-        return [("", "best first"), *((f"-{n}", text) for n, text in zip(shown, told, strict=True))]
+        sorts = [
+            ("", "best first"),
+            *((f"-{n}", text) for n, text in zip(shown, told, strict=True)),
+        ]
+        if query.sort not in dict(sorts):
+            way = "downwards" if query.sort.startswith("-") else "upwards"
+            sorts.append((query.sort, f"{query.sort.removeprefix('-')}, {way}"))
+        return sorts
 
     def _form(self, query: PageQuery, root: str) -> dict[str, Any]:
         """What the form of a search shows."""
@@ -145,6 +168,7 @@ class SearchPage:
             "twins": _TWINS,
             "max_text": self._settings.web.max_text,
             "notices": [],
+            "carried": [],
         }
 
 
@@ -178,10 +202,10 @@ def _heading(found: SearchResult) -> str:
     return f"{text[:1].upper()}{text[1:]} {noun}" if found.total.value else "No videos"
 
 
-def _pages(found: SearchResult, query: PageQuery, root: str) -> dict[str, Any]:
-    last = math.ceil(found.total.reachable / PER_PAGE)
+def _pages(found: SearchResult, query: PageQuery, root: str, *, size: int) -> dict[str, Any]:
+    last = math.ceil(found.total.reachable / size)
     return {
-        "first": PER_PAGE * (query.page - 1) + 1,
+        "first": size * (query.page - 1) + 1,
         "previous": query.url(root, page=min(query.page - 1, last)) if query.page > 1 else None,
         "next": query.url(root, page=query.page + 1) if query.page < last else None,
     }

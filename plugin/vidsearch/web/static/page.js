@@ -7,10 +7,27 @@
   const input = byId("image");
   const LONGEST_SIDE = 1024;
   const DEFAULTS = { level: "segment", twins: "fold" };
+  // What is kept until the next page; nothing where the browser lets no page keep anything.
+  const kept = {
+    get: (name) => {
+      try {
+        return sessionStorage.getItem(name);
+      } catch {
+        return null;
+      }
+    },
+    set: (name, value) => {
+      try {
+        if (value === null) sessionStorage.removeItem(name);
+        else sessionStorage.setItem(name, value);
+      } catch {}
+    },
+  };
 
   // The form: a short address, and a search as soon as something is chosen.
 
   if (form) {
+    for (const button of document.querySelectorAll("[data-without-script]")) button.hidden = true;
     form.addEventListener("formdata", ({ formData }) => {
       for (const [name, value] of [...formData]) {
         if (value === "" || DEFAULTS[name] === value) formData.delete(name);
@@ -18,7 +35,7 @@
     });
     document.addEventListener("change", ({ target }) => {
       if (!target.matches("[data-now]") || !(form.q.value || form.v || form.like)) return;
-      sessionStorage.setItem("focus", JSON.stringify([target.name, target.value]));
+      kept.set("focus", JSON.stringify([target.name, target.value]));
       form.requestSubmit();
     });
     // After going back the controls are those of the address, as it is read again.
@@ -26,8 +43,8 @@
     addEventListener("pageshow", ({ persisted }) => {
       if (persisted || came === "back_forward") form.reset();
     });
-    const focused = JSON.parse(sessionStorage.getItem("focus") || "null");
-    sessionStorage.removeItem("focus");
+    const focused = JSON.parse(kept.get("focus") || "null");
+    kept.set("focus", null);
     if (focused) {
       const same = [...form.elements].filter((one) => one.name === focused[0]);
       const control = same.find((one) => one.value === focused[1]) || same[0];
@@ -56,9 +73,9 @@
       const bitmap = await createImageBitmap(blob);
       const { width, height } = bitmap;
       file = await toBlob(canvasOf(bitmap, width, height, LONGEST_SIDE));
-      sessionStorage.setItem("picture", canvasOf(bitmap, width, height, 96).toDataURL("image/jpeg"));
+      kept.set("picture", canvasOf(bitmap, width, height, 96).toDataURL("image/jpeg"));
     } catch {
-      sessionStorage.removeItem("picture"); // a format that only the server knows, perhaps
+      kept.set("picture", null); // a format that only the server knows, perhaps
     }
     const files = new DataTransfer();
     files.items.add(new File([file], "picture", { type: file.type }));
@@ -93,15 +110,15 @@
     });
     for (const chip of document.querySelectorAll("[data-picture]")) {
       const key = `picture:${chip.dataset.picture}`;
-      const sent = sessionStorage.getItem("picture");
+      const sent = kept.get("picture");
       // One that has a picture already was not sent now, and what was sent did not get here.
-      if (sent && !sessionStorage.getItem(key)) sessionStorage.setItem(key, sent);
-      sessionStorage.removeItem("picture");
-      const kept = sessionStorage.getItem(key);
-      if (!kept) continue;
+      if (sent && !kept.get(key)) kept.set(key, sent);
+      kept.set("picture", null);
+      const small = kept.get(key);
+      if (!small) continue;
       const image = new Image();
       image.alt = "";
-      image.src = kept;
+      image.src = small;
       chip.prepend(image);
     }
   }
@@ -278,8 +295,8 @@
     } catch {
       // The video lies on another server, which lets no page read its frames.
       if (box) {
-        told.textContent = "This video lies on another server, whose frames cannot be read here. The whole moment can be searched by.";
         draw(false);
+        told.textContent = "This video lies on another server, whose frames cannot be read here. The whole moment can be searched by.";
         return;
       }
       location.assign(`${card.dataset.like}&at=${currentTime.toFixed(2)}`);
