@@ -311,10 +311,10 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m training.new_vocabulary", description=__doc__)
     add = parser.add_argument
-    add("--known", type=int, default=750, help="clips to train on that are as those it knows")
+    add("--known", type=int, default=1250, help="clips to train on that are as those it knows")
     add("--unseen", type=int, default=2250, help="those of unseen colours and textures")
     add("--test", type=int, default=200, help="clips of either kind to test on")
-    add("--epochs", type=int, default=6)
+    add("--epochs", type=int, default=8)
     add(
         "--rate", type=float, default=1e-3, help="highest learning rate of the checkpoint's weights"
     )
