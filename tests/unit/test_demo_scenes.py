@@ -80,6 +80,11 @@ class TestSplit:
         held_out = set(scenes(1500, seed=1, split="held_out"))
         assert not train & held_out
 
+    @pytest.mark.parametrize(("split", "most"), [("held_out", 3458), ("any", 17_280)])
+    def test_more_scenes_than_a_split_has_are_refused(self, split: Any, most: int) -> None:
+        with pytest.raises(ValueError, match=rf"the split '{split}' has {most} scenes, not"):
+            scenes(most + 1, seed=1, split=split)
+
     def test_same_seed_gives_the_same_scenes(self) -> None:
         assert scenes(20, seed=9) == scenes(20, seed=9) != scenes(20, seed=10)
         assert random_scene(random.Random(4)) == random_scene(random.Random(4))

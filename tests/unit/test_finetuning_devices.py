@@ -193,33 +193,61 @@ def test_more_processes_than_pairs_of_a_batch_are_refused(folder: Path, tmp_path
         fine_tune(towers, pairs, pairs, launched.PLAN, folder=tmp_path, devices=many)
 
 
-def test_several_processes_take_no_device_that_there_is_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-
-    with pytest.raises(ConfigError, match="'mps', and several processes cannot share it"):
-        open_devices("mps", threads=1)
-
-
-def test_more_processes_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-
-    with pytest.raises(ConfigError, match=r"2 processes were launched .* has 1 card"):
-        open_devices("auto", threads=1)
+@pytest.fixture
+def launched_as_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of the first of two processes."""
+    said = {
+        "WORLD_SIZE": "2", "RANK": "0", "LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
 
 
-def test_several_processes_without_accelerate_name_the_extra(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setitem(sys.modules, "accelerate", None)
+@pytest.mark.usefixtures("launched_as_one_of_two")
+class TestOneOfTwo:
+    def test_device_that_there_is_once_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="'mps', and several processes cannot share it"):
+            open_devices("mps", threads=1)
 
-    with pytest.raises(MissingExtraError, match=r"pip install 'vidsearch\[accelerate\]'"):
-        open_devices("auto", threads=1)
+    def test_more_processes_than_cards_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+        with pytest.raises(ConfigError, match=r"2 processes were launched .* has 1 card"):
+            open_devices("auto", threads=1)
+
+    def test_without_accelerate_the_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "accelerate", None)
+
+        with pytest.raises(MissingExtraError, match=r"pip install 'vidsearch\[accelerate\]'"):
+            open_devices("auto", threads=1)
+
+    def test_what_the_launcher_did_not_say_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("MASTER_ADDR")
+        monkeypatch.setenv("RANK", "")
+
+        with pytest.raises(ConfigError, match=r"WORLD_SIZE=2 .* lacks RANK, MASTER_ADDR: start"):
+            open_devices("auto", threads=1)
+
+    @pytest.mark.parametrize("said", ["many", "0", "-1", "2.5"])
+    def test_number_of_processes_that_is_none_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, said: str
+    ) -> None:
+        monkeypatch.setenv("WORLD_SIZE", said)
+
+        with pytest.raises(ConfigError, match=rf"WORLD_SIZE='{said}' is not a number from 1 on"):
+            open_devices("auto", threads=1)
+
+    def test_place_to_join_that_cannot_be_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from accelerate import PartialState
+
+        monkeypatch.setenv("MASTER_PORT", "70000")
+        try:
+            with pytest.raises(ConfigError, match=r"joined at 127\.0\.0\.1:70000, .*\(port must"):
+                open_devices("cpu", threads=1)
+        finally:
+            PartialState._reset_state()
 
 
 @pytest.mark.parametrize("number", [1, 2, 7])

@@ -7,9 +7,12 @@ same scenes and the same words on every machine.
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -210,7 +213,14 @@ def random_scene(rng: random.Random, *, split: Split = "any") -> Scene:
 
 
 def scenes(number: int, *, seed: int, split: Split = "any") -> list[Scene]:
-    """`number` different scenes of a split; the same list for the same seed."""
+    """`number` different scenes of a split; the same list for the same seed.
+
+    Raises:
+        ValueError: the split has fewer.
+    """
+    # To count a split takes a moment, and each has more than a tenth of all.
+    if number > _COMBINATIONS // 10 and number > (most := _number_of(split)):
+        raise ValueError(f"the split {split!r} has {most} scenes, not {number}")
     rng = random.Random(seed)
     found: dict[Scene, None] = {}
     while len(found) < number:
@@ -225,6 +235,22 @@ def neighbours(scene: Scene, *, split: Split = "any") -> Iterator[tuple[str, Sce
             other = scene.with_value(name, value)
             if other != scene and _in_split(other, split):
                 yield name, other
+
+
+_COMBINATIONS = math.prod(map(len, VALUES.values()))
+
+
+@cache
+def _number_of(split: Split) -> int:
+    """Scenes of a split, by trying all."""
+    every = (
+        Scene(
+            shape=shape, colour=colour, count=int(count), size=size, texture=texture,
+            background=background,
+        )
+        for shape, colour, count, size, texture, background in itertools.product(*VALUES.values())
+    )  # fmt: skip
+    return sum(_in_split(scene, split) for scene in every)
 
 
 def _in_split(scene: Scene, split: Split) -> bool:

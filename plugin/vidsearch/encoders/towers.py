@@ -96,10 +96,15 @@ def load_tower(
     return model.eval().requires_grad_(False).to(device, dtype)
 
 
-def load_model(checkpoint: Checkpoint, *, device: Any) -> Any:
+def load_model(checkpoint: Checkpoint, *, device: Any, precision: FramePrecision = "fp32") -> Any:
     """Both towers and the scale of their cosines in fp32, in training mode, on ``device``.
 
     A checkpoint without a scale, which no vector depends on, begins with CLIP's start value.
+
+    Args:
+        checkpoint: what to load.
+        device: a ``torch.device``.
+        precision: that it will be computed in, with autocast.
 
     Raises:
         ModelUnavailableError: weights are missing or of another shape.
@@ -108,10 +113,13 @@ def load_model(checkpoint: Checkpoint, *, device: Any) -> Any:
     torch = _torch()
     transformers = require_transformers()
     folder = checkpoint.with_weights()
+    # On a CPU in bf16 a step takes 14 % less with the plain product of attention than with torch's
+    # fused one (ViT-B/32, 50 tokens), and 40 % less with `demo` (65 tokens); in fp32 it is even.
+    plain = {"attn_implementation": "eager"} if (device.type, precision) == ("cpu", "bf16") else {}
     with loading(checkpoint, "the model"), quiet_transformers():
         model, report = transformers.AutoModel.from_pretrained(
             str(folder),
-            **{_dtype_argument(transformers): torch.float32},
+            **{_dtype_argument(transformers): torch.float32, **plain},
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             local_files_only=True,

@@ -16,11 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from vidsearch.encoders.towers import torch_device
-from vidsearch.errors import ConfigError, MissingExtraError
+from vidsearch.errors import ConfigError, MissingExtraError, first_line
 
 __all__ = ["Devices", "open_devices", "processes_of_machine"]
 
 _T = TypeVar("_T")
+_OF_EACH_PROCESS = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What a launcher sets beside ``WORLD_SIZE``, and torch needs."""
+_WAY_OUT = (
+    "start the processes with `accelerate launch`, which sets all of these, or unset WORLD_SIZE to "
+    "train in one process"
+)
 _LONGEST_WAIT = timedelta(days=7)
 """For the others, of which one may decode all day; the launcher ends all if one fails."""
 
@@ -69,22 +75,31 @@ def open_devices(setting: str, *, threads: int) -> Devices:
         threads: that torch computes with in this process.
 
     Raises:
-        ConfigError: this machine has no such device, or one only where several are needed.
+        ConfigError: this machine has no such device, or one only where several are needed; or the
+            environment does not say how to join the other processes.
         MissingExtraError: accelerate is not installed, and this is one of several processes.
     """
-    if _number_from("WORLD_SIZE") == 1:
+    if (number := _number_from("WORLD_SIZE")) == 1:
         return Devices(torch_device(setting, threads=threads))
+    if missing := [name for name in _OF_EACH_PROCESS if not os.environ.get(name)]:
+        raise ConfigError(
+            f"WORLD_SIZE={number} says that this is one of {number} processes, and the environment "
+            f"lacks {', '.join(missing)}: {_WAY_OUT}"
+        )
     return _Launched(setting, threads=threads)
 
 
 def processes_of_machine() -> int:
-    """How many processes share this machine."""
+    """How many processes share this machine. Raises ConfigError if that is no number."""
     return _number_from("LOCAL_WORLD_SIZE")
 
 
-def _number_from(variable: str) -> int:
-    """What a launcher says of its processes."""
-    return int(os.environ.get(variable) or 1)
+def _number_from(variable: str, *, least: int = 1) -> int:
+    """What a launcher says of its processes; the least where it says nothing."""
+    said = os.environ.get(variable) or str(least)
+    if not said.isdecimal() or int(said) < least:
+        raise ConfigError(f"{variable}={said!r} is not a number from {least} on: {_WAY_OUT}")
+    return int(said)
 
 
 class _Launched(Devices):
@@ -108,9 +123,16 @@ class _Launched(Devices):
                     "card(s), and each takes its own: launch fewer (--num_processes), or set "
                     "VIDSEARCH_MODEL__DEVICE to 'cpu'"
                 )
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK") or 0))
+            torch.cuda.set_device(_number_from("LOCAL_RANK", least=0))
         on_cpu = torch_device(setting, threads=threads).type == "cpu"
-        self._state: Any = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
+        try:
+            self._state: Any = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
+        except (ValueError, RuntimeError) as error:
+            at = ":".join(os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
+            raise ConfigError(
+                f"the processes cannot be joined at {at}, by MASTER_ADDR and MASTER_PORT "
+                f"({first_line(error)}): {_WAY_OUT}"
+            ) from error
         self._utils: Any = utils
         super().__init__(self._state.device)
         self.number, self.count = self._state.process_index, self._state.num_processes

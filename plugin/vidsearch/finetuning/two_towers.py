@@ -41,7 +41,7 @@ class TwoTowers:
         self, checkpoint: Checkpoint, *, device: torch.device, precision: FramePrecision
     ) -> None:
         self.checkpoint = checkpoint
-        self.model: nn.Module = load_model(checkpoint, device=device)
+        self.model: nn.Module = load_model(checkpoint, device=device, precision=precision)
         self.precision = precision
         self._device = device
         self._recipe, self._tokenizer = load_texts(checkpoint)
