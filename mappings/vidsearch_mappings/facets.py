@@ -7,10 +7,20 @@ from typing import Any, Literal
 
 from vidsearch_mappings.types import Json
 
-__all__ = ["DATE_FORMAT", "facet_aggs", "sorted_by", "with_doc_values"]
+__all__ = [
+    "DATE_FORMAT",
+    "MAX_BUCKETS",
+    "counted_query",
+    "facet_aggs",
+    "sorted_by",
+    "with_doc_values",
+]
 
 DATE_FORMAT = "epoch_millis"
 """How dates are read back, whatever format the mapping has."""
+
+MAX_BUCKETS = 10_000
+"""Buckets of an interval that a facet may have; the engine brings one more at most."""
 
 _PER_SHARD = 1000
 """Values that each shard names at least, so that those of several shards add up."""
@@ -34,7 +44,7 @@ def facet_aggs(
     Args:
         name: of the aggregations.
         path: of the field.
-        size: number of values; buckets of an interval all come.
+        size: number of values; of an interval all buckets come, up to :data:`MAX_BUCKETS` and one.
         order: of the values; buckets of an interval come in their order.
         interval: the width of buckets of numbers; the calendar interval of dates.
     """
@@ -49,13 +59,25 @@ def facet_aggs(
                 "order": by_key if order == "value" else [{"_count": "desc"}, by_key],
             }
         }
-    elif isinstance(interval, str):
-        values = {
-            "date_histogram": {"field": path, "calendar_interval": interval, "min_doc_count": 1}
-        }
     else:
-        values = {"histogram": {"field": path, "interval": interval, "min_doc_count": 1}}
+        buckets: Json = {"field": path, "min_doc_count": 1}
+        values = (
+            {"date_histogram": {**buckets, "calendar_interval": interval, "format": DATE_FORMAT}}
+            if isinstance(interval, str)
+            else {"histogram": {**buckets, "interval": interval}}
+        )
+        values["aggs"] = {"first": {"bucket_sort": {"size": MAX_BUCKETS + 1}}}
     return {name: values, f"{name}-missing": {"missing": {"field": path}}}
+
+
+def counted_query(body: Mapping[str, Any], aggs: Mapping[str, Any]) -> Json:
+    """A body that counts all that the query of another one finds.
+
+    It brings one hit, which names the index that answered. In no order of scores, so that none is
+    computed.
+    """
+    query = {"query": body["query"], "size": 1, "_source": False, "sort": ["_doc"]}
+    return {**query, "track_total_hits": True, "aggs": dict(aggs)}
 
 
 def sorted_by(body: Mapping[str, Any], *, path: str, descending: bool) -> Json:

@@ -12,8 +12,9 @@ from tests.search_index import TableEncoder, Video, create_index, make_videos, n
 from vidsearch.config import SearchSettings
 from vidsearch.engines import Write
 from vidsearch.errors import QueryError
-from vidsearch.search import Facet, SearchRequest, SearchResult, Total, VideoSearch
+from vidsearch.search import Facet, SearchRequest, SearchResult, Total, VideoSearch, counting
 from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch_mappings import facets
 
 VIDEOS = [
     replace(video, fields={**video.fields, "rating": 1.1 + at % 4, "live": at % 3 == 0})
@@ -214,6 +215,28 @@ def test_a_facet_without_its_own_filter_counts_the_other_values_too(
     assert all({"red", "even"} <= set(hit.fields["tags"]) for hit in result)
 
 
+def test_the_filters_on_a_field_are_left_out_by_whichever_of_its_names(search: VideoSearch) -> None:
+    def licences(filter: Any) -> dict[Any, int]:
+        facet = Facet(field="licence.keyword", own_filter=False)
+        return counts(search.search("circle", filter=filter, facets=[facet]), "licence.keyword")
+
+    assert licences({"licence": "CC BY", "live": True}) == licences({"live": True})
+    assert licences({"live": True}) != licences(None)
+
+
+def test_an_interval_makes_no_more_buckets_than_an_answer_should_have(
+    search: VideoSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (facets, counting):
+        monkeypatch.setattr(module, "MAX_BUCKETS", 5)
+    years = len({video.fields["year"] for video in with_word("circle")})
+    assert years > 5
+    found = search.search("circle", mode="keyword", facets=[Facet(field="year", interval=10)])
+    assert sum(counts(found, "year").values()) == len(with_word("circle"))
+    with pytest.raises(QueryError, match="makes more than 5 buckets of field 'year'"):
+        search.search("circle", mode="keyword", facets=[Facet(field="year", interval=1)])
+
+
 # -- order
 
 
@@ -279,10 +302,13 @@ def test_pages_fit_together(search: VideoSearch, options: dict[str, Any]) -> Non
     [
         ({}, 2),
         ({"facets": FACETS, "sort": "-year"}, 2),
-        ({"mode": "keyword", "facets": FACETS, "sort": "-year"}, 2),
+        ({"mode": "keyword"}, 2),
+        ({"mode": "keyword", "facets": FACETS}, 2),
+        ({"mode": "keyword", "facets": FACETS, "sort": "-year"}, 1),
         ({"mode": "vector"}, 1),
         ({"mode": "vector", "facets": FACETS}, 1),
-        ({"mode": "vector", "facets": FACETS, "sort": "-year"}, 2),
+        ({"mode": "vector", "facets": FACETS, "sort": "-year"}, 1),
+        ({"mode": "vector", "facets": FACETS, "sort": "-year", "level": "both"}, 2),
         ({"group_by": "moment", "facets": FACETS, "sort": "-year"}, 3),
     ],
 )
@@ -294,6 +320,37 @@ def test_facets_and_sort_need_no_more_requests_than_the_page(
     # The values come without the documents.
     bringing = [body for body in engine.sent[0] if "docvalue_fields" in body]
     assert all(body["_source"] is False for body in bringing)
+
+
+def test_a_page_that_the_engine_has_in_another_order_takes_one_request_more(
+    engine: RecordingEngine, search: VideoSearch
+) -> None:
+    ranked = nearest(VIDEOS, QUERY)
+    gap = ranked[0][1] - ranked[11][1] + 1e-5
+    good = sorted((BY_ID[id] for id, _ in ranked[:12]), key=lambda video: video.fields["year"])
+    engine.sent.clear()
+    result = search.search(vector=QUERY, k=3, gap=gap, sort="year")  # the engine knows no gap
+    assert len(engine.sent) == 2
+    years = [hit.fields["year"] for hit in result]
+    assert years == [video.fields["year"] for video in good[:3]]
+    assert all(hit.moments for hit in result)
+
+
+@pytest.mark.parametrize("mode", ["vector", "keyword"])
+def test_hits_that_are_equal_in_the_field_are_in_one_order_however_many(
+    engine: RecordingEngine, search: VideoSearch, mode: Any
+) -> None:
+    copies = [
+        replace(VIDEOS[1], id=f"copy{99 - at}", fields={"title": "castle", "year": 1900})
+        for at in range(30)
+    ]
+    engine.bulk("videos", [Write("index", each.id, each.document("video")) for each in copies])
+    options: dict[str, Any] = {"mode": mode, "sort": "year", "facets": ["year"]}
+    options["filter"] = {"year": 1900}
+    pages = [search.search("castle", k=3, from_=at, **options) for at in (0, 3)]
+    assert [id for page in pages for id in ids(page)] == [f"copy{at}" for at in range(70, 76)]
+    assert all(hit.fields["title"] == "castle" for page in pages for hit in page)
+    assert {page.total for page in pages} == {Total(30, "eq", 30)}
 
 
 def test_search_many_counts_for_each(search: VideoSearch) -> None:

@@ -13,13 +13,15 @@ from vidsearch.search.counting import FacetField
 from vidsearch.search.fusion import Scored
 from vidsearch.search.types import FacetCounts
 from vidsearch.search.value_fields import ValueField, value_field
-from vidsearch_mappings.facets import sorted_by, with_doc_values
+from vidsearch_mappings.facets import counted_query, sorted_by, with_doc_values
 
 __all__ = ["Values", "VideoValues"]
 
 VideoValues = Mapping[str, Mapping[str, Sequence[Any]]]
 """The values of videos by id and by the path of the field."""
 
+_PLACE = "_place"
+"""What stands among the values of a video that the engine sorted."""
 _COUNTED = 10_000
 """Matches that an engine counts of itself, too; more cost time that nobody may want to spend."""
 
@@ -58,26 +60,35 @@ class Values:
         return cls(facets, sort, descending, by_engine)
 
     def added_to(self, body: Json) -> Json:
-        """The body of a leg, which brings the values as well."""
-        read = [facet.field for facet in self.facets if not self.by_engine]
-        read += [self.sort] if self.sort else []
-        if read:
-            by_path = {field.path: field.doc_value for field in read}
-            body = with_doc_values(body, list(by_path.values()))
-        if not self.by_engine:
+        """The body of a leg, which brings the values of its hits, or the hits in their order."""
+        if self.by_engine:
+            # Where there are facets, all matches are counted beside it.
+            return self.sorting({**body, "track_total_hits": False if self.facets else _COUNTED})
+        read = [facet.field for facet in self.facets] + ([self.sort] if self.sort else [])
+        by_path = {field.path: field.doc_value for field in read}
+        return with_doc_values(body, list(by_path.values())) if read else body
+
+    def sorting(self, body: Json) -> Json:
+        """A body whose hits the engine sorts, where they are to be sorted."""
+        if self.sort is None:
             return body
-        body = {**body, "track_total_hits": True if self.facets else _COUNTED}
-        if self.facets:
-            aggs = [facet.aggs(str(at)) for at, facet in enumerate(self.facets)]
-            body["aggs"] = {name: agg for each in aggs for name, agg in each.items()}
-        if self.sort:
-            body = sorted_by(body, path=self.sort.path, descending=self.descending)
-        return body
+        return sorted_by(body, path=self.sort.path, descending=self.descending)
+
+    def counting(self, body: Json) -> Json:
+        """The body by which the engine counts all that the query of another one finds.
+
+        It is one of its own, as an engine runs the bodies of a request side by side, and counts
+        without scores.
+        """
+        aggs = [facet.aggs(str(at)) for at, facet in enumerate(self.facets)]
+        return counted_query(body, {name: agg for each in aggs for name, agg in each.items()})
 
     def read(self, answer: Mapping[str, Json]) -> VideoValues:
-        """The values in the responses to the legs."""
+        """The values in the responses to the legs; of hits that the engine sorted their places."""
         if self.sort is None and (self.by_engine or not self.facets):
             return {}
+        if self.by_engine:
+            return _places(answer["keyword"]["hits"]["hits"])
         hits = (hit for response in answer.values() for hit in response["hits"]["hits"])
         return {hit["_id"]: hit["fields"] for hit in hits if "fields" in hit}
 
@@ -90,6 +101,8 @@ class Values:
         """
         if self.sort is None:
             return order
+        if self.by_engine:
+            return sorted(order, key=lambda hit: values[hit.id][_PLACE][0])
         field, choose = self.sort, max if self.descending else min
         found: list[tuple[list[Any], Scored]]
         found = [
@@ -116,3 +129,19 @@ class Values:
             facet.facet.field: facet.read(str(at), response["aggregations"])
             for at, facet in enumerate(self.facets)
         }
+
+
+def _places(hits: Sequence[Json]) -> VideoValues:
+    """The places of hits as they are sorted; one for all that are equal in what they are sorted by.
+
+    The values themselves are not compared: an engine has a way of its own to order some, and to
+    write them.
+    """
+    places: dict[str, Mapping[str, Sequence[int]]] = {}
+    place, last = -1, None
+    for hit in hits:
+        value = hit["sort"][0]
+        if place < 0 or value != last:
+            place, last = place + 1, value
+        places[hit["_id"]] = {_PLACE: [place]}
+    return places

@@ -14,7 +14,7 @@ from vidsearch.engines import Engine, Json, Write
 from vidsearch.errors import MappingConflictError
 from vidsearch.testing.small_index import small_index
 from vidsearch_mappings import vector_query
-from vidsearch_mappings.facets import facet_aggs, sorted_by
+from vidsearch_mappings.facets import counted_query, facet_aggs, sorted_by
 from vidsearch_mappings.queries import Level
 
 __all__ = ["EngineSearchContract"]
@@ -236,6 +236,14 @@ class EngineSearchContract:
         assert counted("years") == [(1672531200000, 1), (1704067200000, 2)]
         assert counted("hours")[-1] == (1735686000000, 1)
         assert {found[f"{name}-missing"]["doc_count"] for name in ("tags", "years")} == {1}
+
+    def test_no_more_buckets_come_than_are_asked_for(self, engine: Engine, valued: str) -> None:
+        aggs = facet_aggs("stars", path="stars", size=9, order="count", interval=2.0)
+        aggs["stars"]["aggs"]["first"]["bucket_sort"]["size"] = 2
+        found = engine.search(valued, counted_query({"query": {"match_all": {}}}, aggs))
+        buckets = found["aggregations"]["stars"]["buckets"]
+        assert [(each["key"], each["doc_count"]) for each in buckets] == [(0.0, 1), (2.0, 2)]
+        assert (len(found["hits"]["hits"]), found["hits"]["total"]["value"]) == (1, 4)
 
     # -- scans
 
