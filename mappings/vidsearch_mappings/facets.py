@@ -9,18 +9,15 @@ from vidsearch_mappings.types import Json
 
 __all__ = [
     "DATE_FORMAT",
-    "MAX_BUCKETS",
-    "counted_query",
+    "counted",
     "facet_aggs",
     "sorted_by",
     "with_doc_values",
+    "without_hits",
 ]
 
 DATE_FORMAT = "epoch_millis"
 """How dates are read back, whatever format the mapping has."""
-
-MAX_BUCKETS = 10_000
-"""Buckets of an interval that a facet may have; the engine brings one more at most."""
 
 _PER_SHARD = 1000
 """Values that each shard names at least, so that those of several shards add up."""
@@ -44,7 +41,7 @@ def facet_aggs(
     Args:
         name: of the aggregations.
         path: of the field.
-        size: number of values; of an interval all buckets come, up to :data:`MAX_BUCKETS` and one.
+        size: number of values; buckets of an interval all come.
         order: of the values; buckets of an interval come in their order.
         interval: the width of buckets of numbers; the calendar interval of dates.
     """
@@ -66,18 +63,20 @@ def facet_aggs(
             if isinstance(interval, str)
             else {"histogram": {**buckets, "interval": interval}}
         )
-        values["aggs"] = {"first": {"bucket_sort": {"size": MAX_BUCKETS + 1}}}
     return {name: values, f"{name}-missing": {"missing": {"field": path}}}
 
 
-def counted_query(body: Mapping[str, Any], aggs: Mapping[str, Any]) -> Json:
-    """A body that counts all that the query of another one finds.
+def counted(body: Mapping[str, Any], aggs: Mapping[str, Any]) -> Json:
+    """A body that counts all that it finds as well."""
+    return {**body, "track_total_hits": True, "aggs": dict(aggs)}
 
-    It brings one hit, which names the index that answered. In no order of scores, so that none is
-    computed.
+
+def without_hits(body: Mapping[str, Any]) -> Json:
+    """A body that brings one hit, which names the index that answered; for what counts only.
+
+    In no order of scores, so that none need be computed.
     """
-    query = {"query": body["query"], "size": 1, "_source": False, "sort": ["_doc"]}
-    return {**query, "track_total_hits": True, "aggs": dict(aggs)}
+    return {**body, "size": 1, "_source": False, "sort": ["_doc"]}
 
 
 def sorted_by(body: Mapping[str, Any], *, path: str, descending: bool) -> Json:

@@ -16,11 +16,13 @@ from vidsearch.index.description import IndexDescription
 from vidsearch.search.facets import Facet, Period
 from vidsearch.search.types import FacetCounts, FacetValue
 from vidsearch.search.value_fields import Value, ValueField, value_field
-from vidsearch_mappings.facets import MAX_BUCKETS, facet_aggs
+from vidsearch_mappings.facets import facet_aggs
 
 __all__ = ["FacetField"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MAX_BUCKETS = 10_000
+"""Of all matches, which the engine brings whatever the size of the facet."""
 _HOUR, _DAY = 3_600_000, 86_400_000
 """In milliseconds."""
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
@@ -95,9 +97,9 @@ class FacetField:
             QueryError: there are too many buckets.
         """
         found = aggregations[name]
-        if self.interval is not None and len(found["buckets"]) > MAX_BUCKETS:
+        if self.interval is not None and len(found["buckets"]) > _MAX_BUCKETS:
             raise QueryError(
-                f"facets: interval {self.interval!r} makes more than {MAX_BUCKETS:,} buckets of "
+                f"facets: interval {self.interval!r} makes more than {_MAX_BUCKETS:,} buckets of "
                 f"field {self.facet.field!r}: take a wider one, or narrow the search by a filter",
                 argument="facets",
             )
@@ -106,6 +108,8 @@ class FacetField:
             key = bucket["key"]
             if isinstance(self.interval, float):
                 number: Value = round(_quotient(key, self.interval))  # it is a rounded product
+            elif self.interval is not None and _FIRST <= key <= _LAST:
+                number = int(key)  # the start of its period already
             else:
                 number = self._key(self.field.value(key))
             counted[number] += bucket["doc_count"]

@@ -20,6 +20,7 @@ from vidsearch.search.query_vector import QueryVector
 from vidsearch.search.request import Leg, SearchRequest
 from vidsearch.search.values import Values
 from vidsearch_mappings.candidates import auto_candidates, auto_oversample
+from vidsearch_mappings.facets import without_hits
 from vidsearch_mappings.queries import (
     Level,
     compares_every_segment,
@@ -62,6 +63,18 @@ class Conditions:
     """The same without the conditions on segments; for a search among segments, beside …"""
     on_segments: list[Json]
     """… those on segments, which decide what moments there can be."""
+
+    @property
+    def ask_nested(self) -> bool:
+        """Whether those for a search among segments ask for nested objects."""
+        return any(map(has_nested, self.without_segments))
+
+    def exact_nearest(self, kind: EngineKind) -> bool:
+        """Whether an engine sorts and counts the nearest videos of a search, and none besides.
+
+        OpenSearch finds the nearest of each shard, and more where it is to compare by a script.
+        """
+        return kind == "elasticsearch" and not self.ask_nested
 
     @classmethod
     def of(cls, checked: CheckedRequest, index: IndexDescription) -> Conditions:
@@ -127,12 +140,12 @@ class Plan:
         """Whether the window is ranked first, and documents are fetched for the hits of the page.
 
         Words give many hits of the same score, so only the whole window makes pages fit together.
-        A sort and hits by moment are of the whole window, too.
+        A sort here and hits by moment are of the whole window, too.
         And where a filter asks for nested objects, Elasticsearch looks for them inside the segments
         when it collects the inner hits, of which hits by their ids have all. Seen on 9.5.3.
         """
         request = self.request
-        whole = request.sort is not None or request.by_moment
+        whole = request.by_moment or (request.sort is not None and not self.values.by_engine)
         return request.fuses or not request.needs_vector or self._by_nested or whole
 
     @property
@@ -141,7 +154,7 @@ class Plan:
             self.kind == "elasticsearch"
             and self.request.needs_vector
             and "segment" in self.levels.values()
-            and any(map(has_nested, self.conditions.without_segments))
+            and self.conditions.ask_nested
         )
 
     def similarity(self, level: Level, *, chosen: bool = False) -> Similarity:
@@ -221,6 +234,8 @@ class Plan:
         several = request.fuses or request.reorders or request.by_moment or self._by_nested
         if request.sort is None or self.counts_only or several:
             return {}
+        if self.values.by_engine and request.needs_vector:
+            return {}  # it is that page already
         size = min(request.last + spare, self.settings.window)
         if not request.needs_vector:
             body = self._keyword_body(self._keywords(), size=size, source=request.source)
@@ -327,22 +342,18 @@ class Plan:
     def _with_values(self, bodies: dict[Leg, Json], *, alone: bool) -> dict[Leg, Json]:
         """The bodies, and what brings the values or the counts of the facets and of the sort."""
         values, request = self.values, self.request
-        if values.by_engine:
-            counts = {}
-            if values.facets:
-                counts = {counts_of(leg): values.counting(body) for leg, body in bodies.items()}
-            if self.counts_only:
-                return counts
-        elif alone and request.needs_vector and values.facets:
-            return bodies | {
-                counts_of(name): values.added_to(
-                    self._vector_body(level, size=self.settings.window, content=False, source=False)
-                )
-                for name, level in self.levels.items()
-            }
-        else:
-            counts = {}
-        return {leg: values.added_to(body) for leg, body in bodies.items()} | counts
+        if values.by_engine or not (alone and request.needs_vector and values.facets):
+            made = {leg: values.added_to(body) for leg, body in bodies.items()}
+            if values.by_engine and self.counts_only:
+                return {leg: without_hits(body) for leg, body in made.items()}
+            return made
+        size = self.settings.window
+        return bodies | {
+            counts_of(name): values.added_to(
+                self._vector_body(level, size=size, content=False, source=False)
+            )
+            for name, level in self.levels.items()
+        }
 
     def _candidates(self, level: Level, *, k: int) -> int:
         if self.settings.num_candidates != "auto":

@@ -88,7 +88,8 @@ class Ranking:
             self.warnings += [warning] if warning else []
             return
         if plan.counts_only and plan.values.by_engine:
-            self._facets = plan.values.counted(answer[counts_of("keyword")])
+            (counted,) = answer.values()
+            self._facets = plan.values.counted(counted)
             return
         if request.needs_vector:
             levels = self._levels(answer)
@@ -117,14 +118,14 @@ class Ranking:
             self._total = self._total_of(len(videos), is_whole=is_whole)
             self._facets = self._plan.values.counts(videos, self._values)
         elif self._plan.values.by_engine:
-            counted = answer.get(counts_of("keyword"), answer["keyword"])
-            total = counted["hits"]["total"]
-            self._total = self._total_of(total["value"], is_whole=total["relation"] == "eq")
-            self._facets = self._plan.values.counted(counted)
+            self._facets = self._plan.values.counted(answer.get("keyword") or answer["vector"])
+            if self._request.needs_vector:
+                self._total = self._total_of_nearest(answer["vector"])
+            else:
+                total = answer["keyword"]["hits"]["total"]
+                self._total = self._total_of(total["value"], is_whole=total["relation"] == "eq")
         elif self._counts_nearest:
-            # Of several shards, some engines count the nearest of each.
-            number = min(answer["vector"]["hits"]["total"]["value"], self._window)
-            self._total = self._total_of(number, is_whole=number < self._window)
+            self._total = self._total_of_nearest(answer["vector"])
 
     def _read_page(self, answer: Mapping[str, Json]) -> None:
         """Take over the page in the engine's order, where it was asked for."""
@@ -205,6 +206,8 @@ class Ranking:
             documents = self._page_hits or vector_hits
         request, legs = self._request, self._legs
         ranks = {leg: {hit.id: at for at, hit in enumerate(hits, 1)} for leg, hits in legs.items()}
+        if self._plan.values.by_engine and request.needs_vector and request.sort is not None:
+            ranks = {}  # of the page alone, nobody knows them
         keyword_hits = _by_id(legs.get("keyword", ()))
         explanations = self._explanations(ranks) if request.explain else {}
         hits = []
@@ -257,6 +260,11 @@ class Ranking:
             len(found) < self._sizes[name] or (least is not None and found[-1].score < least)
             for name, found in levels.items()
         )
+
+    def _total_of_nearest(self, response: Json) -> Total:
+        # Of several shards, some engines count the nearest of each.
+        number = min(response["hits"]["total"]["value"], self._window)
+        return self._total_of(number, is_whole=number < self._window)
 
     def _total_of(self, value: int, *, is_whole: bool) -> Total:
         return Total(value, "eq" if is_whole else "gte", min(value, self._window))
@@ -334,7 +342,6 @@ def _scored_by_whole_index(leg: Leg, body: Json) -> Json:
     ids out to shards differently: BM25 would depend on the neighbours of a document. Of an index
     with one shard the engines ask nothing more. OpenSearch's hybrid query cannot do it.
     """
-    scored = not (leg.startswith("vector") or "aggs" in body)
-    if not scored or "retriever" in body or "hybrid" in body.get("query", {}):
+    if leg.startswith("vector") or "retriever" in body or "hybrid" in body.get("query", {}):
         return body
     return {**body, "search_type": "dfs_query_then_fetch"}

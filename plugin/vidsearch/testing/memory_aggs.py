@@ -29,12 +29,7 @@ def aggregated(found: Sequence[Match], wanted: Json, hits: Hits) -> Json:
 
 
 def _one(found: Sequence[Match], each: Json, hits: Hits) -> Json:
-    inside = dict(each.get("aggs", {}))
-    most = None
-    for name, sub in list(inside.items()):
-        if "bucket_sort" in sub:  # only cuts the buckets off
-            most = sub["bucket_sort"]["size"]
-            del inside[name]
+    inside = each.get("aggs", {})
     ((kind, body),) = ((kind, body) for kind, body in each.items() if kind != "aggs")
 
     def bucket(part: Sequence[Match]) -> Json:
@@ -69,8 +64,7 @@ def _one(found: Sequence[Match], each: Json, hits: Hits) -> Json:
         for one in found:
             for key in {_bucket_key(body, value) for value in _values(one, body["field"])}:
                 grouped.setdefault(key, []).append(one)
-        first = sorted(grouped)[:most]
-        return {"buckets": [{"key": key, **bucket(grouped[key])} for key in first]}
+        return {"buckets": [{"key": key, **bucket(grouped[key])} for key in sorted(grouped)]}
     if kind == "date_range" and body["ranges"] == [{"from": "now"}]:
         return {"buckets": [{"from": round(time.time() * 1000), **bucket([])}]}
     if kind == "top_hits":
