@@ -44,7 +44,7 @@ _TOLERANCE = 1e-4
 
 
 def counts_of(name: Leg) -> Leg:
-    """Name of the body that counts what another one finds, or brings the values of its window."""
+    """Name of the body that brings the values of the window of another one."""
     return f"{name}_counts"
 
 
@@ -177,9 +177,10 @@ class Plan:
     def bodies(self, *, content: bool = True, spare: int = 0) -> tuple[dict[Leg, Json], list[str]]:
         """The body of each leg, or the one body ``fused`` where the engine fuses; and warnings.
 
-        At level ``both`` the vector leg has two: among segments, and among mean vectors. What is to
-        be counted beside the hits of a leg by itself has a body of its own, see :func:`counts_of`:
-        both at once cost less than one after the other.
+        At level ``both`` the vector leg has two: among segments, and among mean vectors. Where a
+        vector leg by itself brings the page, and the engine cannot count the window, facets take
+        its values from a body of their own, see :func:`counts_of`: both at once cost less than one
+        after the other.
 
         Args:
             content: bring back documents and moments of the hits that are asked for; else ids and

@@ -23,6 +23,8 @@ VideoValues = Mapping[str, Mapping[str, Sequence[Any]]]
 
 _PLACE = "_place"
 """What stands among the values of a video that the engine sorted."""
+_ROUNDING = 5e-7
+"""Scores of the same two vectors differ by less."""
 _COUNTED = 10_000
 """Matches that an engine counts of itself, too; more cost time that nobody may want to spend."""
 
@@ -147,16 +149,17 @@ def _counts_nearest(request: SearchRequest) -> bool:
 
 
 def _places(hits: Sequence[Json]) -> VideoValues:
-    """The places of hits as they are sorted; one for all that are equal in what they are sorted by.
+    """The places of hits as they are sorted; one for all that are equal in value and score.
 
     The values themselves are not compared: an engine has a way of its own to order some, and to
-    write them.
+    write them. And scores are the engine's, as those of a page may be corrected, of others not.
     """
     places: dict[str, Mapping[str, Sequence[int]]] = {}
-    place, last = -1, None
+    place = -1
+    first: tuple[Any, float] | None = None
     for hit in hits:
-        value = hit["sort"][0]
-        if place < 0 or value != last:
-            place, last = place + 1, value
+        value, score = hit["sort"]
+        if first is None or value != first[0] or first[1] - score >= _ROUNDING:
+            place, first = place + 1, (value, score)
         places[hit["_id"]] = {_PLACE: [place]}
     return places
