@@ -7,7 +7,14 @@ from typing import Any, Literal
 
 from vidsearch_mappings.types import Json
 
-__all__ = ["DATE_FORMAT", "facet_aggs", "sorted_by", "with_doc_values"]
+__all__ = [
+    "DATE_FORMAT",
+    "counted",
+    "facet_aggs",
+    "sorted_by",
+    "with_doc_values",
+    "without_hits",
+]
 
 DATE_FORMAT = "epoch_millis"
 """How dates are read back, whatever format the mapping has."""
@@ -49,13 +56,27 @@ def facet_aggs(
                 "order": by_key if order == "value" else [{"_count": "desc"}, by_key],
             }
         }
-    elif isinstance(interval, str):
-        values = {
-            "date_histogram": {"field": path, "calendar_interval": interval, "min_doc_count": 1}
-        }
     else:
-        values = {"histogram": {"field": path, "interval": interval, "min_doc_count": 1}}
+        buckets: Json = {"field": path, "min_doc_count": 1}
+        values = (
+            {"date_histogram": {**buckets, "calendar_interval": interval, "format": DATE_FORMAT}}
+            if isinstance(interval, str)
+            else {"histogram": {**buckets, "interval": interval}}
+        )
     return {name: values, f"{name}-missing": {"missing": {"field": path}}}
+
+
+def counted(body: Mapping[str, Any], aggs: Mapping[str, Any]) -> Json:
+    """A body that counts all that it finds as well."""
+    return {**body, "track_total_hits": True, "aggs": dict(aggs)}
+
+
+def without_hits(body: Mapping[str, Any]) -> Json:
+    """A body that brings one hit, which names the index that answered; for what counts only.
+
+    In no order of scores, so that none need be computed.
+    """
+    return {**body, "size": 1, "_source": False, "sort": ["_doc"]}
 
 
 def sorted_by(body: Mapping[str, Any], *, path: str, descending: bool) -> Json:

@@ -68,6 +68,9 @@ def seen(result: SearchResult) -> Any:
     "options",
     [
         {"gap": 0.2},
+        {"gap": 0.2, "sort": "-recorded", "k": 3},
+        {"sort": "year", "k": 7, "from_": 5},
+        {"sort": "-live", "k": 4, "from_": 2, "filter": LATE},
         {"filter": LATE, "sort": "-recorded", "level": "both"},
         {"sort": "licence", "collapse": "title", "k": 4, "from_": 4},
         {"group_by": "moment", "merge_gap": None, "moments": 9, "k": 30},
@@ -91,6 +94,16 @@ def test_other_searches_count_as_in_memory(
     lengths = [hit.fields["video"]["duration"] for hit in found]
     assert lengths == sorted(lengths, reverse=True)
     assert {hit.id for hit in found} == {hit.id for hit in expected}
+
+
+@pytest.mark.parametrize("sort", ["-recorded", "licence", "live", "-rating"])
+def test_pages_of_a_sorted_search_by_words_fit_together(search: VideoSearch, sort: str) -> None:
+    options: dict[str, Any] = {**WORDS, "mode": "keyword", "sort": sort, "highlight": ["title"]}
+    whole = search.search(**{**options, "k": 10})
+    pages = [search.search(**{**options, "k": 3, "from_": at}) for at in (0, 3, 6)]
+    assert [hit for page in pages for hit in page] == list(whole)[:9]
+    assert all(hit.fields["title"] and hit.highlights["title"] for hit in whole)
+    assert {(page.total, str(page.facets)) for page in pages} == {(whole.total, str(whole.facets))}
 
 
 def test_the_filter_of_a_value_finds_as_many_as_were_counted(search: VideoSearch) -> None:

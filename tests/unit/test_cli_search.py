@@ -145,6 +145,13 @@ def test_facets_are_a_table_of_their_own() -> None:
     assert result.stderr.startswith("5 videos within the relevance cut.\n")
 
 
+def test_a_late_page_has_its_facets_all_the_same() -> None:
+    result = run("circle", "--mode", "keyword", "--facet", "tags", "--from", "20")
+    assert result.stderr.startswith("No videos found beyond the first 20: leave out --from.\n5 vid")
+    assert "tags\teven\t5" in result.stdout
+    assert run("nothing", "--mode", "keyword", "--facet", "tags").stdout == ""
+
+
 def test_what_a_facet_does_not_list_is_told() -> None:
     said = run("circle", "--mode", "keyword", "--facet", "licence").stderr
     assert said.endswith("\nlicence: 2 without a value\n")

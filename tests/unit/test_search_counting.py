@@ -12,6 +12,7 @@ from vidsearch.search import Facet, FacetCounts
 from vidsearch.search.counting import FacetField
 from vidsearch.search.filters import without_field
 from vidsearch.search.fusion import Scored
+from vidsearch.search.mapping_fields import names_of, with_runtime
 from vidsearch.search.value_fields import value_field
 from vidsearch.search.values import Values
 
@@ -210,3 +211,18 @@ def test_a_filter_is_left_without_what_is_about_one_field() -> None:
     assert without_field({"tags": "a", "year": 3}, {"tags"}) == [{"year": 3}]
     assert without_field([{"tags": "a"}, term, either, both], {"tags"}) == [both]
     assert without_field({"title.keyword": "a"}, {"title", "title.keyword"}) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("tags", {"tags"}),
+        ("title.keyword", {"title", "title.keyword", "title.raw", "label"}),
+        ("label", {"title", "title.keyword", "title.raw", "label"}),
+        ("day", {"day", "made"}),
+        ("year", {"year"}),
+        ("more.key", {"more.key"}),
+    ],
+)
+def test_a_field_is_known_by_its_subfields_and_aliases(path: str, names: set[str]) -> None:
+    assert names_of(with_runtime(INDEX.properties, INDEX.runtime), path) == names

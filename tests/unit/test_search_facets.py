@@ -12,7 +12,7 @@ from tests.search_index import TableEncoder, Video, create_index, make_videos, n
 from vidsearch.config import SearchSettings
 from vidsearch.engines import Write
 from vidsearch.errors import QueryError
-from vidsearch.search import Facet, SearchRequest, SearchResult, Total, VideoSearch
+from vidsearch.search import Facet, SearchRequest, SearchResult, Total, VideoSearch, counting
 from vidsearch.testing.memory_engine import MemoryEngine
 
 VIDEOS = [
@@ -214,6 +214,27 @@ def test_a_facet_without_its_own_filter_counts_the_other_values_too(
     assert all({"red", "even"} <= set(hit.fields["tags"]) for hit in result)
 
 
+def test_the_filters_on_a_field_are_left_out_by_whichever_of_its_names(search: VideoSearch) -> None:
+    def licences(filter: Any) -> dict[Any, int]:
+        facet = Facet(field="licence.keyword", own_filter=False)
+        return counts(search.search("circle", filter=filter, facets=[facet]), "licence.keyword")
+
+    assert licences({"licence": "CC BY", "live": True}) == licences({"live": True})
+    assert licences({"live": True}) != licences(None)
+
+
+def test_an_interval_that_makes_too_many_buckets_is_refused(
+    search: VideoSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "_MAX_BUCKETS", 5)
+    years = len({video.fields["year"] for video in with_word("circle")})
+    assert years > 5
+    found = search.search("circle", mode="keyword", facets=[Facet(field="year", interval=10)])
+    assert sum(counts(found, "year").values()) == len(with_word("circle"))
+    with pytest.raises(QueryError, match="makes more than 5 buckets of field 'year'"):
+        search.search("circle", mode="keyword", facets=[Facet(field="year", interval=1)])
+
+
 # -- order
 
 
@@ -279,10 +300,13 @@ def test_pages_fit_together(search: VideoSearch, options: dict[str, Any]) -> Non
     [
         ({}, 2),
         ({"facets": FACETS, "sort": "-year"}, 2),
-        ({"mode": "keyword", "facets": FACETS, "sort": "-year"}, 2),
+        ({"mode": "keyword"}, 2),
+        ({"mode": "keyword", "facets": FACETS}, 2),
+        ({"mode": "keyword", "facets": FACETS, "sort": "-year"}, 1),
         ({"mode": "vector"}, 1),
         ({"mode": "vector", "facets": FACETS}, 1),
-        ({"mode": "vector", "facets": FACETS, "sort": "-year"}, 2),
+        ({"mode": "vector", "facets": FACETS, "sort": "-year"}, 1),
+        ({"mode": "vector", "facets": FACETS, "sort": "-year", "level": "both"}, 2),
         ({"group_by": "moment", "facets": FACETS, "sort": "-year"}, 3),
     ],
 )
@@ -294,6 +318,36 @@ def test_facets_and_sort_need_no_more_requests_than_the_page(
     # The values come without the documents.
     bringing = [body for body in engine.sent[0] if "docvalue_fields" in body]
     assert all(body["_source"] is False for body in bringing)
+
+
+def test_a_page_that_the_engine_has_in_another_order_takes_one_request_more(
+    engine: RecordingEngine, search: VideoSearch
+) -> None:
+    ranked = nearest(VIDEOS, QUERY)
+    gap = ranked[0][1] - ranked[11][1] + 1e-5
+    good = sorted((BY_ID[id] for id, _ in ranked[:12]), key=lambda video: video.fields["year"])
+    engine.sent.clear()
+    result = search.search(vector=QUERY, gap=gap, sort="year")  # the engine knows no gap
+    assert len(engine.sent) == 2
+    years = [hit.fields["year"] for hit in result]
+    assert years == [video.fields["year"] for video in good[:10]]
+    assert all(hit.moments for hit in result)
+
+
+def test_hits_that_are_equal_in_the_field_are_in_one_order_however_many(
+    engine: RecordingEngine, search: VideoSearch
+) -> None:
+    copies = [
+        replace(VIDEOS[1], id=f"copy{99 - at}", fields={"title": "castle", "year": 1900})
+        for at in range(30)
+    ]
+    engine.bulk("videos", [Write("index", each.id, each.document("video")) for each in copies])
+    options: dict[str, Any] = {"mode": "keyword", "sort": "year", "facets": ["year"]}
+    options["filter"] = {"year": 1900}
+    pages = [search.search("castle", k=3, from_=at, **options) for at in (0, 3)]
+    assert [id for page in pages for id in ids(page)] == [f"copy{at}" for at in range(70, 76)]
+    assert all(hit.fields["title"] == "castle" for page in pages for hit in page)
+    assert {page.total for page in pages} == {Total(30, "eq", 30)}
 
 
 def test_search_many_counts_for_each(search: VideoSearch) -> None:
@@ -413,7 +467,8 @@ def test_moments_of_a_hybrid_search_have_the_words_of_their_videos(search: Video
 def test_a_video_that_was_deleted_meanwhile_is_no_hit(
     engine: MemoryEngine, search: VideoSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = search.search(vector=QUERY, k=3, sort="year")
+    options: dict[str, Any] = {"k": 3, "sort": "year", "level": "both"}  # a second request
+    found = search.search(vector=QUERY, **options)
     ask = MemoryEngine.msearch
 
     def msearch(self: MemoryEngine, index: str, bodies: Any) -> Any:
@@ -422,4 +477,4 @@ def test_a_video_that_was_deleted_meanwhile_is_no_hit(
         return ask(self, index, bodies)
 
     monkeypatch.setattr(MemoryEngine, "msearch", msearch)
-    assert ids(search.search(vector=QUERY, k=3, sort="year")) == ids(found)[1:]
+    assert ids(search.search(vector=QUERY, **options)) == ids(found)[1:]

@@ -158,7 +158,8 @@ def search(
         )
     if not result.hits:
         output.talk(_nothing(result, options))
-    elif not as_json and (options["facets"] or options["sort"] or options["group_by"] == "moment"):
+    counted = options["facets"] or options["sort"] or options["group_by"] == "moment"
+    if counted and result.total.value and not as_json:
         print_facets(result)
 
 

@@ -256,7 +256,10 @@ class SearchCore:
                     "(Elasticsearch 9.2 and later can): search at level=video, which finds videos "
                     "that have such a segment, or leave out that condition"
                 )
-        values = [Values.of(each, index) for each in requests]
+        values = [
+            Values.of(each, index, exact=conditions[at].exact_nearest(calls.kind))
+            for at, each in enumerate(requests)
+        ]
         vectors = yield from self._query_vectors(requests, index, calls, embedded)
         cluster = None
         if any(request.engine_fusion for request in requests):

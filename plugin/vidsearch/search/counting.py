@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 from vidsearch.engines import Json
@@ -21,6 +21,12 @@ from vidsearch_mappings.facets import facet_aggs
 __all__ = ["FacetField"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MAX_BUCKETS = 10_000
+"""Of all matches, which the engine brings whatever the size of the facet."""
+_HOUR, _DAY = 3_600_000, 86_400_000
+"""In milliseconds."""
+_FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999; engines keep others, which Python has not."""
 _LENGTHS: dict[Period, int] = {"year": 4, "month": 7, "day": 10}
 """Characters of a date in ISO form that name the period."""
 
@@ -61,9 +67,14 @@ class FacetField:
     def counts(self, hits: Iterable[Mapping[str, Sequence[Any]]]) -> FacetCounts:
         """The counts over some hits, by the values of each; a hit counts once for a value."""
         counted: Counter[Value] = Counter()
-        missing = 0
+        missing, path = 0, self.field.path
+        known: dict[Any, Value] = {}
         for hit in hits:
-            keys = {self._key(value) for value in self.field.values(hit)}
+            keys = set()
+            for raw in hit.get(path, ()):
+                if raw not in known:  # most hits share their values with others
+                    known[raw] = self._key(self.field.value(raw))
+                keys.add(known[raw])
             counted.update(keys)
             missing += not keys
         return self._listed(counted, missing=missing)
@@ -80,13 +91,25 @@ class FacetField:
         )
 
     def read(self, name: str, aggregations: Mapping[str, Json]) -> FacetCounts:
-        """The counts in the answer to :meth:`aggs`."""
+        """The counts in the answer to :meth:`aggs`.
+
+        Raises:
+            QueryError: there are too many buckets.
+        """
         found = aggregations[name]
+        if self.interval is not None and len(found["buckets"]) > _MAX_BUCKETS:
+            raise QueryError(
+                f"facets: interval {self.interval!r} makes more than {_MAX_BUCKETS:,} buckets of "
+                f"field {self.facet.field!r}: take a wider one, or narrow the search by a filter",
+                argument="facets",
+            )
         counted: Counter[Value] = Counter()
         for bucket in found["buckets"]:
             key = bucket["key"]
             if isinstance(self.interval, float):
                 number: Value = round(_quotient(key, self.interval))  # it is a rounded product
+            elif self.interval is not None and _FIRST <= key <= _LAST:
+                number = int(key)  # the start of its period already
             else:
                 number = self._key(self.field.value(key))
             counted[number] += bucket["doc_count"]
@@ -111,8 +134,7 @@ class FacetField:
     def _key(self, value: Value) -> Value:
         """What a value is counted by: itself, the number of its bucket, or its period's start."""
         if isinstance(self.interval, str):
-            start = _start(int(value), self.interval)
-            return (start - _EPOCH) // timedelta(milliseconds=1)
+            return _start(int(value), self.interval)
         if self.interval is not None:
             return _bucket(float(value), self.interval)
         return value
@@ -120,7 +142,7 @@ class FacetField:
     def _shown(self, key: Value, count: int) -> FacetValue:
         name, interval = self.facet.field, self.interval
         if isinstance(interval, str):
-            start = _start(int(key), interval)
+            start = _EPOCH + timedelta(milliseconds=int(key))
             low, high = _text(start, interval), _text(_next(start, interval), interval)
             # With its format, as the mapping may take another one.
             bounds = {"gte": low, "lt": high, "format": "strict_date_optional_time"}
@@ -149,19 +171,18 @@ def _bound(number: int, width: float) -> int | float:
     return int(bound) if bound.is_integer() else bound
 
 
-def _start(milliseconds: int, period: Period) -> datetime:
-    """The start of the period that a time lies in."""
-    try:
-        at = _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:  # engines keep years that Python has not
-        at = (datetime.max if milliseconds > 0 else datetime.min).replace(tzinfo=timezone.utc)
-    start = at.replace(minute=0, second=0, microsecond=0)
+def _start(milliseconds: int, period: Period) -> int:
+    """The start of the period that a time lies in, both since 1970; without objects of times, as it
+    is asked for every value of a search."""
+    milliseconds = max(_FIRST, min(milliseconds, _LAST))
     if period == "hour":
-        return start
-    start = start.replace(hour=0)
-    if period == "day":
-        return start
-    return start.replace(day=1) if period == "month" else start.replace(month=1, day=1)
+        return milliseconds - milliseconds % _HOUR
+    day = milliseconds // _DAY
+    if period != "day":
+        at = date.fromordinal(_EPOCH.toordinal() + day)
+        first = date(at.year, at.month if period == "month" else 1, 1)
+        day += first.toordinal() - at.toordinal()
+    return day * _DAY
 
 
 def _next(start: datetime, period: Period) -> datetime:

@@ -17,6 +17,7 @@ __all__ = [
     "expand_fields",
     "find_field",
     "has_doc_values",
+    "names_of",
     "walk",
     "with_runtime",
 ]
@@ -89,6 +90,22 @@ def has_doc_values(properties: Mapping[str, Any], path: str) -> bool:
     if definition.get("type") == "alias":
         return has_doc_values(properties, definition.get("path", ""))
     return bool(definition.get("doc_values", True) and definition.get("enabled", True))
+
+
+def names_of(properties: Mapping[str, Any], path: str) -> frozenset[str]:
+    """All names by which a mapping knows the field at a path: its own, subfields, aliases."""
+    fields: dict[str, str] = {}  # by each name the path of the field that it belongs to
+    aliases: dict[str, str] = {}
+    for field in walk(properties):
+        if field.target is not None:
+            aliases[field.path] = field.target
+            continue
+        subfields = _definition(properties, field.path).get("fields", {})
+        fields |= {f"{field.path}.{name}": field.path for name in subfields}
+        fields[field.path] = field.path
+    fields |= {alias: fields.get(target, target) for alias, target in aliases.items()}
+    own = fields.get(path, path)
+    return frozenset({path} | {name for name, field in fields.items() if field == own})
 
 
 def with_runtime(properties: Mapping[str, Any], runtime: Mapping[str, Any]) -> Mapping[str, Any]:

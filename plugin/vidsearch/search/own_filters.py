@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from vidsearch.search.filters import without_field
+from vidsearch.search.mapping_fields import names_of, with_runtime
 from vidsearch.search.plan import Conditions, Plan
 
 __all__ = ["without_own_filters"]
@@ -20,10 +21,12 @@ def without_own_filters(plan: Plan) -> Iterator[Plan]:
     request = plan.request
     if request.filter is None:
         return
+    properties = with_runtime(plan.index.properties, plan.index.runtime)
     for facet in plan.values.facets:
-        names = {facet.field.name, facet.field.path}
-        kept = without_field(request.filter, names)
-        if facet.facet.own_filter or kept == without_field(request.filter, frozenset()):
+        if facet.facet.own_filter:
+            continue
+        kept = without_field(request.filter, names_of(properties, facet.field.path))
+        if kept == without_field(request.filter, frozenset()):
             continue
         other = request.model_copy(update={"filter": kept, "sort": None, "diversity": None})
         checked = replace(plan.checked, request=other)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from vidsearch.config import SearchSettings
 from vidsearch.engines import EngineKind, Json
@@ -13,6 +12,7 @@ from vidsearch.index.description import IndexDescription
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.fusion import Scored
+from vidsearch.search.keywords import Keywords
 from vidsearch.search.mapping_fields import expand_fields, find_field, with_runtime
 from vidsearch.search.moments import segments_needed
 from vidsearch.search.native import Cluster
@@ -20,6 +20,7 @@ from vidsearch.search.query_vector import QueryVector
 from vidsearch.search.request import Leg, SearchRequest
 from vidsearch.search.values import Values
 from vidsearch_mappings.candidates import auto_candidates, auto_oversample
+from vidsearch_mappings.facets import without_hits
 from vidsearch_mappings.queries import (
     Level,
     compares_every_segment,
@@ -31,23 +32,25 @@ from vidsearch_mappings.queries import (
     vector_query,
 )
 from vidsearch_mappings.scores import Similarity
-from vidsearch_mappings.stop_words import stop_words, without_stop_words
-from vidsearch_mappings.words import PIECE
+from vidsearch_mappings.stop_words import stop_words
 
-__all__ = ["Conditions", "Plan", "counts_of"]
+__all__ = ["Conditions", "Plan", "counts_of", "page_of"]
 
 _VIDEO_BODY = "vector_video"
 """Name of the second body of the vector leg at level ``both``: among mean vectors."""
 
 _TOLERANCE = 1e-4
 """What the engine may round; it is asked for slightly more than ``min_cosine``, and cut here."""
-# Lucene counts one clause per word and field, and OpenSearch stops at 1,024 of them.
-_MAX_CLAUSES = 900
 
 
 def counts_of(name: Leg) -> Leg:
     """Name of the body that brings the values of the window of another one."""
     return f"{name}_counts"
+
+
+def page_of(name: Leg) -> Leg:
+    """Name of the body that brings the page of a leg in the engine's order by a field."""
+    return f"{name}_page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,18 @@ class Conditions:
     """The same without the conditions on segments; for a search among segments, beside …"""
     on_segments: list[Json]
     """… those on segments, which decide what moments there can be."""
+
+    @property
+    def ask_nested(self) -> bool:
+        """Whether those for a search among segments ask for nested objects."""
+        return any(map(has_nested, self.without_segments))
+
+    def exact_nearest(self, kind: EngineKind) -> bool:
+        """Whether an engine sorts and counts the nearest videos of a search, and none besides.
+
+        OpenSearch finds the nearest of each shard, and more where it is to compare by a script.
+        """
+        return kind == "elasticsearch" and not self.ask_nested
 
     @classmethod
     def of(cls, checked: CheckedRequest, index: IndexDescription) -> Conditions:
@@ -125,18 +140,22 @@ class Plan:
         """Whether the window is ranked first, and documents are fetched for the hits of the page.
 
         Words give many hits of the same score, so only the whole window makes pages fit together.
-        A sort and hits by moment are of the whole window, too.
+        A sort here and hits by moment are of the whole window, too.
         And where a filter asks for nested objects, Elasticsearch looks for them inside the segments
         when it collects the inner hits, of which hits by their ids have all. Seen on 9.5.3.
         """
-        by_nested = (
-            self.kind == "elasticsearch"
-            and "segment" in self.levels.values()
-            and any(map(has_nested, self.conditions.without_segments))
-        )
         request = self.request
-        whole = request.sort is not None or request.by_moment
-        return request.fuses or not request.needs_vector or by_nested or whole
+        whole = request.by_moment or (request.sort is not None and not self.values.by_engine)
+        return request.fuses or not request.needs_vector or self._by_nested or whole
+
+    @property
+    def _by_nested(self) -> bool:
+        return (
+            self.kind == "elasticsearch"
+            and self.request.needs_vector
+            and "segment" in self.levels.values()
+            and self.conditions.ask_nested
+        )
 
     def similarity(self, level: Level, *, chosen: bool = False) -> Similarity:
         """How a body of the vector leg is scored; ``chosen``: one that :meth:`page` makes.
@@ -159,8 +178,9 @@ class Plan:
         """The body of each leg, or the one body ``fused`` where the engine fuses; and warnings.
 
         At level ``both`` the vector leg has two: among segments, and among mean vectors. Where a
-        vector leg by itself brings the page, its facets take the values of the whole window from a
-        body of their own, see :func:`counts_of`: both at once cost less than one after the other.
+        vector leg by itself brings the page, and the engine cannot count the window, facets take
+        its values from a body of their own, see :func:`counts_of`: both at once cost less than one
+        after the other.
 
         Args:
             content: bring back documents and moments of the hits that are asked for; else ids and
@@ -194,27 +214,39 @@ class Plan:
             if "keyword" in request.legs:
                 keywords = self._keywords()
                 warnings += keywords.warnings
-                body = keyword_query(
-                    field=self.index.field,
-                    text=keywords.text,
-                    words=keywords.words,
-                    fields=keywords.fields,
-                    size=size,
-                    source=source,
-                    filters=self.conditions.on_videos,
-                )
+                body = self._keyword_body(keywords, size=size, source=source)
                 bodies["keyword"] = self._with_highlights(body) if content else body
             if fusion is not None:
                 assert self.cluster is not None
                 size = request.last if content else window
                 bodies = {"fused": fusion.body(self.cluster, **bodies, size=size)}
-        counted = bodies
-        if alone and request.needs_vector and request.facets:
-            counted = {
-                counts_of(name): self._vector_body(level, size=window, content=False, source=False)
-                for name, level in self.levels.items()
-            }
-        return bodies | {leg: self.values.added_to(body) for leg, body in counted.items()}, warnings
+        return self._with_values(bodies, alone=alone), warnings
+
+    def sorted_page(self, *, spare: int) -> dict[Leg, Json]:
+        """The body that brings the page of a leg by itself in the order of ``sort``, if any.
+
+        It spares the request that fetches the page, but for where the engine has another order: it
+        knows of no ``gap``, and of equal hits takes any.
+
+        Args:
+            spare: hits beyond those asked for.
+        """
+        request = self.request
+        several = request.fuses or request.reorders or request.by_moment or self._by_nested
+        if request.sort is None or self.counts_only or several:
+            return {}
+        if self.values.by_engine and request.needs_vector:
+            return {}  # it is that page already
+        size = min(request.last + spare, self.settings.window)
+        if not request.needs_vector:
+            body = self._keyword_body(self._keywords(), size=size, source=request.source)
+            with self.checked.errors_about("highlight"):
+                return {page_of("keyword"): self.values.sorting(self._with_highlights(body))}
+        if len(self.levels) > 1:
+            return {}
+        ((name, level),) = self.levels.items()
+        body = self._vector_body(level, size=size, content=True, source=request.source)
+        return {page_of(name): self.values.sorting(body)}
 
     def fuse(self, legs: Mapping[Leg, Sequence[Scored]]) -> list[Scored]:
         """One ranking of the legs."""
@@ -297,17 +329,44 @@ class Plan:
             without_duration=self._asks_without_duration and chosen is None,
         )
 
+    def _keyword_body(self, keywords: Keywords, *, size: int, source: bool | Sequence[str]) -> Json:
+        return keyword_query(
+            field=self.index.field,
+            text=keywords.text,
+            words=keywords.words,
+            fields=keywords.fields,
+            size=size,
+            source=source,
+            filters=self.conditions.on_videos,
+        )
+
+    def _with_values(self, bodies: dict[Leg, Json], *, alone: bool) -> dict[Leg, Json]:
+        """The bodies, and what brings the values or the counts of the facets and of the sort."""
+        values, request = self.values, self.request
+        if values.by_engine or not (alone and request.needs_vector and values.facets):
+            made = {leg: values.added_to(body) for leg, body in bodies.items()}
+            if values.by_engine and self.counts_only:
+                return {leg: without_hits(body) for leg, body in made.items()}
+            return made
+        size = self.settings.window
+        return bodies | {
+            counts_of(name): values.added_to(
+                self._vector_body(level, size=size, content=False, source=False)
+            )
+            for name, level in self.levels.items()
+        }
+
     def _candidates(self, level: Level, *, k: int) -> int:
         if self.settings.num_candidates != "auto":
             return self.settings.num_candidates
         size = self.index.size
         return auto_candidates(size.vectors(level) if size else 0, level=level, k=k)
 
-    def _keywords(self) -> _Keywords:
+    def _keywords(self) -> Keywords:
         properties, named = self.index.properties, self.settings.keyword_fields
         fields = expand_fields(properties, named, hidden=self.index.field)
         stop = stop_words(self.settings.stop_words)
-        return _within_limits(self.request.text or "", fields, stop=stop)
+        return Keywords.within_limits(self.request.text or "", fields, stop=stop)
 
     def _with_highlights(self, body: Json) -> Json:
         """With the highlights that were asked for; ``explain`` tells matched fields by them."""
@@ -327,44 +386,3 @@ class Plan:
         tags = self.settings.highlight_tags
         text, words = keywords.text, keywords.words
         return highlighted(body, text=text, words=words, fields=fields, tags=tags)
-
-
-class _Keywords(NamedTuple):
-    """What the keyword leg looks for, and where."""
-
-    text: str
-    words: str
-    fields: tuple[str, ...]
-    warnings: list[str]
-
-
-def _within_limits(text: str, fields: tuple[str, ...], *, stop: frozenset[str]) -> _Keywords:
-    """As many fields, and words in all of them, as the engine can look for."""
-    if not fields:
-        warning = "the index has none of the fields of search.keyword_fields: no hit by keyword"
-        return _Keywords(text, text, fields, [warning])
-    warnings = []
-    words = without_stop_words(text, stop)
-    most = _MAX_CLAUSES
-    if not words:  # Nothing but the whole phrase finds: rather in fewer fields than cut short.
-        text, count = _first_words(text, most)
-        most //= min(count, most) or 1
-    if len(fields) > most:
-        warnings.append(f"words are looked for in {most} of {len(fields)} fields only")
-        fields = fields[:most]
-    if words:
-        limit = _MAX_CLAUSES // len(fields)
-        first, count = _first_words(words, limit)
-        if count > limit:
-            warnings.append(f"only the first {limit} of {count} words are looked for by keyword")
-        # The phrase has clauses of its own, for which there may be no room.
-        if first != text and count + _first_words(text, limit)[1] > limit:
-            text = first
-        words = first
-    return _Keywords(text, words, fields, warnings)
-
-
-def _first_words(text: str, limit: int) -> tuple[str, int]:
-    """The text up to so many words, and how many it has."""
-    words = list(PIECE.finditer(text))
-    return (text[: words[limit - 1].end()] if len(words) > limit else text), len(words)

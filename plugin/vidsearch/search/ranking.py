@@ -17,7 +17,7 @@ from vidsearch.search.legs import (
 )
 from vidsearch.search.moment_hits import legs_of_moments, video_id
 from vidsearch.search.moments import merge_moments
-from vidsearch.search.plan import Plan, counts_of
+from vidsearch.search.plan import Plan, counts_of, page_of
 from vidsearch.search.request import Leg
 from vidsearch.search.types import Explanation, FacetCounts, Hit, LegShare, Total
 from vidsearch.search.values import VideoValues
@@ -57,6 +57,8 @@ class Ranking:
         self._total: Total | None = None
         self._facets: dict[str, FacetCounts] | None = None
         """Both where more is counted than the candidates."""
+        self._page_hits: dict[str, LegHit] = {}
+        """What the engine has taken for the page, documents and moments included, by id."""
         self._duplicates: dict[str, tuple[str, ...]] = {}
         self.warnings = list(plan.vector.warnings)
         """What the user should know."""
@@ -67,6 +69,7 @@ class Ranking:
         content = not (plan.fetches_page or plan.counts_only)
         bodies, warnings = plan.bodies(content=content, spare=_TIES)
         self.warnings += warnings
+        bodies |= plan.sorted_page(spare=_TIES)
         self._sizes = {leg: body["size"] for leg, body in bodies.items()}
         if self._counts_nearest:
             bodies["vector"] = {**bodies["vector"], "track_total_hits": True}
@@ -84,6 +87,10 @@ class Ranking:
             warning = plan.checked.engine_fusion.warning(plan.cluster, shards=shards)
             self.warnings += [warning] if warning else []
             return
+        if plan.counts_only and plan.values.by_engine:
+            (counted,) = answer.values()
+            self._facets = plan.values.counted(counted)
+            return
         if request.needs_vector:
             levels = self._levels(answer)
             hits = _of_all_levels(levels)
@@ -98,6 +105,7 @@ class Ranking:
         self._order = plan.fuse(scores)
         self._is_whole &= len(self._order) <= self._window
         self._read_counts(answer)
+        self._read_page(answer)
 
     def _read_counts(self, answer: Mapping[str, Json]) -> None:
         """Take over what was counted beyond the candidates."""
@@ -110,13 +118,22 @@ class Ranking:
             self._total = self._total_of(len(videos), is_whole=is_whole)
             self._facets = self._plan.values.counts(videos, self._values)
         elif self._plan.values.by_engine:
-            total = answer["keyword"]["hits"]["total"]
-            self._total = self._total_of(total["value"], is_whole=total["relation"] == "eq")
-            self._facets = self._plan.values.counted(answer["keyword"])
+            self._facets = self._plan.values.counted(answer.get("keyword") or answer["vector"])
+            if self._request.needs_vector:
+                self._total = self._total_of_nearest(answer["vector"])
+            else:
+                total = answer["keyword"]["hits"]["total"]
+                self._total = self._total_of(total["value"], is_whole=total["relation"] == "eq")
         elif self._counts_nearest:
-            # Of several shards, some engines count the nearest of each.
-            number = min(answer["vector"]["hits"]["total"]["value"], self._window)
-            self._total = self._total_of(number, is_whole=number < self._window)
+            self._total = self._total_of_nearest(answer["vector"])
+
+    def _read_page(self, answer: Mapping[str, Json]) -> None:
+        """Take over the page in the engine's order, where it was asked for."""
+        if page_of("vector") in answer:
+            found = self._vector_hits({"vector": answer[page_of("vector")]})
+            self._page_hits = _by_id(above_threshold(found, self._threshold))
+        elif page_of("keyword") in answer:
+            self._page_hits = _by_id(read_keyword_hits(answer[page_of("keyword")]))
 
     def candidates(self) -> dict[str, Json]:
         """What reads of the candidates what ``collapse`` and ``diversity`` compare, and their
@@ -166,11 +183,13 @@ class Ranking:
 
     def page(self) -> dict[str, Json]:
         """What reads documents, cosines and moments of the page, unless they are there already."""
-        if self._plan.counts_only:
+        if self._plan.counts_only or not self._plan.fetches_page:
             return {}
         ids = list(dict.fromkeys(self._video_of(id) for id, _ in self._page))
+        if self._page_hits.keys() >= {*ids}:
+            return {}
         with self._plan.checked.errors_about("highlight"):
-            return self._plan.page(ids) if ids and self._plan.fetches_page else {}
+            return self._plan.page(ids)
 
     def hits(self, answer: Mapping[str, Json]) -> tuple[Hit, ...]:
         """The hits of the page; without the videos that were deleted meanwhile."""
@@ -182,9 +201,13 @@ class Ranking:
                     above_threshold(self._vector_hits(answer, chosen=True), self._threshold)
                 )
         else:
-            documents = vector_hits
+            if self._request.needs_vector:
+                vector_hits |= self._page_hits
+            documents = self._page_hits or vector_hits
         request, legs = self._request, self._legs
         ranks = {leg: {hit.id: at for at, hit in enumerate(hits, 1)} for leg, hits in legs.items()}
+        if self._plan.values.by_engine and request.needs_vector and request.sort is not None:
+            ranks = {}  # of the page alone, nobody knows them
         keyword_hits = _by_id(legs.get("keyword", ()))
         explanations = self._explanations(ranks) if request.explain else {}
         hits = []
@@ -237,6 +260,11 @@ class Ranking:
             len(found) < self._sizes[name] or (least is not None and found[-1].score < least)
             for name, found in levels.items()
         )
+
+    def _total_of_nearest(self, response: Json) -> Total:
+        # Of several shards, some engines count the nearest of each.
+        number = min(response["hits"]["total"]["value"], self._window)
+        return self._total_of(number, is_whole=number < self._window)
 
     def _total_of(self, value: int, *, is_whole: bool) -> Total:
         return Total(value, "eq" if is_whole else "gte", min(value, self._window))

@@ -106,7 +106,7 @@ class Hit:
     """Score of the keyword leg; ``None`` where that leg lacks the video, or the engine fused."""
     rank_per_leg: Mapping[str, int | None]
     """Rank from 1 in each leg that was asked, ``None`` where the leg lacks the video; empty where
-    the engine fused."""
+    the engine fused, and may be where a ``sort`` orders them."""
     fields: Mapping[str, Any]
     """The document without its vectors and segments."""
     moments: tuple[Moment, ...] = ()

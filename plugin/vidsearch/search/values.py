@@ -11,15 +11,20 @@ from vidsearch.index.description import IndexDescription
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.counting import FacetField
 from vidsearch.search.fusion import Scored
+from vidsearch.search.request import SearchRequest
 from vidsearch.search.types import FacetCounts
 from vidsearch.search.value_fields import ValueField, value_field
-from vidsearch_mappings.facets import sorted_by, with_doc_values
+from vidsearch_mappings.facets import counted, sorted_by, with_doc_values
 
 __all__ = ["Values", "VideoValues"]
 
 VideoValues = Mapping[str, Mapping[str, Sequence[Any]]]
 """The values of videos by id and by the path of the field."""
 
+_PLACE = "_place"
+"""What stands among the values of a video that the engine sorted."""
+_ROUNDING = 5e-7
+"""Scores of the same two vectors differ by less."""
 _COUNTED = 10_000
 """Matches that an engine counts of itself, too; more cost time that nobody may want to spend."""
 
@@ -29,9 +34,10 @@ class Values:
     """The facets and the sort of a search.
 
     A search by words alone has no window that cuts off what is not good: every match counts. So the
-    engine counts and sorts all of them, in the same request. Any other search has its candidates in
-    hand anyway: their values come with them, without their documents, and are counted and sorted
-    here, after thresholds, fusion and ``collapse``, of which no aggregation knows.
+    engine counts and sorts all of them, in the same request; and the nearest of a vector search
+    where it knows which count. Any other search has its candidates in hand anyway: their values
+    come with them, without their documents, and are counted and sorted here, after thresholds,
+    fusion and ``collapse``, of which no aggregation knows.
     """
 
     facets: tuple[FacetField, ...] = ()
@@ -41,14 +47,21 @@ class Values:
     """Whether the engine counts and sorts all that it finds."""
 
     @classmethod
-    def of(cls, checked: CheckedRequest, index: IndexDescription) -> Values:
+    def of(cls, checked: CheckedRequest, index: IndexDescription, *, exact: bool) -> Values:
         """Those of a request.
+
+        Args:
+            checked: the request.
+            index: has the fields.
+            exact: see :meth:`~vidsearch.search.plan.Conditions.exact_nearest`.
 
         Raises:
             QueryError: a field has no values to count or to sort by.
         """
         request, sort, descending = checked.request, None, False
-        by_engine = not request.needs_vector and request.collapse is None
+        by_engine = request.collapse is None and (
+            not request.needs_vector or (exact and _counts_nearest(request))
+        )
         with checked.errors_about("facets"):
             facets = tuple(FacetField.of(facet, index) for facet in request.counted)
         if request.sort_key is not None:
@@ -58,26 +71,30 @@ class Values:
         return cls(facets, sort, descending, by_engine)
 
     def added_to(self, body: Json) -> Json:
-        """The body of a leg, which brings the values as well."""
-        read = [facet.field for facet in self.facets if not self.by_engine]
-        read += [self.sort] if self.sort else []
-        if read:
-            by_path = {field.path: field.doc_value for field in read}
-            body = with_doc_values(body, list(by_path.values()))
+        """The body of a leg, which brings the values of its hits; or counts, and sorts them."""
         if not self.by_engine:
-            return body
-        body = {**body, "track_total_hits": True if self.facets else _COUNTED}
+            read = [facet.field for facet in self.facets] + ([self.sort] if self.sort else [])
+            by_path = {field.path: field.doc_value for field in read}
+            return with_doc_values(body, list(by_path.values())) if read else body
+        body = {**body, "track_total_hits": _COUNTED}
         if self.facets:
             aggs = [facet.aggs(str(at)) for at, facet in enumerate(self.facets)]
-            body["aggs"] = {name: agg for each in aggs for name, agg in each.items()}
-        if self.sort:
-            body = sorted_by(body, path=self.sort.path, descending=self.descending)
-        return body
+            body = counted(body, {name: agg for each in aggs for name, agg in each.items()})
+        return self.sorting(body)
+
+    def sorting(self, body: Json) -> Json:
+        """A body whose hits the engine sorts, where they are to be sorted."""
+        if self.sort is None:
+            return body
+        return sorted_by(body, path=self.sort.path, descending=self.descending)
 
     def read(self, answer: Mapping[str, Json]) -> VideoValues:
-        """The values in the responses to the legs."""
+        """The values in the responses to the legs; of hits that the engine sorted their places."""
         if self.sort is None and (self.by_engine or not self.facets):
             return {}
+        if self.by_engine:
+            (response,) = (answer[leg] for leg in ("vector", "keyword") if leg in answer)
+            return _places(response["hits"]["hits"])
         hits = (hit for response in answer.values() for hit in response["hits"]["hits"])
         return {hit["_id"]: hit["fields"] for hit in hits if "fields" in hit}
 
@@ -90,6 +107,8 @@ class Values:
         """
         if self.sort is None:
             return order
+        if self.by_engine:
+            return sorted(order, key=lambda hit: values[hit.id][_PLACE][0])
         field, choose = self.sort, max if self.descending else min
         found: list[tuple[list[Any], Scored]]
         found = [
@@ -116,3 +135,31 @@ class Values:
             facet.facet.field: facet.read(str(at), response["aggregations"])
             for at, facet in enumerate(self.facets)
         }
+
+
+def _counts_nearest(request: SearchRequest) -> bool:
+    """Whether the nearest videos that an engine finds are those that a search counts.
+
+    It knows of no threshold, and of the ranks that an explanation names only those of the hits.
+    """
+    cut = request.min_cosine is not None or request.gap is not None or request.level == "both"
+    here = request.fuses or request.reorders or request.by_moment
+    wanted = request.facets or request.sort is not None
+    return bool(wanted) and not (cut or here or (request.sort is not None and request.explain))
+
+
+def _places(hits: Sequence[Json]) -> VideoValues:
+    """The places of hits as they are sorted; one for all that are equal in value and score.
+
+    The values themselves are not compared: an engine has a way of its own to order some, and to
+    write them. And scores are the engine's, as those of a page may be corrected, of others not.
+    """
+    places: dict[str, Mapping[str, Sequence[int]]] = {}
+    place = -1
+    first: tuple[Any, float] | None = None
+    for hit in hits:
+        value, score = hit["sort"]
+        if first is None or value != first[0] or first[1] - score >= _ROUNDING:
+            place, first = place + 1, (value, score)
+        places[hit["_id"]] = {_PLACE: [place]}
+    return places

@@ -14,7 +14,7 @@ from vidsearch.engines import Engine, Json, Write
 from vidsearch.errors import MappingConflictError
 from vidsearch.testing.small_index import small_index
 from vidsearch_mappings import vector_query
-from vidsearch_mappings.facets import facet_aggs, sorted_by
+from vidsearch_mappings.facets import counted, facet_aggs, sorted_by, without_hits
 from vidsearch_mappings.queries import Level
 
 __all__ = ["EngineSearchContract"]
@@ -226,16 +226,26 @@ class EngineSearchContract:
         }
         found = engine.search(valued, {"size": 0, "aggs": aggs})["aggregations"]
 
-        def counted(name: str) -> list[tuple[Any, int]]:
+        def counts(name: str) -> list[tuple[Any, int]]:
             return [(each["key"], each["doc_count"]) for each in found[name]["buckets"]]
 
-        assert counted("tags") == [("x", 2), ("y", 2)]
+        assert counts("tags") == [("x", 2), ("y", 2)]
         assert found["tags"]["sum_other_doc_count"] == 1
-        assert (counted("first"), found["first"]["sum_other_doc_count"]) == ([("x", 2)], 3)
-        assert counted("stars") == [(0.0, 1), (2.0, 2), (4.0, 1)]
-        assert counted("years") == [(1672531200000, 1), (1704067200000, 2)]
-        assert counted("hours")[-1] == (1735686000000, 1)
+        assert (counts("first"), found["first"]["sum_other_doc_count"]) == ([("x", 2)], 3)
+        assert counts("stars") == [(0.0, 1), (2.0, 2), (4.0, 1)]
+        assert counts("years") == [(1672531200000, 1), (1704067200000, 2)]
+        assert counts("hours")[-1] == (1735686000000, 1)
         assert {found[f"{name}-missing"]["doc_count"] for name in ("tags", "years")} == {1}
+
+    def test_all_that_a_query_finds_is_counted_beside_one_hit(
+        self, engine: Engine, valued: str
+    ) -> None:
+        aggs = facet_aggs("tags", path="tags", size=9, order="count")
+        body = {"query": {"exists": {"field": "day"}}, "size": 2}
+        found = engine.search(valued, without_hits(counted(body, aggs)))
+        assert found["hits"]["total"] == {"value": 3, "relation": "eq"}
+        assert [hit["_index"] for hit in found["hits"]["hits"]] == [valued]
+        assert sum(each["doc_count"] for each in found["aggregations"]["tags"]["buckets"]) == 5
 
     # -- scans
 
