@@ -20,8 +20,7 @@ from vidsearch.index import create_videos_index
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.in_process import videos_in_process
 from vidsearch.testing.memory_engine import MemoryEngine
-from vidsearch_tasks import services as services_module
-from vidsearch_tasks import video_status
+from vidsearch_tasks import configured, video_status
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder; the services of the process are put back afterwards."""
     monkeypatch.chdir(tmp_path)
     for name in ("_current", "_configured_in"):
-        monkeypatch.setattr(services_module, name, getattr(services_module, name))
+        monkeypatch.setattr(configured, name, getattr(configured, name))
     return tmp_path
 
 

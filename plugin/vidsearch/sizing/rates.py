@@ -52,7 +52,7 @@ FRAMES_PER_SECOND = {
 ``model.precision``."""
 
 VIDEO_SECONDS = Measured(
-    0.0183, "python -m benchmarks --only ingestion: both processes of a worker, of a short clip"
+    0.0137, "python -m benchmarks --only ingestion: both processes of a worker, of a short clip"
 )
 """CPU of a worker for each video, whatever its length: registry, queue, document, store."""
 
