@@ -79,6 +79,15 @@ def test_an_error_in_stopping_writes_is_raised(engine: MemoryEngine) -> None:
         changes.finish(stop)
 
 
+def test_ids_are_compared_where_a_shard_was_away_in_the_pass_before(engine: MemoryEngine) -> None:
+    changes = CatchUp(engine, "old", "new")
+    changes.run()
+    changes._before = {1: changes._before[0]}  # it saw another shard only
+    engine.delete("old", "b")
+    changes.finish(lambda: engine.block_writes("old"))
+    assert {one.id for one in engine.scan("new")} == {"a", "c"}
+
+
 @pytest.mark.parametrize("stale", ["a", "gone"])
 def test_nothing_is_deleted_from_a_copy_that_is_in_place_already(
     engine: MemoryEngine, stale: str

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vidsearch.engines.creation import ensure_side_index
-from vidsearch.errors import MappingConflictError
+from vidsearch.errors import BackendAccessDeniedError, MappingConflictError
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings.operations import operations_index
 
@@ -65,3 +65,18 @@ def test_index_that_cannot_be_made_is_told_at_once() -> None:
 
     with pytest.raises(MappingConflictError, match="does not fit"):
         ensure_side_index(Refusing(), ALIAS, BODY, advice="", pause=pause)
+
+
+def test_index_is_not_left_behind_without_the_right_to_an_alias() -> None:
+    def pause(seconds: float) -> None:
+        raise AssertionError("there is nothing to wait for")
+
+    class Denying(MemoryEngine):
+        def update_aliases(self, actions: Any) -> None:
+            raise BackendAccessDeniedError("no permissions for [indices:admin/aliases]")
+
+    engine = Denying()
+    for _ in range(2):
+        with pytest.raises(BackendAccessDeniedError, match="indices:admin/aliases"):
+            ensure_side_index(engine, ALIAS, BODY, advice="", pause=pause)
+    assert not engine.indices_of(NAME)

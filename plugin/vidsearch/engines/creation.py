@@ -14,13 +14,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from vidsearch.engines.base import Engine
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Request, Steps
 from vidsearch.engines.types import Json
-from vidsearch.errors import MappingConflictError
+from vidsearch.errors import BackendAccessDeniedError, BackendError, MappingConflictError
 from vidsearch_mappings.diff import flattened
 
 __all__ = ["concrete_name", "create_index_as_asked", "create_side_index", "ensure_side_index"]
@@ -127,12 +128,14 @@ def ensure_side_index(
 
     Raises:
         MappingConflictError: see :func:`create_index_as_asked`.
+        BackendAccessDeniedError: no right to make it, or to give it an alias.
     """
     if engine.indices_of(alias):
         return
-    name = concrete_name(alias)
+    name, made = concrete_name(alias), False
     try:
         create_index_as_asked(engine, name, body, advice=advice, user_fields=False)
+        made = True
     except MappingConflictError:
         for _ in range(_LOOKS):
             if engine.indices_of(alias):
@@ -140,7 +143,13 @@ def ensure_side_index(
             if not engine.indices_of(name):  # a template did not let it be created
                 raise
             pause(_LOOK_SECONDS)
-    engine.update_aliases([{"add": {"index": name, "alias": alias, "is_hidden": True}}])
+    try:
+        engine.update_aliases([{"add": {"index": name, "alias": alias, "is_hidden": True}}])
+    except BackendAccessDeniedError:
+        if made and not engine.indices_of(alias):
+            with suppress(BackendError):  # the missing right is the error to tell
+                engine.delete_index(name)  # else the next one waits for an alias that never comes
+        raise
 
 
 def _templates(engine: Engine, name: str, *, hidden: bool) -> tuple[str, ...]:

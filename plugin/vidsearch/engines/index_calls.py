@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidsearch.engines.dialect import Dialect, quoted
+from vidsearch.engines.errors import unavailable
 from vidsearch.engines.steps import Request, Steps
 from vidsearch.engines.types import Json
 from vidsearch.errors import BackendError, BackendUnavailableError, IndexNotFoundError
@@ -15,6 +16,7 @@ __all__ = ["IndexCalls"]
 
 _WRITES_SECONDS = 60.0
 """For which writes that are under way are waited for."""
+_LOOK_SECONDS = 0.02
 
 
 class IndexCalls:
@@ -115,19 +117,19 @@ class IndexCalls:
         deadline = time.monotonic() + _WRITES_SECONDS
         while left != frozenset():
             if left is None or time.monotonic() > deadline:
+                why = "not every node tells" if left is None else f"after {_WRITES_SECONDS:g} s"
                 raise BackendUnavailableError(
-                    f"whether writes to index {index!r} at {self.dialect.url} are under way is not "
-                    f"known after {_WRITES_SECONDS:g} s"
+                    f"writes to index {index!r} at {self.dialect.url} may still be under way: {why}"
                 )
             yield from self.refresh(index)  # one may wait for that
-            now = yield from self._writes_under_way(index)
+            now = yield from self._writes_under_way(index, pause=_LOOK_SECONDS)
             left = None if now is None else left & now  # those that came later are refused
 
-    def _writes_under_way(self, index: str) -> Steps[frozenset[str] | None]:
+    def _writes_under_way(self, index: str, *, pause: float = 0.0) -> Steps[frozenset[str] | None]:
         """The tasks that write to the shards of an index; ``None`` where they are not told."""
         params = {"actions": "indices:data/write/bulk*", "detailed": "true", "group_by": "none"}
-        answer = yield from self.dialect.send(Request("GET", "/_tasks", params))
-        if answer.status in {401, 403, 404, 405}:
+        answer = yield from self.dialect.send(Request("GET", "/_tasks", params, pause=pause))
+        if 400 <= answer.status < 500 and not unavailable(answer.status):  # 400, 403, 410, …
             return None
         found = self.dialect.require_success(answer).body
         if found.get("node_failures") or found.get("task_failures"):

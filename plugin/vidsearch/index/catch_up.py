@@ -152,7 +152,7 @@ class CatchUp(Follower):
     ) -> list[_T]:
         """What ``work`` makes of what the copy may have, and the index has not any more."""
         before = self._before
-        if before:
+        if seen.keys() <= before.keys():  # else none, or one without a shard that was away then
             try:
                 return _on_each(
                     seen, lambda shard: work(vanished(before[shard], seen[shard].point))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -103,21 +103,27 @@ class EngineHistoryContract:
 
     def test_no_write_comes_after_writes_were_blocked(self, engine: Engine, index: str) -> None:
         taken: list[int] = []
+        ended = threading.Event()  # else a test that fails would never end
 
-        def write(number: int) -> None:
-            with suppress(BackendAccessDeniedError):
-                while True:
+        def write(number: int) -> bool:
+            while not ended.is_set():
+                try:
                     engine.put(index, f"{number}", {"n": number})
-                    taken.append(number)
+                except BackendAccessDeniedError:
+                    return True
+                taken.append(number)
+            return False
 
         with ThreadPoolExecutor(4) as pool:
             writing = [pool.submit(write, number) for number in range(4)]
-            while len(taken) < 20:
-                assert not any(one.done() for one in writing)
-            engine.block_writes(index)
-            numbers = engine.last_writes(index)
-        for one in writing:
-            one.result()
+            try:
+                while len(taken) < 20:
+                    assert not any(one.done() for one in writing)
+                engine.block_writes(index)
+                numbers = engine.last_writes(index)
+                assert all(one.result(timeout=30) for one in writing)
+            finally:
+                ended.set()
         assert engine.last_writes(index) == engine.checkpoints(index) == numbers
         assert sum(number + 1 for number in numbers.values()) == len(taken)
         engine.put_settings(index, {"blocks.write": None})
