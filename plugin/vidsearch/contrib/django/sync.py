@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 MODEL_FIELD = "django_model"
 """Field of a document that names the model of its row: several share an index."""
+_NO_DATABASE = "django.db.backends.dummy"
+"""What Django makes of ``"default": {}``, in projects whose routers name all databases."""
 _REMOVED_AT_ONCE = 50
 """Number of documents that are removed while the caller waits; the sweep removes the others."""
 
@@ -138,6 +140,8 @@ def ids_without_rows(model: Any, *, using: str, services: Services) -> Iterator[
 
 
 def _has_table(model: Any, alias: str) -> bool:
+    if connections.settings[alias]["ENGINE"] == _NO_DATABASE:
+        return False
     if not router.allow_migrate_model(alias, model):
         return False
     introspection = connections[alias].introspection
