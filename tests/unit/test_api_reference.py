@@ -36,7 +36,11 @@ def test_signatures_hold_names_types_and_defaults() -> None:
     assert "    priority: Priority = 'interactive',\n" in SECTIONS["register_video"]
     assert "load_settings(**overrides: Any) -> Settings\n" in SECTIONS["load_settings"]
     assert "- `cosine: float`: Between the query and" in SECTIONS["Moment"]
+    assert "- `at: float | None = None`: With `like`: " in SECTIONS["SearchRequest"]
+    assert "- `owner: str | None = None`\n" in SECTIONS["VideoRecord"]
     assert "`registered`, `queued`, " in SECTIONS["State"]
+    assert "Annotated[" not in PAGE
+    assert "\nwith videos_in_process(\n" in PAGE
 
 
 def test_a_docstring_becomes_markdown() -> None:
@@ -48,9 +52,12 @@ def test_a_docstring_becomes_markdown() -> None:
 
         find(2)
 
-    ==========  =====
-    ``a``       first
-    ==========  =====
+    - ``a``: first,
+      and last.
+
+    ::
+
+        find(3)
 
     Args:
         k: how many,
@@ -66,7 +73,7 @@ def test_a_docstring_becomes_markdown() -> None:
     assert SCRIPT["markdown_of"](doc).splitlines() == [
         *("Finds a thing; see `Hit` and `vidsearch`.", ""),
         *("`k` best:", "", "```text", "find(1)", "", "find(2)", "```", ""),
-        *("```text", "  a         first", "```", ""),
+        *("- `a`: first,", "  and last.", "", "```text", "find(3)", "```", ""),
         *("**Args**", "", "- `k`: how many,", "  at most.", "- `a`, `b`: two.", ""),
         *("**Returns**", "", "Those.", ""),
         *("**Raises**", "", "- `QueryError`, `ConfigError`: it is wrong."),
