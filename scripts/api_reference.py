@@ -21,10 +21,11 @@ from vidsearch.errors import VidsearchError
 __all__ = ["api_reference"]
 
 MODULES = {
-    "vidsearch": "Searching, and the settings.",
+    "vidsearch": "Searching, and the [settings](settings.md).",
     "vidsearch_tasks": "What applications call to register, look up and delete videos, and to "
     "reindex. The same for an event loop is in `vidsearch_tasks.aio`.",
     "vidsearch.search": "What searches take and return, beside the names above.",
+    "vidsearch.reindex": "What `reindexer` and `run_store` of `vidsearch_tasks` return and take.",
     "vidsearch.registration": "Files that list videos.",
     "vidsearch.testing.in_process": "For the tests of your application.",
 }
@@ -51,7 +52,23 @@ def api_reference() -> str:
         for public in sorted(set(module.__all__) - _LEFT_OUT - seen, key=_by_letters):
             seen.add(public)
             parts += _described(public, getattr(module, public), name)
-    return "\n".join([*parts, *_errors()])
+    return linked("\n".join([*parts, *_errors()]))
+
+
+def linked(page: str) -> str:
+    """References of docstrings as code, with links to the headings of the page."""
+    headings = set(re.findall(r"^#{3,4} (\S+)$", page, re.MULTILINE))
+
+    def link(found: re.Match[str]) -> str:
+        parts = found[2].split(".")
+        shown = f"`{parts[-1] if found[1] else found[2]}`"
+        (*_, owner) = ["", *re.findall(r"^### (\S+)$", page[: found.start()], re.MULTILINE)]
+        for name in (".".join([owner, *parts][-2:]), parts[-1]):
+            if name in headings:
+                return f"[{shown}](#{name.lower().replace('.', '')})"
+        return shown
+
+    return _ROLE.sub(link, page)
 
 
 def _by_letters(name: str) -> tuple[str, str]:
@@ -235,15 +252,12 @@ def _block(code: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """Roles and literals of a docstring as code of Markdown."""
-    text = _ROLE.sub(
-        lambda found: f"`{found[2].rpartition('.')[2] if found[1] else found[2]}`", text
-    )
+    """Literals of a docstring as code of Markdown."""
     return text.replace("``", "`")
 
 
 def markdown_of(doc: str) -> str:
-    """A docstring in the style of this project as Markdown."""
+    """A docstring in the style of this project as Markdown, with its references as they are."""
     lines: list[str] = []
     section = literal = False
     for line in inspect.cleandoc(doc).splitlines():
