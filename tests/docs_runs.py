@@ -139,7 +139,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     r"vidsearch index recall": "tests/integration/test_recall_engines.py",
     r"vidsearch status --watch": "tests/integration/test_status_command.py",
     r"vidsearch metrics --port 9850": "tests/integration/test_status_command.py",
-    r"vidsearch web( --host 0\.0\.0\.0 --port 80)?": "tests/integration/test_web_api.py",
+    r"vidsearch web( --host 0\.0\.0\.0 --port 80)?": "tests/unit/test_cli_serving.py",
     r"vidsearch model export .*": "tests/unit/test_cli_model.py",
     r"vidsearch finetune --csv captions\.csv .*": "tests/unit/test_cli_finetune.py",
     r"vidsearch reindex (resume|--model /models/.*)": "tests/integration/test_reindex_commands.py",
