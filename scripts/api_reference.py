@@ -106,8 +106,17 @@ def _class(name: str, cls: type) -> Iterator[str]:
             yield f"`{ast.unparse(each.returns) if each.returns else ''}`, an attribute.\n"
         else:
             yield _block(_signature(each.name, each))
-        if doc := ast.get_docstring(each):
+        if doc := ast.get_docstring(each) or _elsewhere(each.name, kinds, cls):
             yield markdown_of(doc) + "\n"
+
+
+def _elsewhere(name: str, decorators: set[str], cls: type) -> str | None:
+    """For a method without a docstring: where the one is that it does the same as."""
+    for decorator in decorators:
+        if found := re.fullmatch(r"same_arguments_as\((.+)\)", decorator):
+            return f"See :meth:`{found[1]}`."
+    bases = (base for base in cls.__mro__[1:] if name in vars(base))
+    return next((f"See :meth:`{base.__name__}.{name}`." for base in bases), None)
 
 
 def _function(name: str, function: Any) -> Iterator[str]:

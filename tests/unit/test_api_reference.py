@@ -29,6 +29,11 @@ def test_every_public_name_is_there_with_a_text(module: object) -> None:
     assert {name for name, text in told.items() if not text.strip()} <= {"Mode"}
 
 
+def test_every_method_has_a_text() -> None:
+    bare = r"^#### (\S+)\n\n```text\n[^`]*```\n\n(?=#|\Z)"
+    assert re.findall(bare, PAGE, re.MULTILINE) == []
+
+
 def test_every_error_is_in_the_table() -> None:
     kinds = set(re.findall(r"^\| `(\w+)` \| `\w+` \| \w+ \| \S", PAGE, re.MULTILINE))
     assert kinds == set(errors.__all__) - {"Fault"}
