@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connections, router
 
 from vidsearch.batches import in_batches
@@ -160,8 +161,8 @@ def _sync_batch(
     for row in rows:
         try:
             video = _video(row, wanted)
-        except ConfigError:
-            raise  # it is wrong of every row
+        except (ConfigError, SoftTimeLimitExceeded):
+            raise  # of every row
         except Exception as error:  # of a storage, or of a method of the model
             wrong[row.vidsearch_id] = _not_told(row, error)
         else:
@@ -189,7 +190,7 @@ def _video(row: Any, priorities: Mapping[str, Priority]) -> NewVideo | None:
 def _has_video(row: Any) -> bool:
     try:
         return bool(row.vidsearch_uri())
-    except ConfigError:
+    except (ConfigError, SoftTimeLimitExceeded):
         raise
     except Exception as error:
         _not_told(row, error)
