@@ -21,10 +21,11 @@ from vidsearch.errors import VidsearchError
 __all__ = ["api_reference"]
 
 MODULES = {
-    "vidsearch": "Searching, and the settings.",
+    "vidsearch": "Searching, and the [settings](settings.md).",
     "vidsearch_tasks": "What applications call to register, look up and delete videos, and to "
     "reindex. The same for an event loop is in `vidsearch_tasks.aio`.",
     "vidsearch.search": "What searches take and return, beside the names above.",
+    "vidsearch.reindex": "What `reindexer` and `run_store` of `vidsearch_tasks` return and take.",
     "vidsearch.registration": "Files that list videos.",
     "vidsearch.testing.in_process": "For the tests of your application.",
 }
@@ -38,7 +39,6 @@ _MADE_BY_OTHERS = {"Services", "SearchRequest", "Settings"}
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _ROLE = re.compile(r":\w+:`(~?)([^`]+)`")
 _SECTION = re.compile(r"(Args|Raises|Returns|Yields|Attributes):$")
-_RULE = re.compile(r"=+( +=+)+$")
 _ITEM = re.compile(r"(\*{0,2}[\w, ]+):(?: |$)(.*)")
 
 
@@ -52,7 +52,23 @@ def api_reference() -> str:
         for public in sorted(set(module.__all__) - _LEFT_OUT - seen, key=_by_letters):
             seen.add(public)
             parts += _described(public, getattr(module, public), name)
-    return "\n".join([*parts, *_errors()])
+    return linked("\n".join([*parts, *_errors()]))
+
+
+def linked(page: str) -> str:
+    """References of docstrings as code, with links to the headings of the page."""
+    headings = set(re.findall(r"^#{3,4} (\S+)$", page, re.MULTILINE))
+
+    def link(found: re.Match[str]) -> str:
+        parts = found[2].split(".")
+        shown = f"`{parts[-1] if found[1] else found[2]}`"
+        (*_, owner) = ["", *re.findall(r"^### (\S+)$", page[: found.start()], re.MULTILINE)]
+        for name in (".".join([owner, *parts][-2:]), parts[-1]):
+            if name in headings:
+                return f"[{shown}](#{name.lower().replace('.', '')})"
+        return shown
+
+    return _ROLE.sub(link, page)
 
 
 def _by_letters(name: str) -> tuple[str, str]:
@@ -77,7 +93,7 @@ def _class(name: str, cls: type) -> Iterator[str]:
             yield _block(_signature(name, each))
     if doc := ast.get_docstring(node):
         yield markdown_of(doc) + "\n"
-    if fields := list(_fields(node)):
+    if fields := list(_fields(node, cls.__module__)):
         yield "\n".join(["**Attributes**\n", *fields]) + "\n"
     if issubclass(cls, Enum):
         yield ", ".join(f"`{each.value}`" for each in cls) + "\n"
@@ -90,14 +106,28 @@ def _class(name: str, cls: type) -> Iterator[str]:
             yield f"`{ast.unparse(each.returns) if each.returns else ''}`, an attribute.\n"
         else:
             yield _block(_signature(each.name, each))
-        if doc := ast.get_docstring(each):
+        if doc := ast.get_docstring(each) or _elsewhere(each.name, kinds, cls):
             yield markdown_of(doc) + "\n"
+
+
+def _elsewhere(name: str, decorators: set[str], cls: type) -> str | None:
+    """For a method without a docstring: where the one is that it does the same as."""
+    for decorator in decorators:
+        if found := re.fullmatch(r"same_arguments_as\((.+)\)", decorator):
+            return f"See :meth:`{found[1]}`."
+    bases = (base for base in cls.__mro__[1:] if name in vars(base))
+    return next((f"See :meth:`{base.__name__}.{name}`." for base in bases), None)
 
 
 def _function(name: str, function: Any) -> Iterator[str]:
     node = _parsed(function)
     assert isinstance(node, _FUNCTION)
-    yield _block(_signature(name, node))
+    if "contextmanager" in map(ast.unparse, node.decorator_list):
+        assert isinstance(node.returns, ast.Subscript)
+        node.returns = node.returns.slice  # what `with` gives, not the iterator that it is made of
+        yield _block(f"with {_signature(name, node)}")
+    else:
+        yield _block(_signature(name, node))
     if doc := ast.get_docstring(node):
         yield markdown_of(doc) + "\n"
 
@@ -125,7 +155,7 @@ def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, str]]:
             yield statement.targets[0].id, statement.value, _docstring(after)
 
 
-def _fields(node: ast.ClassDef) -> Iterator[str]:
+def _fields(node: ast.ClassDef, module: str) -> Iterator[str]:
     """A line for each attribute that is declared: of a dataclass, a model, a protocol."""
     for statement, after in zip(node.body, [*node.body[1:], None], strict=True):
         if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
@@ -139,22 +169,47 @@ def _fields(node: ast.ClassDef) -> Iterator[str]:
             if "description" in given:
                 doc = ast.literal_eval(given["description"])
             default = value.args[0] if value.args and "description" in given else None
-        shown = name
-        if (kind := _annotation(statement.annotation)) is not None:
-            shown += f": {kind}"
+        shown = f"{name}: {ast.unparse(_Plain(module).visit(statement.annotation))}"
         if isinstance(default, ast.Constant) and default.value is not Ellipsis:
             shown += f" = {ast.unparse(default)}"
         text = f": {_inline(' '.join(doc.split()))}" if doc else ""
         yield f"- `{shown}`{text}"
 
 
-def _annotation(node: ast.expr) -> str | None:
-    """``None`` for a private name, which says nothing."""
-    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated":
+class _Plain(ast.NodeTransformer):
+    """Leaves the types, without the names of those that are annotated for vidsearch itself."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if ast.unparse(node.value) != "Annotated":
+            return self.generic_visit(node)
         assert isinstance(node.slice, ast.Tuple)
-        node = node.slice.elts[0]
-    text = ast.unparse(node)
-    return None if re.search(r"\b_[A-Z]", text) else text
+        kind: ast.AST = self.visit(node.slice.elts[0])
+        return kind
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        module, value = _definition(node.id, self._module)
+        is_annotated = isinstance(value, ast.Subscript) and ast.unparse(value.value) == "Annotated"
+        kind: ast.AST = _Plain(module).visit(value) if value and is_annotated else node
+        return kind
+
+
+def _definition(name: str, module: str) -> tuple[str, ast.expr | None]:
+    """The module that gives a name its value, and the value, if a module of this project does."""
+    body = ast.parse(inspect.getsource(importlib.import_module(module))).body
+    for target, value, _ in _assigned(body):
+        if target == name:
+            return module, value
+    for each in body:
+        if (
+            isinstance(each, ast.ImportFrom)
+            and str(each.module).startswith("vidsearch")
+            and name in {one.name for one in each.names}
+        ):
+            return _definition(name, str(each.module))
+    return module, None
 
 
 def _docstring(node: ast.stmt | None) -> str:
@@ -206,35 +261,25 @@ def _block(code: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """Roles and literals of a docstring as code of Markdown."""
-    text = _ROLE.sub(
-        lambda found: f"`{found[2].rpartition('.')[2] if found[1] else found[2]}`", text
-    )
+    """Literals of a docstring as code of Markdown."""
     return text.replace("``", "`")
 
 
 def markdown_of(doc: str) -> str:
-    """A docstring in the style of this project as Markdown."""
+    """A docstring in the style of this project as Markdown, with its references as they are."""
     lines: list[str] = []
-    section = literal = table = False
+    section = literal = False
     for line in inspect.cleandoc(doc).splitlines():
         indented = line.startswith("    ")
         if literal and line and not indented:
             literal, lines = False, [*lines, "```", ""]
-        if _RULE.match(line):
-            table = not table
-            lines.append("```text" if table else "```")
-            continue
-        if table:
-            lines.append(line.replace("``", "  ").rstrip())
-            continue
         if found := _SECTION.match(line):
             section = found[1] not in {"Returns", "Yields"}
             lines.append(f"**{found[1]}**\n")
         elif literal:
             lines.append(line.removeprefix("    "))
         elif line.endswith("::") and not section:
-            lines += [_inline(line.removesuffix(":")) if line != "::" else "", "", "```text"]
+            lines += [*([_inline(line.removesuffix(":")), ""] if line != "::" else []), "```text"]
             literal = True
         elif section and indented and (item := _ITEM.match(line.strip())) and line[4] != " ":
             names = ", ".join(f"`{name.strip()}`" for name in item[1].split(","))

@@ -138,9 +138,9 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     r"vidsearch check": "tests/integration/test_check_command.py",
     r"vidsearch index recall": "tests/integration/test_recall_engines.py",
     r"vidsearch status --watch": "tests/integration/test_status_command.py",
-    r"vidsearch metrics --port 9850": "tests/unit/test_metrics.py",
-    r"vidsearch web( --host 0\.0\.0\.0 --port 80)?": "tests/integration/test_web_api.py",
-    r"vidsearch model export .*": "tests/unit/test_onnx_encoder.py",
+    r"vidsearch metrics --port 9850": "tests/integration/test_status_command.py",
+    r"vidsearch web( --host 0\.0\.0\.0 --port 80)?": "tests/unit/test_cli_serving.py",
+    r"vidsearch model export .*": "tests/unit/test_cli_model.py",
     r"vidsearch finetune --csv captions\.csv .*": "tests/unit/test_cli_finetune.py",
     r"vidsearch reindex (resume|--model /models/.*)": "tests/integration/test_reindex_commands.py",
     r"celery -A vidsearch_tasks worker.*": "tests/integration/test_worker_shutdown.py",
@@ -150,8 +150,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     r"curl .*localhost:8800/api/search.*": "tests/integration/test_web_api.py",
     r'(VECTOR=|curl -s "\$ENGINE).*': "tests/integration/test_raw_queries.py",
     r"vidsearch search .* --filter 'year>=2024' --body": "tests/integration/test_raw_queries.py",
-    r"python -m training\.new_vocabulary": "tests/unit/test_cli_finetune.py",
-    r"python -m training\.measure.*": "tests/e2e/test_quality.py",
+    r"python -m training\.new_vocabulary": "tests/unit/test_new_vocabulary.py",
     r"\.venv/bin/python -m pytest tests/drills": "tests/drills/test_drills.py",
 }
 """Patterns of whole lines whose program or route another file of tests runs, with other words."""
@@ -162,6 +161,7 @@ COMMANDS_NOT_RUN: Mapping[str, str] = {
     r"(pip|hf) .*": "they download gigabytes; `make extras` installs each extra",
     r"make (setup|check|test|test-quick|drill|bench)": "they make, or run, the tests themselves",
     r"python -m (training\.train|benchmarks.*)": "hours of work, or figures that noise spoils",
+    r"python -m training\.measure.*": "minutes of work; tests/e2e/test_quality.py measures less",
     r"accelerate launch .*": "needs several GPUs",
     r".*(Searchium-ai/|openai/|/data/|MSRVTT|results_2M).*": "a checkpoint of 600 MB from the "
     "model hub, or a data set that is not distributed any more",

@@ -19,7 +19,6 @@ from celery import Celery
 from tests.command_line import Result, Run, runner
 from tests.docs_runs import COMMANDS, EXIT_CODES
 from tests.docs_stage import an_index_of_an_application, services_in_force, set_settings
-from tests.services import RunningServices
 
 from vidsearch.demo import Scene, Shot, write_clip
 from vidsearch.index import create_videos_index
@@ -130,7 +129,7 @@ def test_an_index_is_made_compared_and_planned(reader: Reader) -> None:
 
 
 def test_an_index_of_an_application_is_attached_scanned_and_left(
-    reader: Reader, elasticsearch_9: SearchNode, services: RunningServices, index_name: str
+    reader: Reader, index_name: str
 ) -> None:
     name = f"{index_name}-own"
     with Services() as connected:

@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
+from tests.command_line import runner
 from tests.serving import serving
 
 from vidsearch.cli.serving import serve
@@ -37,3 +39,25 @@ def test_more_connections_than_are_allowed_get_503(monkeypatch: pytest.MonkeyPat
             for connection in opened:
                 connection.close()
     assert statuses == [204, 204, 503]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("web --host 0.0.0.0 --port 80", "search page at http://0.0.0.0:80/, API at "),
+        ("mcp --http --host 0.0.0.0 --port 80", "MCP server at http://0.0.0.0:80/mcp\n"),
+    ],
+    ids=["web", "mcp"],
+)
+def test_commands_serve_their_app_where_they_say(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, said: str
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: given.update(options, app=app))
+    done = runner(capsys)(*command.split())
+    assert (done.code, done.out) == (0, ""), done.err
+    assert done.err.startswith(said)
+    assert "Warning: web.token is unset" in done.err
+    assert (given["host"], given["port"]) == ("0.0.0.0", 80)
+    client = TestClient(given["app"], base_url="http://localhost")
+    assert client.get("/healthz").status_code == 200

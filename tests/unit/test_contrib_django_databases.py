@@ -77,6 +77,26 @@ def test_prune_deletes_nothing_while_a_database_does_not_answer(
     assert "1 deleted" in synced("--prune")
 
 
+def test_prune_passes_over_a_default_that_is_no_database(
+    site: Site, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import connections
+    from django.db.backends.dummy.base import DatabaseWrapper
+
+    film = site.film("red")
+    film.save(using=archive)
+    site.Film.objects.using(archive)._raw_delete(archive)
+    settings = connections.settings["default"] | {"ENGINE": "django.db.backends.dummy"}
+    before = connections["default"]
+    monkeypatch.setitem(connections.settings, "default", settings)
+    connections["default"] = DatabaseWrapper(settings)
+    try:
+        assert "1 deleted" in synced("--prune", "--database", archive)
+    finally:
+        connections["default"] = before
+    assert site.state(film) == "deleted"
+
+
 def test_sync_reads_the_database_that_a_router_names(site: Site, archive: str) -> None:
     from django.test import override_settings
 

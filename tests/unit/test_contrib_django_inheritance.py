@@ -88,3 +88,35 @@ def test_the_admin_site_shows_the_state_of_the_only_video(site: Site) -> None:
     episode.save()
     shown = VideoAdmin(site.Show, admin.site)
     assert shown.vidsearch_state(site.Show.objects.get(pk=episode.pk)) == "indexed"
+
+
+def test_a_derived_model_with_a_key_of_its_own_is_another_one(site: Site) -> None:
+    from django.db import models
+    from django.test.utils import isolate_apps
+
+    from vidsearch.contrib.django.derived import derived_models
+    from vidsearch.contrib.django.models import VideoModel
+
+    with isolate_apps("tests.django_series"):
+
+        class Work(VideoModel):
+            class Meta:
+                app_label = "django_series"
+
+        class Part(Work):
+            class Meta:
+                app_label = "django_series"
+
+        class Chapter(Part):
+            class Meta:
+                app_label = "django_series"
+
+        class Copy(Work):
+            number = models.AutoField(primary_key=True)
+            work = models.OneToOneField(Work, models.CASCADE, parent_link=True)
+
+            class Meta:
+                app_label = "django_series"
+
+        assert derived_models(Work) == [Part, Chapter]
+        assert derived_models(Part) == [Chapter]

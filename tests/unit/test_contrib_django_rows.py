@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from tests.django_site import Site
 
 from vidsearch.contrib.django import sync
@@ -267,6 +268,22 @@ def test_an_unexpected_error_after_the_commit_is_logged_with_its_traceback(
     assert "1 rows of films.Film are saved" in said.message
     assert said.exc_info
     assert said.exc_info[0] is ZeroDivisionError
+
+
+def test_the_soft_time_limit_of_a_task_that_saves_ends_the_task(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(row: Any) -> str:
+        raise SoftTimeLimitExceeded
+
+    film = site.film("red")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(film), "vidsearch_uri", run_out)
+        with pytest.raises(SoftTimeLimitExceeded):
+            film.save()
+    assert "1 rows of films.Film are saved" in caplog.text
+    film.save()
+    assert site.state(film) == "indexed"
 
 
 @pytest.mark.parametrize(

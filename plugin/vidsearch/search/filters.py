@@ -65,21 +65,18 @@ _VECTORS = frozenset({"dense_vector", "knn_vector", "sparse_vector", "rank_featu
 def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The clauses for a filter, checked against a live mapping.
 
-    ========================  ================================================================
-    ``{"tags": "sport"}``     equal; the exact value, a ``text`` through its keyword subfield
-    ``{"tags": ["a", "b"]}``  equal to one of them
-    ``{"year": {"gte": 2}}``  in a range: ``gt``, ``gte``, ``lt``, ``lte``; refused on texts,
-                              whose letters it would compare
-    ``{"year": {"exists":     has a value, or (``False``) has none
-    True}}``
-    ``{"recorded": {"gte":    dates: ISO text, ``date`` and ``datetime``, the engine's date maths
-    "now-7d/d"}}``
-    ``{"video.segments.start  a field of a nested object; several of one object must hold for the
-    ": {"gte": 60}}``         same item of it
-    ``{"video.segments.text   a ``text`` without a keyword subfield: holds all the words
-    ": "storm warning"}``
-    ``{"term": {…}}``         a clause of the query language: sent as it is, not checked
-    ========================  ================================================================
+    - ``{"tags": "sport"}``: equal; the exact value, a ``text`` through its keyword subfield.
+    - ``{"tags": ["a", "b"]}``: equal to one of them.
+    - ``{"year": {"gte": 2}}``: in a range: ``gt``, ``gte``, ``lt``, ``lte``; refused on texts,
+      whose letters it would compare.
+    - ``{"year": {"exists": True}}``: has a value, or (``False``) has none.
+    - ``{"recorded": {"gte": "now-7d/d"}}``: dates: ISO text, ``date`` and ``datetime``, the
+      engine's date maths.
+    - ``{"video.segments.start": {"gte": 60}}``: a field of a nested object; several of one object
+      must hold for the same item of it.
+    - ``{"video.segments.text": "storm warning"}``: a ``text`` without a keyword subfield: holds all
+      the words.
+    - ``{"term": {…}}``: a clause of the query language: sent as it is, not checked.
 
     Several fields, and several items of a list, must all hold.
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connections, router, transaction
 
 from vidsearch.contrib.django.derived import depends_on
@@ -26,7 +27,8 @@ def after_commit(
     The rows are read then: those that are gone, or have no video, are deleted from the index.
     Rows of one transaction are done together. What fails is logged and raises nothing: the rows are
     saved already, so that an error would have a caller save them again, and would keep what others
-    have to do after the commit from being done.
+    have to do after the commit from being done. Only the soft time limit of a Celery task of the
+    application still ends that task.
 
     Args:
         model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
@@ -97,6 +99,8 @@ class _Batch:
                     sync_command(model, using, "--prune"),
                     exc_info=not isinstance(error, VidsearchError),
                 )
+                if isinstance(error, SoftTimeLimitExceeded):
+                    raise  # the application's task that saved the rows has to end now
 
 
 def _batch(using: str) -> _Batch:

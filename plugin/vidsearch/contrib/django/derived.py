@@ -1,7 +1,8 @@
 """Models that derive from each other with tables of their own (multi-table inheritance).
 
 A row of a derived model is a row of its parents as well. Its video is that of the most derived
-model, and the only one: the parents' rows of the same key have none.
+model, and the only one: the parents' rows of the same key have none. Where a derived model has a
+primary key of its own, its rows and those of that parent have videos apart from each other.
 """
 
 from __future__ import annotations
@@ -13,14 +14,24 @@ __all__ = ["depends_on", "derived_models", "models_of", "video_ids"]
 
 
 def derived_models(model: Any) -> list[Any]:
-    """The models whose rows are rows of this one as well, the least derived first."""
+    """The models whose rows are rows of this one with the same key, the least derived first."""
     concrete = model._meta.concrete_model
     found = [
         each
         for each in model._meta.apps.get_models()
         if issubclass(each, concrete) and each is not concrete and not each._meta.proxy
     ]
-    return sorted(found, key=lambda each: len(each.__mro__))
+    same = [each for each in found if _has_key_of(each, concrete)]
+    return sorted(same, key=lambda each: len(each.__mro__))
+
+
+def _has_key_of(model: Any, parent: Any) -> bool:
+    key = model._meta.pk
+    while key is not parent._meta.pk:
+        if not (key.remote_field and key.remote_field.parent_link):
+            return False
+        key = key.target_field
+    return True
 
 
 def depends_on(model: Any, columns: Collection[str] | None) -> bool:

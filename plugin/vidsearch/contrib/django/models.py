@@ -70,7 +70,8 @@ class VideoQuerySet(models.QuerySet):
             number = super().update(**values)
             return number
         self._for_write = True  # read them where they are written, not from a replica
-        pks = list(self.order_by().values_list("pk", flat=True))
+        # A join may repeat them.
+        pks = list(dict.fromkeys(self.order_by().values_list("pk", flat=True)))
         if len(pks) <= _KEYS_IN_A_STATEMENT:
             number = super(VideoQuerySet, self.filter(pk__in=pks)).update(**values)
         else:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connections, router
 
 from vidsearch.batches import in_batches
@@ -28,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 MODEL_FIELD = "django_model"
 """Field of a document that names the model of its row: several share an index."""
+_NO_DATABASE = "django.db.backends.dummy"
+"""What Django makes of ``"default": {}``, in projects whose routers name all databases."""
 _REMOVED_AT_ONCE = 50
 """Number of documents that are removed while the caller waits; the sweep removes the others."""
 
@@ -138,6 +141,8 @@ def ids_without_rows(model: Any, *, using: str, services: Services) -> Iterator[
 
 
 def _has_table(model: Any, alias: str) -> bool:
+    if connections.settings[alias]["ENGINE"] == _NO_DATABASE:
+        return False
     if not router.allow_migrate_model(alias, model):
         return False
     introspection = connections[alias].introspection
@@ -156,8 +161,8 @@ def _sync_batch(
     for row in rows:
         try:
             video = _video(row, wanted)
-        except ConfigError:
-            raise  # it is wrong of every row
+        except (ConfigError, SoftTimeLimitExceeded):
+            raise  # of every row
         except Exception as error:  # of a storage, or of a method of the model
             wrong[row.vidsearch_id] = _not_told(row, error)
         else:
@@ -185,7 +190,7 @@ def _video(row: Any, priorities: Mapping[str, Priority]) -> NewVideo | None:
 def _has_video(row: Any) -> bool:
     try:
         return bool(row.vidsearch_uri())
-    except ConfigError:
+    except (ConfigError, SoftTimeLimitExceeded):
         raise
     except Exception as error:
         _not_told(row, error)
