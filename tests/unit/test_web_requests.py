@@ -160,6 +160,7 @@ def test_result_is_shown_without_uris_and_hidden_fields() -> None:
         "files": [uri, "b"],
         "notes": {"of_us": "x"},
         "media": {"url": uri, "size": 3},
+        "crew": [[{"name": "c", "url": uri}, uri], {"name": "d"}],
         "video": {"uri": uri, "duration": 3.0},
     }
     moment = Moment(0.0, 2.0, 0.5, thumbnail="file:///srv/thumbnails/a.jpg")
@@ -172,6 +173,7 @@ def test_result_is_shown_without_uris_and_hidden_fields() -> None:
         "title": "a",
         "files": ["b"],
         "media": {"size": 3},
+        "crew": [[{"name": "c"}], {"name": "d"}],
         "video": {"duration": 3.0},
     }
     assert shown["hits"][0]["explanation"]["matched_fields"] == ["title"]

@@ -107,18 +107,18 @@ def public_fields(
 
 
 def _kept(value: Mapping[str, Any], path: str, uri: Any, settings: Settings) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for name, each in value.items():
-        inner = f"{path}{name}"
-        if is_hidden(inner, settings) or (uri is not None and each == uri):
-            continue
-        if isinstance(each, Mapping):
-            each = _kept(each, f"{inner}.", uri, settings)
-        elif isinstance(each, list):
-            each = [
-                _kept(item, f"{inner}.", uri, settings) if isinstance(item, Mapping) else item
-                for item in each
-                if uri is None or item != uri
-            ]
-        kept[name] = each
-    return kept
+    return {
+        name: _shown(each, f"{path}{name}.", uri, settings)
+        for name, each in value.items()
+        if not is_hidden(f"{path}{name}", settings) and not (uri is not None and each == uri)
+    }
+
+
+def _shown(value: Any, path: str, uri: Any, settings: Settings) -> Any:
+    """A value without what is hidden inside of it, also in lists of lists, as engines take them."""
+    if isinstance(value, Mapping):
+        return _kept(value, path, uri, settings)
+    if isinstance(value, list):
+        kept = (item for item in value if uri is None or item != uri)
+        return [_shown(item, path, uri, settings) for item in kept]
+    return value
