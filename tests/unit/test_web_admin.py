@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.page_stage import TOKEN, Page, open_page
 
+from vidsearch.errors import BackendUnavailableError
 from vidsearch.registry import ErrorRecord, Pause, State, VideoRecord
 from vidsearch.reindex import ReindexRun, Step
 from vidsearch.web.pages.folders import without_folders
@@ -167,6 +168,25 @@ def test_videos_are_retried_by_cause_where_writes_are_allowed() -> None:
         states = {id: writing.services.registry.get(id).state for id in "xyr"}
         assert states == {"x": State.QUEUED, "y": State.QUEUED, "r": State.INDEXED}
         assert "2 videos queued again" in writing.get("/admin?retried=2").text
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_retry_that_fails_may_have_changed_the_state_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def retry_then_fail(ids: list[str], *, services: Services) -> list[VideoRecord]:
+        retry_videos(ids, services=services)
+        raise BackendUnavailableError("away")
+
+    monkeypatch.setattr("vidsearch_tasks.retry_videos", retry_then_fail)
+    monkeypatch.setattr("vidsearch.web.latest._AGE", float("inf"))
+    web = {"token": TOKEN, "allow_writes": True}
+    with open_page(web=web, broker={"url": "memory://"}) as writing:
+        _fail(writing, "x", "broken")
+        writing.post("/login", data={"token": TOKEN})
+        assert 'value="VideoOpenError"' in writing.get("/admin").text
+        assert writing.post("/admin/retry", data={"error": "VideoOpenError"}).status_code == 503
+        assert 'value="VideoOpenError"' not in writing.get("/admin").text
 
 
 @pytest.mark.usefixtures("broker")
