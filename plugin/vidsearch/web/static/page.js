@@ -5,7 +5,9 @@
   const form = byId("search");
   const picture = byId("picture");
   const input = byId("image");
-  const LONGEST_SIDE = 1024;
+  // Pixels that the sides of a picture keep, as on the server.
+  const LONGER_SIDE = 1024;
+  const SHORTER_SIDE = 512;
   const DEFAULTS = { level: "segment", twins: "fold" };
   // What is kept until the next page; nothing where the browser lets no page keep anything.
   const kept = {
@@ -54,8 +56,9 @@
 
   // A picture: chosen, pasted, dropped, or a frame. Made smaller here, as models look at small ones.
 
-  const canvasOf = (source, width, height, longest) => {
-    const scale = Math.min(1, longest / Math.max(width, height));
+  const canvasOf = (source, width, height, longer, shorter) => {
+    const parts = [longer / Math.max(width, height), shorter / Math.min(width, height)];
+    const scale = Math.min(1, Math.max(...parts));
     const canvas = document.createElement("canvas");
     canvas.width = Math.max(1, Math.round(width * scale));
     canvas.height = Math.max(1, Math.round(height * scale));
@@ -78,9 +81,9 @@
     try {
       const bitmap = await createImageBitmap(blob);
       const { width, height } = bitmap;
-      const smaller = canvasOf(bitmap, width, height, LONGEST_SIDE);
+      const smaller = canvasOf(bitmap, width, height, LONGER_SIDE, SHORTER_SIDE);
       file = await toBlob(smaller, typeOf(smaller));
-      kept.set("picture", canvasOf(bitmap, width, height, 96).toDataURL(file.type));
+      kept.set("picture", canvasOf(bitmap, width, height, 96, 0).toDataURL(file.type));
     } catch {
       kept.set("picture", null); // a format that only the server knows, perhaps
     }
