@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.services import RunningServices
 from tests.waiting import until
@@ -321,6 +322,28 @@ def test_a_picture_is_uploaded_from_the_box(tab: OpenTab, site: Site, tmp_path: 
     page.wait_for_url("**/?v=**")
     assert address(page)["pic"] == ["still.png"]
     assert ids(page)
+
+
+def test_what_is_transparent_in_a_picture_stays_so_on_its_way(
+    tab: OpenTab, site: Site, tmp_path: Path
+) -> None:
+    disc = Image.new("RGBA", (64, 64))
+    ImageDraw.Draw(disc).ellipse((8, 8, 56, 56), fill="red")
+    disc.save(tmp_path / "disc.png")
+    page = tab()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Search by a picture").click()
+    chooser.value.set_files(tmp_path / "disc.png")
+    page.wait_for_url("**/?v=**")
+    sent = {
+        "image": {
+            "name": "a",
+            "mimeType": "image/png",
+            "buffer": (tmp_path / "disc.png").read_bytes(),
+        }
+    }
+    answer = page.request.post("/picture", multipart=sent, max_redirects=0)
+    assert address(page)["v"] == parse_qs(urlsplit(answer.headers["location"]).query)["v"]
 
 
 def test_without_a_script_words_pictures_and_filters_work(

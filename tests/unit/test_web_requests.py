@@ -89,6 +89,29 @@ def test_file_of_another_format_is_no_image(data: bytes) -> None:
         request_from_json({"image": base64.b64encode(data).decode()}, SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf", "HEIC"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"II*\0\x08\0\0\0", "TIFF"),
+        (b"MM\0*\0\0\0\x08", "TIFF"),
+        (b"BM\x46\0\0\0", "BMP"),
+    ],
+)
+def test_picture_of_a_format_that_people_have_is_called_by_its_name(data: bytes, kind: str) -> None:
+    with pytest.raises(QueryError, match=f"; this is {kind}: save it as JPEG") as raised:
+        request_from_pairs([], SETTINGS, image=data)
+    assert raised.value.argument == "image"
+
+
+def test_avif_may_be_named_behind_other_brands() -> None:
+    data = b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf"
+    assert request_from_pairs([], SETTINGS, image=data).image == data
+    with pytest.raises(QueryError, match="JPEG, PNG"):
+        request_from_pairs([], SETTINGS, image=data.replace(b"avif", b"isom"))
+
+
 def test_image_comes_in_base64_as_a_data_url_or_as_a_file() -> None:
     encoded = base64.b64encode(PNG).decode()
     for given in (encoded, f"data:image/png;base64,{encoded}"):
@@ -160,6 +183,7 @@ def test_result_is_shown_without_uris_and_hidden_fields() -> None:
         "files": [uri, "b"],
         "notes": {"of_us": "x"},
         "media": {"url": uri, "size": 3},
+        "crew": [[{"name": "c", "url": uri}, uri], {"name": "d"}],
         "video": {"uri": uri, "duration": 3.0},
     }
     moment = Moment(0.0, 2.0, 0.5, thumbnail="file:///srv/thumbnails/a.jpg")
@@ -172,6 +196,7 @@ def test_result_is_shown_without_uris_and_hidden_fields() -> None:
         "title": "a",
         "files": ["b"],
         "media": {"size": 3},
+        "crew": [[{"name": "c"}], {"name": "d"}],
         "video": {"duration": 3.0},
     }
     assert shown["hits"][0]["explanation"]["matched_fields"] == ["title"]

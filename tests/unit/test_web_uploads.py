@@ -18,6 +18,7 @@ from vidsearch.encoders.base import Vectors
 from vidsearch.errors import QueryError
 from vidsearch.media import rgb_pixels
 from vidsearch.media.frames import FrameBatch
+from vidsearch.media.pixels import CLIP_PIXELS, clip_levels
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.web.uploads import opened_upload
 
@@ -32,15 +33,31 @@ def _file(size: tuple[int, int], format: str) -> bytes:
     ("size", "decoded"),
     [
         ((4000, 3000), (2000, 1500)),
-        ((6000, 400), (1500, 100)),
-        ((2047, 9), (2047, 9)),
-        ((9000, 6), (2250, 2)),
+        ((6000, 1100), (3000, 550)),
+        ((6000, 400), (6000, 400)),
+        ((2047, 1600), (2047, 1600)),
+        ((9000, 6), (9000, 6)),
     ],
 )
 def test_a_large_jpeg_is_decoded_smaller(size: tuple[int, int], decoded: tuple[int, int]) -> None:
     pixels = rgb_pixels(opened_upload(_file(size, "JPEG"), Settings()))
     assert pixels.shape == (decoded[1], decoded[0], 3)
     assert np.abs(pixels.astype(int) - (200, 30, 40)).max() < 8
+
+
+def test_a_model_sees_the_same_in_a_large_jpeg_that_is_decoded_smaller() -> None:
+    random = np.random.default_rng(1)
+    coarse = Image.fromarray(random.integers(0, 256, (96, 128, 3), np.uint8))
+    file = io.BytesIO()
+    coarse.resize((2048, 1536), Image.Resampling.BICUBIC).save(file, "JPEG", quality=92)
+    smaller = rgb_pixels(opened_upload(file.getvalue(), Settings()))
+    assert smaller.shape == (768, 1024, 3)
+    seen, whole = (
+        clip_levels(pixels[np.newaxis], CLIP_PIXELS).astype(int)
+        for pixels in (smaller, rgb_pixels(Image.open(file)))
+    )
+    assert np.abs(seen - whole).mean() < 1
+    assert np.abs(seen - whole).max() < 8
 
 
 def test_a_picture_that_cannot_be_made_smaller_may_have_fewer_pixels() -> None:
@@ -52,7 +69,7 @@ def test_a_picture_that_cannot_be_made_smaller_may_have_fewer_pixels() -> None:
         assert no.value.argument == "image"
     with pytest.raises(QueryError, match=r"9000x200 pixels, more than sources\.max_pixels"):
         opened_upload(_file((9000, 200), "JPEG"), settings)
-    assert opened_upload(_file((9000, 100), "JPEG"), settings).size == (1125, 13)
+    assert opened_upload(_file((9000, 100), "JPEG"), settings).size == (2250, 25)
 
 
 def test_a_format_that_no_client_may_send_is_not_even_tried() -> None:

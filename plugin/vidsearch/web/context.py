@@ -17,7 +17,7 @@ from vidsearch.web.latest import Latest
 from vidsearch.web.limits import check_hidden, check_limits, check_text, names_fields
 from vidsearch.web.places import Places, Threads
 from vidsearch.web.problems import Problem
-from vidsearch.web.public import uri_field, ways_to_hidden
+from vidsearch.web.public import tells_of_hidden, uri_field
 from vidsearch.web.readiness import Readiness
 from vidsearch.web.uploads import opened_upload
 
@@ -129,8 +129,8 @@ class WebContext:
 
         async def searched() -> SearchResult:
             if names_fields(request):
-                hidden = ways_to_hidden(await self.search.describe_index(), self.settings)
-                check_hidden(request, self.settings, also=hidden)
+                index = await self.search.describe_index()
+                check_hidden(request, tells_of_hidden(index, self.settings))
             opened = {"image": await self._opened(completed.image)} if is_picture else {}
             return await self.search.search(completed.model_copy(update=opened))
 

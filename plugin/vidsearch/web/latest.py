@@ -70,7 +70,8 @@ class Latest(Generic[_T]):
         try:
             return await self._ask()
         finally:
-            self._until = time.monotonic() + _AGE
+            if asyncio.current_task() is self._asking:  # no older question, which ends late
+                self._until = time.monotonic() + _AGE
 
 
 def _looked_at(task: asyncio.Task[Any]) -> None:

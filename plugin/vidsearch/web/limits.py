@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -68,22 +68,21 @@ def check_limits(request: SearchRequest, settings: Settings) -> None:
             raise QueryError(
                 f"{argument} names more than {web.max_conditions} fields", argument=argument
             )
-    check_hidden(request, settings)
+    check_hidden(request, lambda name: is_hidden(name, settings))
 
 
-def check_hidden(request: SearchRequest, settings: Settings, *, also: Collection[str] = ()) -> None:
+def check_hidden(request: SearchRequest, is_hidden: Callable[[str], bool]) -> None:
     """Refuse a request that names a field which clients may not know of.
 
     Args:
         request: of a client.
-        settings: say what is hidden.
-        also: what else is, as :func:`~vidsearch.web.public.ways_to_hidden` gives it.
+        is_hidden: says that of the name of a field.
 
     Raises:
         QueryError: it does; the message names argument and field.
     """
     for argument, names in _named(request).items():
-        hidden = [name for name in names if is_hidden(name.removeprefix("-"), settings, also=also)]
+        hidden = [name for name in names if is_hidden(name.removeprefix("-"))]
         if hidden and argument != "source":  # which brings what there is
             raise QueryError(f"{argument}: {hidden[0]!r} is not shown", argument=argument)
 

@@ -19,6 +19,9 @@ from vidsearch.web.limits import default_k
 __all__ = ["image_of", "kinds_of", "request_from_json", "request_from_pairs"]
 
 _MAGICS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8")
+_AVIF, _HEIC = frozenset({b"avif", b"avis"}), frozenset({b"heic", b"heix", b"heim", b"heis"})
+_BRANDS = 256
+"""Bytes in which a file of ISO media names what it can be read as."""
 
 
 def request_from_pairs(
@@ -88,7 +91,8 @@ def image_of(value: Any) -> bytes:
             ) from error
     if not isinstance(value, bytes) or not _is_picture(value):
         raise QueryError(
-            "image must be a file of JPEG, PNG, WebP, GIF or AVIF, uploaded or in base64",
+            "image must be a file of JPEG, PNG, WebP, GIF or AVIF, uploaded or in base64"
+            + _but(value),
             argument="image",
         )
     return value
@@ -99,8 +103,31 @@ def _is_picture(data: bytes) -> bool:
     return (
         data.startswith(_MAGICS)
         or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
-        or data[4:12] in {b"ftypavif", b"ftypavis"}
+        or not _AVIF.isdisjoint(_brands(data))
     )
+
+
+def _brands(data: bytes) -> set[bytes]:
+    """What a file of ISO media can be read as; AVIF need not be the first, as of other pictures."""
+    if data[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(data[:4], "big"), len(data), _BRANDS)
+    return {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
+
+
+def _but(data: Any) -> str:
+    """What it is instead, where it is what phones, scanners and older programs make."""
+    if not isinstance(data, bytes):
+        return ""
+    if not _HEIC.isdisjoint(_brands(data)):
+        kind = "HEIC"
+    elif data.startswith((b"II*\0", b"MM\0*")):
+        kind = "TIFF"
+    elif data.startswith(b"BM"):
+        kind = "BMP"
+    else:
+        return ""
+    return f"; this is {kind}: save it as JPEG"
 
 
 def _value(name: str, texts: list[str]) -> Any:

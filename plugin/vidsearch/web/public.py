@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import Settings
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vidsearch.index.description import IndexDescription
     from vidsearch.search import Moment, SearchResult
 
-__all__ = ["is_hidden", "public_fields", "public_result", "uri_field", "ways_to_hidden"]
+__all__ = ["is_hidden", "public_fields", "public_result", "tells_of_hidden", "uri_field"]
 
 
 def uri_field(settings: Settings) -> str:
@@ -20,31 +20,36 @@ def uri_field(settings: Settings) -> str:
     return f"{settings.index.field}.uri"
 
 
-def is_hidden(name: str, settings: Settings, *, also: Collection[str] = ()) -> bool:
-    """Whether clients may not know of a field, or of an object that it lies in.
+def is_hidden(name: str, settings: Settings) -> bool:
+    """Whether clients may not know of a field, or of an object that it lies in."""
+    return any(f"{name}.".startswith(f"{each}.") for each in _hidden(settings))
+
+
+def tells_of_hidden(index: IndexDescription, settings: Settings) -> Callable[[str], bool]:
+    """Says of the name of a field whether clients could learn of a hidden one by it.
+
+    Such are hidden fields, aliases of them by any name that a search takes, and flattened objects
+    with a hidden key, whose values are counted and found all alike.
 
     Args:
-        name: of the field.
+        index: that is searched.
         settings: say what is hidden.
-        also: what else is, as :func:`ways_to_hidden` gives it.
     """
-    return name in also or any(f"{name}.".startswith(f"{each}.") for each in _hidden(settings))
+    fields = list(walk(index.properties))
+    aliases = {field.path: field.target for field in fields if field.target is not None}
+    flattened = {field.path for field in fields if field.type in OPEN_TYPES}
 
-
-def ways_to_hidden(index: IndexDescription, settings: Settings) -> frozenset[str]:
-    """Fields of an index by which clients could learn of hidden ones.
-
-    Those are aliases of them, and flattened objects, whose values are counted and found all alike.
-    """
-    return frozenset(
-        field.path
-        for field in walk(index.properties)
-        if is_hidden(field.target or "", settings)
-        or (
-            field.type in OPEN_TYPES
-            and any(each.startswith(f"{field.path}.") for each in _hidden(settings))
+    def tells(name: str) -> bool:
+        alias = next((each for each in aliases if f"{name}.".startswith(f"{each}.")), "")
+        own = aliases[alias] + name[len(alias) :] if alias else name
+        below = f"{own}." if own in flattened else None
+        return (
+            is_hidden(name, settings)
+            or is_hidden(own, settings)
+            or (below is not None and any(each.startswith(below) for each in _hidden(settings)))
         )
-    )
+
+    return tells
 
 
 def _hidden(settings: Settings) -> tuple[str, ...]:
@@ -102,18 +107,18 @@ def public_fields(
 
 
 def _kept(value: Mapping[str, Any], path: str, uri: Any, settings: Settings) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for name, each in value.items():
-        inner = f"{path}{name}"
-        if is_hidden(inner, settings) or (uri is not None and each == uri):
-            continue
-        if isinstance(each, Mapping):
-            each = _kept(each, f"{inner}.", uri, settings)
-        elif isinstance(each, list):
-            each = [
-                _kept(item, f"{inner}.", uri, settings) if isinstance(item, Mapping) else item
-                for item in each
-                if uri is None or item != uri
-            ]
-        kept[name] = each
-    return kept
+    return {
+        name: _shown(each, f"{path}{name}.", uri, settings)
+        for name, each in value.items()
+        if not is_hidden(f"{path}{name}", settings) and not (uri is not None and each == uri)
+    }
+
+
+def _shown(value: Any, path: str, uri: Any, settings: Settings) -> Any:
+    """A value without what is hidden inside of it, also in lists of lists, as engines take them."""
+    if isinstance(value, Mapping):
+        return _kept(value, path, uri, settings)
+    if isinstance(value, list):
+        kept = (item for item in value if uri is None or item != uri)
+        return [_shown(item, path, uri, settings) for item in kept]
+    return value

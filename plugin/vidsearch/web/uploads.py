@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["opened_upload"]
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
-_LONGEST_SIDE = 1024
-"""Pixels that a picture keeps where it is made smaller: models look at less."""
+_PARTS = (1, 2, 4, 8)
+"""A JPEG can be decoded at one of these parts of its size."""
+_LONGER, _SHORTER = 1024, 512
+"""Pixels that the sides of a picture keep where it is made smaller. Models look at a square of
+fewer; most of them at as much of a long picture as its shorter side makes."""
 _WHAT = "the image"
 
 
@@ -24,8 +27,9 @@ def opened_upload(data: bytes, settings: Settings) -> Image.Image:
     """A picture that is decoded when its pixels are needed; call it outside of the event loop.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size, as far as its longer side keeps
-    1024 pixels. It may have ``sources.max_pixels``, as a progressive one takes memory for all;
-    what is decoded may have ``web.max_pixels``.
+    1024 pixels and its shorter one 512, or as ``web.max_pixels`` asks for. It may have
+    ``sources.max_pixels``, as a progressive one takes memory for all; what is decoded may have
+    ``web.max_pixels``.
 
     Args:
         data: the file.
@@ -39,12 +43,20 @@ def opened_upload(data: bytes, settings: Settings) -> Image.Image:
         picture = opened_image(io.BytesIO(data), what=_WHAT, formats=_FORMATS)
         limit = settings.sources.max_pixels
         require_few_pixels(picture, limit, what=_WHAT, setting="sources.max_pixels")
-        parts = max(1, max(picture.size) // _LONGEST_SIDE)
-        # Which only JPEG follows, by the next smaller power of two.
-        picture.draft(None, (max(1, picture.width // parts), max(1, picture.height // parts)))
         limit = settings.web.max_pixels
+        parts = _parts(picture.width, picture.height, limit)
+        # Which only JPEG follows.
+        picture.draft(None, (max(1, picture.width // parts), max(1, picture.height // parts)))
         require_few_pixels(picture, limit, what=_WHAT, setting="web.max_pixels")
     except QueryError as error:
         error.argument = "image"
         raise
     return picture
+
+
+def _parts(width: int, height: int, most: int) -> int:
+    """By how much both sides of a picture are divided, so that it has at most so many pixels."""
+    longer, shorter = max(width, height), min(width, height)
+    fine = [each for each in _PARTS if longer >= each * _LONGER and shorter >= each * _SHORTER]
+    few = [each for each in _PARTS if -(-width // each) * -(-height // each) <= most]
+    return max([*fine[-1:], *(few[:1] or _PARTS[-1:])])

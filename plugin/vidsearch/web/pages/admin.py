@@ -78,8 +78,10 @@ class AdminPage:
         if not isinstance(cause, str) or not cause:
             raise QueryError("name the class of errors to retry", argument="error")
         async with self._one_at_a_time:
-            number = await asyncio.to_thread(lambda: _retry(self._context.services, cause))
-            self._context.ingestion.forget()
+            try:
+                number = await asyncio.to_thread(lambda: _retry(self._context.services, cause))
+            finally:  # some may be queued where it fails
+                self._context.ingestion.forget()
         return RedirectResponse(f"{root_of(request)}/admin?retried={number}", 303)
 
 

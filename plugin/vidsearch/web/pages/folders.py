@@ -11,14 +11,15 @@ _QUOTE = r"""(?<=\w)['"](?=\w)"""
 _LETTER = rf"""(?: [^\s\\/.'"<>():,;] | {_QUOTE} | \((?=\w) | (?<=\w)\)(?=[ \\/]) )"""
 # What a path may have in front; then folders. A slash begins one where it is not that of a URL, a
 # fraction or a closing tag. A folder with a space in its name has no dot: what ends with a suffix
-# is the file, and a sentence goes on.
+# is the file, and a sentence goes on. No folder begins with ":", "," or ";", as no file does: else
+# a long text of slashes and commas would be read from each of them to its end.
 _ABSOLUTE = re.compile(
     rf"""(?:
       (?<![\w:/.<])(?:file:(?://(?:localhost)?)?)?/
     | (?<!\w)[A-Za-z]:[\\/]+ | (?<![\w\\])\\{{2,}}
     )
     (?:(?:
-        (?: [^\s\\/'"<>] | {_QUOTE} )+
+        (?![:,;]) (?: [^\s\\/'"<>] | {_QUOTE} )+
       | {_LETTER}+ (?: [ ] {_LETTER}+ )+
     )[\\/]+)+
     (?=[^\s\\/'":,;<>])""",

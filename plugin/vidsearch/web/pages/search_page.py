@@ -18,7 +18,7 @@ from vidsearch.web.pages.picture_vector import from_text
 from vidsearch.web.pages.query import NUMBERS, PER_PAGE, PageQuery
 from vidsearch.web.pages.rendering import failure_of, render, root_of
 from vidsearch.web.problems import Problem, problem_of
-from vidsearch.web.public import is_hidden, public_fields, ways_to_hidden
+from vidsearch.web.public import public_fields, tells_of_hidden
 
 if TYPE_CHECKING:
     from vidsearch.index.description import IndexDescription
@@ -137,8 +137,8 @@ class SearchPage:
 
     def _shown_of(self, index: IndexDescription) -> Callable[[str], bool]:
         """Tells of the fields of an index whether clients may know of them."""
-        also = ways_to_hidden(index, self._settings)
-        return lambda field: not is_hidden(field, self._settings, also=also)
+        tells = tells_of_hidden(index, self._settings)
+        return lambda field: not tells(field)
 
     def _sorts(self, index: IndexDescription, query: PageQuery) -> list[tuple[str, str]]:
         """The orders to choose from; that of a URL which somebody typed among them."""

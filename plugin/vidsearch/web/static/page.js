@@ -5,7 +5,9 @@
   const form = byId("search");
   const picture = byId("picture");
   const input = byId("image");
-  const LONGEST_SIDE = 1024;
+  // Pixels that the sides of a picture keep, as on the server.
+  const LONGER_SIDE = 1024;
+  const SHORTER_SIDE = 512;
   const DEFAULTS = { level: "segment", twins: "fold" };
   // What is kept until the next page; nothing where the browser lets no page keep anything.
   const kept = {
@@ -54,17 +56,24 @@
 
   // A picture: chosen, pasted, dropped, or a frame. Made smaller here, as models look at small ones.
 
-  const canvasOf = (source, width, height, longest) => {
-    const scale = Math.min(1, longest / Math.max(width, height));
+  const canvasOf = (source, width, height, longer, shorter) => {
+    const parts = [longer / Math.max(width, height), shorter / Math.min(width, height)];
+    const scale = Math.min(1, Math.max(...parts));
     const canvas = document.createElement("canvas");
     canvas.width = Math.max(1, Math.round(width * scale));
     canvas.height = Math.max(1, Math.round(height * scale));
     canvas.getContext("2d").drawImage(source, 0, 0, canvas.width, canvas.height);
     return canvas;
   };
-  const toBlob = (canvas) =>
+  // JPEG makes black of what is transparent; the server knows better.
+  const typeOf = (canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    for (let at = 3; at < data.length; at += 4) if (data[at] < 255) return "image/png";
+    return "image/jpeg";
+  };
+  const toBlob = (canvas, type) =>
     new Promise((done, failed) => {
-      canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("no picture"))), "image/jpeg", 0.92);
+      canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("no picture"))), type, 0.92);
     });
 
   const send = async (blob, label) => {
@@ -72,8 +81,9 @@
     try {
       const bitmap = await createImageBitmap(blob);
       const { width, height } = bitmap;
-      file = await toBlob(canvasOf(bitmap, width, height, LONGEST_SIDE));
-      kept.set("picture", canvasOf(bitmap, width, height, 96).toDataURL("image/jpeg"));
+      const smaller = canvasOf(bitmap, width, height, LONGER_SIDE, SHORTER_SIDE);
+      file = await toBlob(smaller, typeOf(smaller));
+      kept.set("picture", canvasOf(bitmap, width, height, 96, 0).toDataURL(file.type));
     } catch {
       kept.set("picture", null); // a format that only the server knows, perhaps
     }
@@ -291,7 +301,7 @@
     whole.getContext("2d").drawImage(screen, -x * videoWidth, -y * videoHeight);
     const time = `${Math.floor(currentTime / 60)}:${String(Math.floor(currentTime % 60)).padStart(2, "0")}`;
     try {
-      await send(await toBlob(whole), `${box ? "part of " : ""}${card.dataset.title} at ${time}`);
+      await send(await toBlob(whole, "image/jpeg"), `${box ? "part of " : ""}${card.dataset.title} at ${time}`);
     } catch {
       // The video lies on another server, which lets no page read its frames.
       if (box) {
