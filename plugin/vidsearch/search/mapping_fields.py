@@ -16,6 +16,7 @@ __all__ = [
     "Field",
     "expand_fields",
     "find_field",
+    "find_name",
     "has_doc_values",
     "names_of",
     "walk",
@@ -68,11 +69,16 @@ def find_field(properties: Mapping[str, Any], path: str) -> Field | None:
     ``tags.keyword`` is ``tags`` where that is a keyword itself: by that subfield people know their
     texts from indices that an engine mapped.
     """
-    found = _find(properties, path, walk(properties))
+    found = find_name(properties, path)
     if found is not None or not path.endswith(_KEYWORD):
         return found
-    field = _find(properties, path.removesuffix(_KEYWORD), walk(properties))
+    field = find_name(properties, path.removesuffix(_KEYWORD))
     return field if field is not None and field.type in _WHOLE_WORDS else None
+
+
+def find_name(properties: Mapping[str, Any], path: str) -> Field | None:
+    """The same, by the names that the engine itself knows: ``tags.keyword`` must be mapped."""
+    return _find(properties, path, walk(properties))
 
 
 def has_doc_values(properties: Mapping[str, Any], path: str) -> bool:
@@ -152,7 +158,7 @@ def expand_fields(
         if "*" not in name:
             field = find_field(properties, name)
             if field is not None and field.searchable and field.type in WORD_TYPES:
-                found.setdefault(name, caret + boost)
+                found.setdefault(field.path, caret + boost)
             continue
         for field in fields:
             path = field.target or field.path
