@@ -221,6 +221,11 @@ def test_the_filters_on_a_field_are_left_out_by_whichever_of_its_names(search: V
 
     assert licences({"licence": "CC BY", "live": True}) == licences({"live": True})
     assert licences({"live": True}) != licences(None)
+    tags = Facet(field="tags.keyword", own_filter=False)
+    narrowed = search.search("circle", filter={"tags.keyword": "even"}, facets=[tags])
+    assert counts(narrowed, "tags.keyword") == counts(
+        search.search("circle", facets=[tags]), "tags.keyword"
+    )
 
 
 def test_an_interval_that_makes_too_many_buckets_is_refused(

@@ -201,6 +201,7 @@ def test_a_page_has_no_more_results_than_a_client_may_ask_for(limit: dict[str, A
     [
         ({"nick": {"type": "alias", "path": "secret"}}, "nick"),
         ({"place": {"type": "alias", "path": "video.uri"}}, "place"),
+        ({"place": {"type": "alias", "path": "video.uri"}}, "place.keyword"),
         ({"more": {"type": "flattened"}}, "more"),
         ({"more": {"type": "flattened"}}, "more.inner"),
     ],

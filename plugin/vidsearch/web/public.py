@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import Settings
-from vidsearch.search.mapping_fields import OPEN_TYPES, walk
+from vidsearch.search.mapping_fields import OPEN_TYPES, names_of, walk
 
 if TYPE_CHECKING:
     from vidsearch.index.description import IndexDescription
@@ -34,16 +34,18 @@ def is_hidden(name: str, settings: Settings, *, also: Collection[str] = ()) -> b
 def ways_to_hidden(index: IndexDescription, settings: Settings) -> frozenset[str]:
     """Fields of an index by which clients could learn of hidden ones.
 
-    Those are aliases of them, and flattened objects, whose values are counted and found all alike.
+    Those are aliases of them, by each of their names, and flattened objects, whose values are
+    counted and found all alike.
     """
     return frozenset(
-        field.path
+        name
         for field in walk(index.properties)
         if is_hidden(field.target or "", settings)
         or (
             field.type in OPEN_TYPES
             and any(each.startswith(f"{field.path}.") for each in _hidden(settings))
         )
+        for name in names_of(index.properties, field.path)
     )
 
 
