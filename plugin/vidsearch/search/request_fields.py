@@ -56,7 +56,9 @@ def plain_sort(sort: object) -> object:
         ((name, order),) = sort.items()
         if isinstance(order, Mapping) and order.keys() == {"order"}:
             order = order["order"]
-        if isinstance(name, str) and order in ("asc", "desc"):
+        # A name with - before it would be another order than the one that is said.
+        named = isinstance(name, str) and not name.startswith("-")
+        if named and order in ("asc", "desc"):
             return f"-{name}" if order == "desc" else name
     return sort
 
