@@ -50,7 +50,7 @@ def require_text(text: object) -> str:
 def plain_sort(sort: object) -> object:
     """``-recorded`` for ``[{"recorded": "desc"}]`` or ``{"recorded": {"order": "desc"}}``, as the
     engines write one field to sort by; all else as it is."""
-    if isinstance(sort, (list, tuple)) and len(sort) == 1:
+    if isinstance(sort, (list, tuple)) and len(sort) == 1 and sort[0] is not None:
         (sort,) = sort
     if isinstance(sort, Mapping) and len(sort) == 1:
         ((name, order),) = sort.items()
