@@ -210,7 +210,12 @@ class TestOneOfTwo:
         with pytest.raises(ConfigError, match="'mps', and several processes cannot share it"):
             open_devices("mps", threads=1)
 
-    def test_more_processes_than_cards_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(("number", "processes"), [("0", "2"), ("1", "")])
+    def test_more_processes_than_cards_are_refused(
+        self, monkeypatch: pytest.MonkeyPatch, number: str, processes: str
+    ) -> None:
+        monkeypatch.setenv("LOCAL_RANK", number)
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
 

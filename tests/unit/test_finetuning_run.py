@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from vidsearch.encoders import TorchEncoder  # noqa: E402
 from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint  # noqa: E402
+from vidsearch.encoders.precision import FramePrecision  # noqa: E402
 from vidsearch.finetuning.checkpoint import write_checkpoint  # noqa: E402
 from vidsearch.finetuning.examples import Examples, epoch_batches, step_count  # noqa: E402
 from vidsearch.finetuning.loop import Loop  # noqa: E402
@@ -142,6 +143,18 @@ def test_towers_in_bf16_are_near_those_in_fp32(checkpoint: Checkpoint) -> None:
         one, other = getattr(exact, embed)(items)[0], getattr(half, embed)(items)[0]
         assert one @ other > 0.999
         assert not np.array_equal(one, other)
+
+
+def test_plain_attention_is_for_few_patches_in_bf16_alone(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def attention(precision: FramePrecision) -> str:
+        towers: Any = TwoTowers(checkpoint, device=CPU, precision=precision)
+        return str(towers.model.config._attn_implementation)
+
+    assert (attention("bf16"), attention("fp32")) == ("eager", "sdpa")
+    monkeypatch.setattr("vidsearch.encoders.towers._FEW_PATCHES", 15)  # it has 16
+    assert attention("bf16") == "sdpa"
 
 
 @pytest.mark.parametrize("last_step", [1, 2, 3])

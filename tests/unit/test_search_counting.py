@@ -216,7 +216,7 @@ def test_a_filter_is_left_without_what_is_about_one_field() -> None:
 @pytest.mark.parametrize(
     ("path", "names"),
     [
-        ("tags", {"tags"}),
+        ("tags", {"tags", "tags.keyword"}),
         ("title.keyword", {"title", "title.keyword", "title.raw", "label"}),
         ("label", {"title", "title.keyword", "title.raw", "label"}),
         ("day", {"day", "made"}),

@@ -221,6 +221,11 @@ def test_the_filters_on_a_field_are_left_out_by_whichever_of_its_names(search: V
 
     assert licences({"licence": "CC BY", "live": True}) == licences({"live": True})
     assert licences({"live": True}) != licences(None)
+    tags = Facet(field="tags.keyword", own_filter=False)
+    narrowed = search.search("circle", filter={"tags.keyword": "even"}, facets=[tags])
+    assert counts(narrowed, "tags.keyword") == counts(
+        search.search("circle", facets=[tags]), "tags.keyword"
+    )
 
 
 def test_an_interval_that_makes_too_many_buckets_is_refused(
@@ -231,8 +236,11 @@ def test_an_interval_that_makes_too_many_buckets_is_refused(
     assert years > 5
     found = search.search("circle", mode="keyword", facets=[Facet(field="year", interval=10)])
     assert sum(counts(found, "year").values()) == len(with_word("circle"))
-    with pytest.raises(QueryError, match="makes more than 5 buckets of field 'year'"):
-        search.search("circle", mode="keyword", facets=[Facet(field="year", interval=1)])
+    narrow = SearchRequest(text="circle", mode="keyword", facets=[Facet(field="year", interval=1)])
+    with pytest.raises(QueryError, match=r"^facets: .* more than 5 buckets of field 'year'"):
+        search.search(narrow)
+    with pytest.raises(QueryError, match=r"^texts\[1\]: facets: .* more than 5 buckets"):
+        search.search_many(["red", narrow])
 
 
 # -- order

@@ -228,6 +228,9 @@ def test_keyword_subfield_of_a_keyword_is_the_keyword() -> None:
     assert build_filters({"tags.keyword": "a"}, properties=PROPERTIES) == [{"term": {"tags": "a"}}]
     with pytest.raises(QueryError, match=r"'year\.keyword': no such field"):
         build_filters({"year.keyword": "a"}, properties=PROPERTIES)
+    # The engine is asked by the name that it knows.
+    found = expand_fields(PROPERTIES, ("tags.keyword^2", "title.keyword"), hidden="video")
+    assert found == ("tags^2", "title.keyword")
 
 
 def test_field_with_a_caret_in_its_name_spoils_no_search() -> None:

@@ -94,7 +94,8 @@ def test_a_sort_may_be_written_as_for_an_engine(sort: Any, plain: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sort", [[{"a": "asc"}, {"b": "asc"}], {"a": "up"}, {"a": {"mode": "min"}}, []]
+    "sort",
+    [[{"a": "asc"}, {"b": "asc"}], {"a": "up"}, {"a": {"mode": "min"}}, {"-a": "asc"}, [], [None]],
 )
 def test_another_sort_of_an_engine_is_refused_by_name(sort: Any) -> None:
     with pytest.raises(QueryError, match=r"^sort must be the name of a field"):

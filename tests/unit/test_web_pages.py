@@ -202,6 +202,7 @@ def test_a_page_has_no_more_results_than_a_client_may_ask_for(limit: dict[str, A
         ({"nick": {"type": "alias", "path": "secret"}}, "nick"),
         ({"place": {"type": "alias", "path": "video.uri"}}, "place"),
         ({"nick": {"type": "alias", "path": "secret"}}, "nick.keyword"),
+        ({"place": {"type": "alias", "path": "video.uri"}}, "place.keyword"),
         ({"more": {"type": "flattened"}}, "more"),
         ({"more": {"type": "flattened"}}, "more.inner"),
         ({"more": {"type": "flattened"}, "nick": {"type": "alias", "path": "more"}}, "nick"),

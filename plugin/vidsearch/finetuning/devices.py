@@ -116,14 +116,15 @@ class _Launched(Devices):
                 "VIDSEARCH_MODEL__DEVICE to 'auto', 'cuda' or 'cpu', and each takes its own"
             )
         if setting != "cpu" and torch.cuda.is_available():
-            processes, cards = processes_of_machine(), torch.cuda.device_count()
+            number, cards = _number_from("LOCAL_RANK", least=0), torch.cuda.device_count()
+            processes = max(processes_of_machine(), number + 1)
             if processes > cards:
                 raise ConfigError(
                     f"{processes} processes were launched on this machine, which has {cards} "
                     "card(s), and each takes its own: launch fewer (--num_processes), or set "
                     "VIDSEARCH_MODEL__DEVICE to 'cpu'"
                 )
-            torch.cuda.set_device(_number_from("LOCAL_RANK", least=0))
+            torch.cuda.set_device(number)
         on_cpu = torch_device(setting, threads=threads).type == "cpu"
         try:
             self._state: Any = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
 from vidsearch.search.fusion import Scored
-from vidsearch.search.mapping_fields import find_field
+from vidsearch.search.mapping_fields import find_name
 from vidsearch.search.request import SearchRequest
 from vidsearch_mappings.queries import vector_path
 
@@ -57,7 +57,7 @@ def fields_to_compare(request: SearchRequest, index: IndexDescription) -> list[s
         fields.append(vector_path(index.field, level="video"))
     if isinstance(collapse, str):
         fields.append(collapse)
-        found = find_field(index.properties, collapse)
+        found = find_name(index.properties, collapse)
         problem = None
         if found is None:
             problem = f"there is no field {collapse!r} in index {index.name!r}"

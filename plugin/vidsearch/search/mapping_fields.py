@@ -16,6 +16,7 @@ __all__ = [
     "Field",
     "expand_fields",
     "find_field",
+    "find_name",
     "has_doc_values",
     "names_of",
     "walk",
@@ -68,11 +69,16 @@ def find_field(properties: Mapping[str, Any], path: str) -> Field | None:
     ``tags.keyword`` is ``tags`` where that is a keyword itself: by that subfield people know their
     texts from indices that an engine mapped.
     """
-    found = _find(properties, path, walk(properties))
+    found = find_name(properties, path)
     if found is not None or not path.endswith(_KEYWORD):
         return found
-    field = _find(properties, path.removesuffix(_KEYWORD), walk(properties))
-    return field if field is not None and field.type in _WHOLE_WORDS else None
+    keywords = (field for field in walk(properties) if field.type in _WHOLE_WORDS)
+    return next((field for field in keywords if f"{field.path}{_KEYWORD}" == path), None)
+
+
+def find_name(properties: Mapping[str, Any], path: str) -> Field | None:
+    """The same, by the names that the engine itself knows: ``tags.keyword`` must be mapped."""
+    return _find(properties, path, walk(properties))
 
 
 def has_doc_values(properties: Mapping[str, Any], path: str) -> bool:
@@ -93,7 +99,8 @@ def has_doc_values(properties: Mapping[str, Any], path: str) -> bool:
 
 
 def names_of(properties: Mapping[str, Any], path: str) -> frozenset[str]:
-    """All names by which a mapping knows the field at a path: its own, subfields, aliases."""
+    """All names by which :func:`find_field` and engines know the field at a path: its own, those of
+    subfields and of aliases."""
     fields: dict[str, str] = {}  # by each name the path of the field that it belongs to
     aliases: dict[str, str] = {}
     for field in walk(properties):
@@ -105,7 +112,10 @@ def names_of(properties: Mapping[str, Any], path: str) -> frozenset[str]:
         fields[field.path] = field.path
     fields |= {alias: fields.get(target, target) for alias, target in aliases.items()}
     own = fields.get(path, path)
-    return frozenset({path} | {name for name, field in fields.items() if field == own})
+    names = {path} | {name for name, field in fields.items() if field == own}
+    keywords = {f"{name}{_KEYWORD}" for name in names}
+    unmapped = {name for name in keywords if find_name(properties, name) is None}
+    return frozenset(names | {name for name in unmapped if find_field(properties, name)})
 
 
 def with_runtime(properties: Mapping[str, Any], runtime: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -152,7 +162,7 @@ def expand_fields(
         if "*" not in name:
             field = find_field(properties, name)
             if field is not None and field.searchable and field.type in WORD_TYPES:
-                found.setdefault(name, caret + boost)
+                found.setdefault(field.path, caret + boost)
             continue
         for field in fields:
             path = field.target or field.path

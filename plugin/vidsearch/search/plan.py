@@ -13,7 +13,7 @@ from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.fusion import Scored
 from vidsearch.search.keywords import Keywords
-from vidsearch.search.mapping_fields import expand_fields, find_field, with_runtime
+from vidsearch.search.mapping_fields import expand_fields, find_name, with_runtime
 from vidsearch.search.moments import segments_needed
 from vidsearch.search.native import Cluster
 from vidsearch.search.query_vector import QueryVector
@@ -377,7 +377,7 @@ class Plan:
         fields = [name.partition("^")[0] for name in keywords.fields]
         if not isinstance(request.highlight, bool):
             for name in request.highlight:
-                if find_field(self.index.properties, name) is None:
+                if find_name(self.index.properties, name) is None:
                     message = f"highlight: the index has no field {name!r}"
                     raise QueryError(message, argument="highlight")
             fields = list(dict.fromkeys([*request.highlight, *(fields if request.explain else [])]))

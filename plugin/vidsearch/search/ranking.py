@@ -89,7 +89,7 @@ class Ranking:
             return
         if plan.counts_only and plan.values.by_engine:
             (counted,) = answer.values()
-            self._facets = plan.values.counted(counted)
+            self._facets = self._counted(counted)
             return
         if request.needs_vector:
             levels = self._levels(answer)
@@ -118,7 +118,7 @@ class Ranking:
             self._total = self._total_of(len(videos), is_whole=is_whole)
             self._facets = self._plan.values.counts(videos, self._values)
         elif self._plan.values.by_engine:
-            self._facets = self._plan.values.counted(answer.get("keyword") or answer["vector"])
+            self._facets = self._counted(answer.get("keyword") or answer["vector"])
             if self._request.needs_vector:
                 self._total = self._total_of_nearest(answer["vector"])
             else:
@@ -126,6 +126,10 @@ class Ranking:
                 self._total = self._total_of(total["value"], is_whole=total["relation"] == "eq")
         elif self._counts_nearest:
             self._total = self._total_of_nearest(answer["vector"])
+
+    def _counted(self, response: Json) -> dict[str, FacetCounts]:
+        with self._plan.checked.errors_about("facets"):
+            return self._plan.values.counted(response)
 
     def _read_page(self, answer: Mapping[str, Json]) -> None:
         """Take over the page in the engine's order, where it was asked for."""

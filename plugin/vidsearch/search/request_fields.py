@@ -50,13 +50,15 @@ def require_text(text: object) -> str:
 def plain_sort(sort: object) -> object:
     """``-recorded`` for ``[{"recorded": "desc"}]`` or ``{"recorded": {"order": "desc"}}``, as the
     engines write one field to sort by; all else as it is."""
-    if isinstance(sort, (list, tuple)) and len(sort) == 1:
+    if isinstance(sort, (list, tuple)) and len(sort) == 1 and sort[0] is not None:
         (sort,) = sort
     if isinstance(sort, Mapping) and len(sort) == 1:
         ((name, order),) = sort.items()
         if isinstance(order, Mapping) and order.keys() == {"order"}:
             order = order["order"]
-        if isinstance(name, str) and order in ("asc", "desc"):
+        # A name with - before it would be another order than the one that is said.
+        named = isinstance(name, str) and not name.startswith("-")
+        if named and order in ("asc", "desc"):
             return f"-{name}" if order == "desc" else name
     return sort
 
