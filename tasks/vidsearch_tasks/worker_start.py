@@ -154,7 +154,8 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
     # for three quarters of an hour.
     app.conf.broker_channel_error_retry = True
     app.conf.broker_connection_max_retries = None
-    app.conf.worker_proc_alive_timeout = max(app.conf.worker_proc_alive_timeout, PROCESS_SECONDS)
+    longest = app.conf.worker_proc_alive_timeout or 0.0  # None: as by default
+    app.conf.worker_proc_alive_timeout = max(longest, PROCESS_SECONDS)
     # Remote control answers in the serializer of the app's own tasks, which may be pickle.
     app.control.mailbox.serializer = "json"
     # Those of the app are for its own tasks.

@@ -170,6 +170,16 @@ def test_started_worker_goes_on_after_errors_and_outages_of_its_broker(
     assert app.conf.worker_proc_alive_timeout == 60
 
 
+@pytest.mark.parametrize(("own", "kept"), [(None, 60), (90, 90)])
+def test_processes_have_no_less_time_to_start_than_the_application_gives_them(
+    own: float | None, kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = own_app(worker_proc_alive_timeout=own)
+    start(app, monkeypatch)
+    assert app.conf.worker_proc_alive_timeout == kept
+    assert app.tasks[INGEST].time_limit == 960, "what comes after it is set as well"
+
+
 def test_limits_that_do_not_fit_each_other_are_refused() -> None:
     assert Settings(ingest={"time_limit": 100}).visibility_timeout == 320
     assert Settings(broker={"visibility_timeout": 7261}).visibility_timeout == 7261
