@@ -103,9 +103,12 @@ def test_started_worker_has_the_time_limits_of_the_settings_and_answers_in_json(
     with caplog.at_level(logging.WARNING):
         start(app, monkeypatch)
     assert not caplog.records
-    for name in (INGEST, EMBED_SLICE, FILL, SWEEP, SCAN):
+    for name in (INGEST, EMBED_SLICE, FILL):
         task = app.tasks[name]
         assert (task.soft_time_limit, task.time_limit) == (900, 960)
+    for name in (SWEEP, SCAN):
+        task = app.tasks[name]
+        assert (task.soft_time_limit, task.time_limit) == (7200, 7260), "of no single attempt"
     assert app.tasks[REINDEX].time_limit > 86_400, "it may copy an index for hours"
     assert app.control.mailbox.serializer == "json"
 
