@@ -17,7 +17,7 @@ from vidsearch.cli.workers import conflict_problem
 from vidsearch.config import Settings
 from vidsearch.errors import ConfigError
 from vidsearch_tasks import BrokerState, WorkerState, configure, configured, make_app
-from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, REINDEX, SCAN, SWEEP
+from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, REINDEX, SCAN, SWEEP, queue_of
 from vidsearch_tasks.worker_start import app_conflicts, broker_advice, require_suitable
 
 SETTINGS = Settings(broker={"queue": "q"}, ingest={"time_limit": 900})
@@ -157,6 +157,14 @@ def test_worker_of_an_app_that_lists_its_queues_takes_from_those_beside_as_well(
     app = own_app(task_queues=[Queue("q")], task_create_missing_queues=False)
     start(app, monkeypatch)
     assert {*app.amqp.queues.consume_from} == {"q", "q-bulk", "q-maintenance"}
+
+
+def test_queue_that_is_only_sent_to_is_none_of_an_app_that_lists_its_queues() -> None:
+    conf = {"task_create_missing_queues": False, "task_queue_max_priority": 5}
+    app = own_app(task_queues=[Queue("shop")], **conf)
+    queue = queue_of(app, "q")
+    assert (queue.name, queue.queue_arguments) == ("q", {"x-max-priority": 5})
+    assert {*app.amqp.queues} == {"shop"}
 
 
 @pytest.mark.parametrize("kind", ["redis", "amqp"])
