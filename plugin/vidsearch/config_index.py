@@ -99,7 +99,7 @@ class IndexSettings(Section):
     @field_validator("name")
     @classmethod
     def _one_index(cls, value: str) -> str:
-        if _NAME.fullmatch(value) is None:
+        if _NAME.fullmatch(value) is None or value in (".", "..") or value != value.lower():
             raise ValueError(
                 "must be the name of one alias or index as engines take it: in lower case, without "
                 'blanks and , * ? " < > | / \\ : #, and not beginning with - _ or +'

@@ -24,13 +24,15 @@ def is_deep(value: Any) -> bool:
     """
     inside = [value]
     for _ in range(MAX_LEVELS):
-        inside = [
-            inner
+        # Each once: what holds itself in several places would double with every level.
+        found = {
+            id(inner): inner
             for each in inside
             if isinstance(each, (Mapping, list, tuple))
             for inner in (each.values() if isinstance(each, Mapping) else each)
             if isinstance(inner, (Mapping, list, tuple))
-        ]
+        }
+        inside = [*found.values()]
     return bool(inside)
 
 

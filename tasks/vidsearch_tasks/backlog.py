@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from vidsearch_tasks.celery_app import SCAN, SWEEP
+
 if TYPE_CHECKING:
     from kombu.connection import Connection
 
@@ -19,6 +21,8 @@ _AT_ONCE = 1000
 """Messages per request to Redis."""
 _OURS = "vidsearch."
 """How the names of the tasks begin; an application may send its own over the same queue."""
+_WITHOUT_ID = (SWEEP, SCAN)
+"""A beat of the application may send them over the same queue, too."""
 
 
 def count_messages(connection: Connection, queues: Iterable[str]) -> int:
@@ -58,7 +62,7 @@ def message_ids(
     ids: set[str] = set()
     for message in (*_waiting(channel, queues), *_held(channel, queues, held_seconds)):
         task = (message.get("headers") or {}).get("task")
-        if task is None or task.startswith(_OURS):
+        if task is None or (task.startswith(_OURS) and task not in _WITHOUT_ID):
             if id := _id_in(message):
                 ids.add(id)
             elif task is not None:

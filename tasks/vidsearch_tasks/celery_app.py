@@ -57,12 +57,16 @@ def maintenance_queue(queue: str) -> str:
 
 
 def queue_of(app: Celery, name: str) -> Queue:
-    """A queue as the app declares it, also where ``task_create_missing_queues`` is off."""
+    """A queue as the app declares it, also where ``task_create_missing_queues`` is off.
+
+    It is not added to those of such an app: before 5.7, workers of Celery that are given no queues
+    take from all that the app has when they connect again.
+    """
     queues = app.amqp.queues
     try:
         found: Queue = queues[name]
     except KeyError:
-        found = queues.add(queues.new_missing(name))
+        found = app.amqp.Queues([queues.new_missing(name)])[name]
     return found
 
 

@@ -34,6 +34,7 @@ from vidsearch_tasks.celery_app import (
     REINDEX,
     SCAN,
     SWEEP,
+    TIME_LIMIT,
 )
 from vidsearch_tasks.configured import configured_in, current_services
 from vidsearch_tasks.spawned import hand_over, starts_afresh
@@ -154,12 +155,15 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
     # for three quarters of an hour.
     app.conf.broker_channel_error_retry = True
     app.conf.broker_connection_max_retries = None
-    app.conf.worker_proc_alive_timeout = max(app.conf.worker_proc_alive_timeout, PROCESS_SECONDS)
+    longest = app.conf.worker_proc_alive_timeout or 0.0  # None: as by default
+    app.conf.worker_proc_alive_timeout = max(longest, PROCESS_SECONDS)
     # Remote control answers in the serializer of the app's own tasks, which may be pickle.
     app.control.mailbox.serializer = "json"
     # Those of the app are for its own tasks.
-    limits = dict.fromkeys((*_TASKS, SWEEP, SCAN), settings.ingest.time_limit)
-    for name, limit in {**limits, REINDEX: _REINDEX_SECONDS}.items():
+    limits = dict.fromkeys(_TASKS, settings.ingest.time_limit)
+    # Where all videos are short, that of an attempt may be seconds; a scan of many takes minutes.
+    upkeep = dict.fromkeys((SWEEP, SCAN), max(settings.ingest.time_limit, TIME_LIMIT))
+    for name, limit in {**limits, **upkeep, REINDEX: _REINDEX_SECONDS}.items():
         app.tasks[name].soft_time_limit = limit
         app.tasks[name].time_limit = limit + KILL_SECONDS
 

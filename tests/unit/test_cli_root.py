@@ -137,6 +137,18 @@ def test_end_of_a_connection_is_not_taken_for_the_end_of_the_output(
     assert str(error.args[-1]) in err
 
 
+def test_broken_connection_is_told_where_there_is_no_output(
+    capsys: pytest.CaptureFixture[str],
+    raising: list[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raising.append(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    monkeypatch.setattr(sys, "stdout", None)  # as Python sets it after `>&-`
+    code, _, err = run(capsys, "settings")
+    assert code == 1
+    assert err.startswith("Error: a connection, or another program, ended")
+
+
 def test_output_that_nobody_reads_ends_quietly() -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -81,7 +81,7 @@ def test_unknown_variable_is_refused_with_the_nearest_name(
         ('[index]\nfield = "a.b"\n', "setting index.field"),
         *(
             (f'[index]\nname = "{name}"\n', "setting index.name: must be the name of one alias")
-            for name in ("Videos", "a b", "a,b", "videos*", "-videos", "a/b")
+            for name in ("Videos", "Éa", "a b", "a,b", "videos*", "-videos", "a/b", "..")
         ),
         ('[search]\nkeyword_fields = ["title^x"]\n', "search.keyword_fields: 'title^x' must be a"),
         ('[search]\nkeyword_fields = ["^2"]\n', "search.keyword_fields: '^2' must be a field"),

@@ -104,8 +104,8 @@ def test_field_options_become_typed_values() -> None:
         "code": "007",
         "e": "",
     }
-    names = ["title=Infinity", "series=NaN"]  # words that Python takes for numbers
-    assert parse_fields(names) == {"title": "Infinity", "series": "NaN"}
+    names = ["title=Infinity", "series=NaN", "sku=12e450"]  # which Python takes for numbers
+    assert parse_fields(names) == {"title": "Infinity", "series": "NaN", "sku": "12e450"}
     with pytest.raises(click.UsageError, match="must look like name=value"):
         parse_fields(["title"])
 

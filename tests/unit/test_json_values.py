@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vidsearch import Hit, Moment, SearchResult
-from vidsearch.json_values import to_json_value
+from vidsearch.json_values import MAX_LEVELS, is_deep, to_json_value
 from vidsearch.search import Explanation, LegShare
 
 
@@ -77,3 +77,14 @@ def test_a_result_with_dates_and_numpy_numbers_is_json() -> None:
         "duplicates": ["b"],
     }
     assert (data["mode"], data["took"], data["warnings"]) == ("hybrid", 1.5, ["cut off"])
+
+
+def test_values_are_deep_beyond_the_limit_or_where_they_hold_themselves() -> None:
+    value: list[Any] = []
+    for _ in range(MAX_LEVELS - 1):
+        value = [value, value]  # 2 ** 31 of the innermost, if each were looked at
+    assert not is_deep(value)
+    assert is_deep([value])
+    parent: dict[str, Any] = {}
+    parent["children"] = [{"parent": parent} for _ in range(50)]
+    assert is_deep(parent)

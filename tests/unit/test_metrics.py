@@ -134,6 +134,23 @@ def test_metric_that_cannot_be_written_ends_no_video(
     assert "metrics are not counted: [Errno 28]" in caplog.text
 
 
+def test_folder_of_metrics_that_cannot_be_looked_at_ends_no_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def denied(path: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    @measured("video")
+    def attempt(worker: str, id: str) -> Any:
+        raise KeyError(id)
+
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr("vidsearch.metrics.recording.os.statvfs", denied)
+    with pytest.raises(KeyError, match="a"):
+        attempt("w", "a")
+    assert "metrics are not counted: [Errno 13]" in caplog.text
+
+
 def test_sweep_is_counted_by_what_it_did(services: Services, put: Any) -> None:
     put("lost", State.PROCESSING, owner="w#1", lease_until=1.0, attempts=9)
     grown = Counts()

@@ -57,12 +57,13 @@ def test_transcript_of_a_long_talk_fits_into_a_cell_of_csv() -> None:
     assert told(listed(cells)) == ["no CSV: field larger than field limit (1048576)", "b"]
 
 
-def test_blanks_beside_the_commas_of_csv_are_none_of_an_id_and_no_value() -> None:
+def test_blanks_beside_the_commas_of_csv_are_none_of_an_id_or_uri_and_no_value() -> None:
     text = "uri, id, seconds, note\nhttps://h/a, one, 5,  \nhttps://h/b, two,  , late\n , , ,\n"
     assert videos_of(listed(text)) == {
         "one": ("https://h/a", {"seconds": 5}),
         "two": ("https://h/b", {"note": " late"}),
     }
+    assert videos_of(listed("id, uri\none, https://h/a\n")) == {"one": ("https://h/a", {})}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from vidsearch.cli.workers import conflict_problem
 from vidsearch.config import Settings
 from vidsearch.errors import ConfigError
 from vidsearch_tasks import BrokerState, WorkerState, configure, configured, make_app
-from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, REINDEX, SCAN, SWEEP
+from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, REINDEX, SCAN, SWEEP, queue_of
 from vidsearch_tasks.worker_start import app_conflicts, broker_advice, require_suitable
 
 SETTINGS = Settings(broker={"queue": "q"}, ingest={"time_limit": 900})
@@ -103,9 +103,12 @@ def test_started_worker_has_the_time_limits_of_the_settings_and_answers_in_json(
     with caplog.at_level(logging.WARNING):
         start(app, monkeypatch)
     assert not caplog.records
-    for name in (INGEST, EMBED_SLICE, FILL, SWEEP, SCAN):
+    for name in (INGEST, EMBED_SLICE, FILL):
         task = app.tasks[name]
         assert (task.soft_time_limit, task.time_limit) == (900, 960)
+    for name in (SWEEP, SCAN):
+        task = app.tasks[name]
+        assert (task.soft_time_limit, task.time_limit) == (7200, 7260), "of no single attempt"
     assert app.tasks[REINDEX].time_limit > 86_400, "it may copy an index for hours"
     assert app.control.mailbox.serializer == "json"
 
@@ -156,6 +159,14 @@ def test_worker_of_an_app_that_lists_its_queues_takes_from_those_beside_as_well(
     assert {*app.amqp.queues.consume_from} == {"q", "q-bulk", "q-maintenance"}
 
 
+def test_queue_that_is_only_sent_to_is_none_of_an_app_that_lists_its_queues() -> None:
+    conf = {"task_create_missing_queues": False, "task_queue_max_priority": 5}
+    app = own_app(task_queues=[Queue("shop")], **conf)
+    queue = queue_of(app, "q")
+    assert (queue.name, queue.queue_arguments) == ("q", {"x-max-priority": 5})
+    assert {*app.amqp.queues} == {"shop"}
+
+
 @pytest.mark.parametrize("kind", ["redis", "amqp"])
 def test_started_worker_goes_on_after_errors_and_outages_of_its_broker(
     kind: str, monkeypatch: pytest.MonkeyPatch
@@ -168,6 +179,16 @@ def test_started_worker_goes_on_after_errors_and_outages_of_its_broker(
     assert app.conf.broker_channel_error_retry
     assert app.conf.broker_connection_max_retries is None
     assert app.conf.worker_proc_alive_timeout == 60
+
+
+@pytest.mark.parametrize(("own", "kept"), [(None, 60), (90, 90)])
+def test_processes_have_no_less_time_to_start_than_the_application_gives_them(
+    own: float | None, kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = own_app(worker_proc_alive_timeout=own)
+    start(app, monkeypatch)
+    assert app.conf.worker_proc_alive_timeout == kept
+    assert app.tasks[INGEST].time_limit == 960, "what comes after it is set as well"
 
 
 def test_limits_that_do_not_fit_each_other_are_refused() -> None:

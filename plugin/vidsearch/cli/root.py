@@ -161,10 +161,12 @@ def _run(args: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _is_unread(stream: TextIO) -> bool:
+def _is_unread(stream: TextIO | None) -> bool:
     """Whether a stream is a pipe that nobody reads any more, as after `| head`."""
     import select
 
+    if stream is None or not hasattr(select, "poll"):  # as after `>&-`, and on Windows
+        return False
     look = select.poll()
     try:
         look.register(stream, 0)  # that it is closed at the other end is told in any case

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -69,7 +70,7 @@ def parse_fields(pairs: Sequence[str], *, option: str = "--field ") -> dict[str,
 
 def _value(text: str) -> Any:
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return text
     return value if isinstance(value, (bool, int, float, list)) else text
@@ -77,6 +78,14 @@ def _value(text: str) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    """A number; codes such as ``12e450`` are beyond all numbers."""
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is beyond all numbers")
+    return number
 
 
 def parse_columns(pairs: Sequence[str]) -> dict[str, str]:

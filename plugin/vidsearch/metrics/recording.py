@@ -123,10 +123,10 @@ def _publish(function: str, *arguments: Any) -> None:
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if "prometheus_client" not in sys.modules and not folder:
         return
-    if folder and not _has_room(Path(folder)):
-        _log.warning("metrics are not counted: there is no room in %s", folder)
-        return
     try:
+        if folder and not _has_room(Path(folder)):
+            _log.warning("metrics are not counted: there is no room in %s", folder)
+            return
         from vidsearch.metrics import prometheus
 
         getattr(prometheus, function)(*arguments)

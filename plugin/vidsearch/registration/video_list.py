@@ -237,7 +237,7 @@ class VideoList:
             raise RegistryError("the uri is empty")
         if not isinstance(uri, str):
             raise RegistryError(f"the uri must be a text, not {uri!r}")
-        uri = absolute_uri(uri, base=self._base)
+        uri = absolute_uri(uri.strip(), base=self._base)  # blanks are the list's, as of an id
         return NewVideo(id or stable_id(uri, id_from=self._id_from), uri, types.converted(fields))
 
     @contextmanager
