@@ -16,6 +16,8 @@ from tests.clock_clips import joined, remuxed, write
 
 from vidsearch.errors import VideoOpenError
 from vidsearch.media import open_decoder
+from vidsearch.media.pyav.container import opened
+from vidsearch.media.pyav.packets import packets_of
 from vidsearch.testing.clips import counter_frame, moving_frame, read_counter, write_clip
 
 TIMES = [Fraction(number, 10) for number in range(100)]
@@ -150,6 +152,26 @@ def test_half_of_a_frame_that_a_file_is_cut_off_in_is_not_shown(
     for (time, one), (_, another) in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, another)
         np.testing.assert_array_equal(one, clean[round(time, 1)])
+
+
+def test_the_frame_before_a_damaged_part_counts_though_the_container_ends_there(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "clip.nut", TIMES[:40], codec="mpeg4", bf="0")
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    begin = places[30]
+    assert begin is not None
+    content[begin:] = bytes(len(content) - begin)
+    path.write_bytes(content)
+    given, read = [], []
+    with av.open(str(path)) as container, pytest.raises(av.FFmpegError):
+        given.extend(packet.size for packet in container.demux(video=0))
+    with opened(path) as video, pytest.raises(av.FFmpegError):
+        read.extend(packet.size for packet in packets_of(video))
+    assert read == given
+    assert len(read) >= 30
 
 
 class _Pipe(io.RawIOBase):

@@ -318,13 +318,21 @@ def packets_of(video: Video) -> Iterator[Packet[Any]]:
 
 def _without_half(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
     """All but the last where FFmpeg marks it, as there are fewer bytes of it than named."""
+    import av
+
     held: Packet[Any] | None = None
-    for packet in packets:
-        if held is not None:
-            yield held
-        held = packet
+    broken: av.FFmpegError | None = None
+    try:
+        for packet in packets:
+            if held is not None:
+                yield held
+            held = packet
+    except av.FFmpegError as error:
+        broken = error  # the packet before it is whole all the same
     if held is not None and not held.is_corrupt:
         yield held
+    if broken is not None:
+        raise broken
 
 
 def _packets_of(video: Video) -> Iterator[Packet[Any]]:
