@@ -16,6 +16,7 @@ from tests.clock_clips import joined, remuxed, write
 
 from vidsearch.errors import VideoOpenError
 from vidsearch.media import open_decoder
+from vidsearch.media.joined_files import joined_form
 from vidsearch.media.pyav.container import opened
 from vidsearch.media.pyav.packets import packets_of
 from vidsearch.testing.clips import counter_frame, moving_frame, read_counter, write_clip
@@ -227,6 +228,17 @@ def test_joined_files_of_which_ffmpeg_reads_the_first_are_refused(
         assert read(decoder, part)[1] == list(range(0, 30, 2))
         with pytest.raises(VideoOpenError, match=f"several {form} files one after the other"):
             list(open_decoder(decoder).frames(path))
+
+
+@pytest.mark.parametrize(("parts", "form"), [(3, "AVI"), (20_000, None)])
+def test_of_an_avi_file_only_so_many_parts_are_looked_at(
+    tmp_path: Path, parts: int, form: str | None
+) -> None:
+    """Nobody can make the search endless by parts that hold nothing."""
+    path = tmp_path / "clip.avi"
+    header = b"RIFF\4\0\0\0AVI "
+    path.write_bytes(header + b"RIFF\4\0\0\0AVIX" * parts + header)
+    assert joined_form(path) == form
 
 
 def test_h264_whose_encoder_was_set_anew_has_no_damage(tmp_path: Path) -> None:
