@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -239,6 +240,14 @@ def test_of_an_avi_file_only_so_many_parts_are_looked_at(
     header = b"RIFF\4\0\0\0AVI "
     path.write_bytes(header + b"RIFF\4\0\0\0AVIX" * parts + header)
     assert joined_form(path) == form
+
+
+def test_an_flv_file_that_says_any_size_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "clip.flv", TIMES[:10], bf="0")
+    content = path.read_bytes()
+    at = content.index(b"filesize") + len(b"filesize") + 1
+    path.write_bytes(content[:at] + struct.pack(">d", 2.0**61) + content[at + 8 :])
+    assert joined_form(path) is None
 
 
 def test_h264_whose_encoder_was_set_anew_has_no_damage(tmp_path: Path) -> None:

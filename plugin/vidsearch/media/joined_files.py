@@ -45,6 +45,8 @@ def _flv_follows(path: Path, size: int, changed: int) -> bool:
     with path.open("rb") as file:
         if at is None:
             at = _end_of_tags(file)
+        if at >= size:  # file systems refuse to seek to any number that a header says
+            return False
         file.seek(at)
         return file.read(len(_FLV)) == _FLV
 
