@@ -18,6 +18,7 @@ from tests.clock_clips import joined, remuxed, write
 from vidsearch.errors import VideoOpenError
 from vidsearch.media import open_decoder
 from vidsearch.media.joined_files import joined_form
+from vidsearch.media.mp4_boxes import missing_fragments
 from vidsearch.media.pyav.container import opened
 from vidsearch.media.pyav.packets import packets_of
 from vidsearch.testing.clips import counter_frame, moving_frame, read_counter, write_clip
@@ -282,6 +283,16 @@ def test_missing_fragments_are_counted(tmp_path: Path, codec: str) -> None:
     assert (damaged, points) == (10, POINTS)
     assert numbers == [round(10 * time) for time in times]
     assert [time for time in times if 3 <= time < 5] == []
+
+
+def test_fragments_are_found_missing_late_in_a_long_recording(tmp_path: Path) -> None:
+    fragment = struct.Struct(">I4sI4s4xI I4s")  # moof with mfhd, and an empty mdat
+    path = tmp_path / "long.mp4"
+    numbers = [number for number in range(20_000) if number != 15_000]
+    path.write_bytes(
+        b"".join(fragment.pack(24, b"moof", 16, b"mfhd", each, 8, b"mdat") for each in numbers)
+    )
+    assert missing_fragments(path) == [15_000 * fragment.size + 8]
 
 
 def test_both_decoders_leave_out_points_whose_packets_were_dropped(tmp_path: Path) -> None:
