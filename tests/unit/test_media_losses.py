@@ -168,13 +168,13 @@ def test_the_frame_before_a_damaged_part_counts_though_the_container_ends_there(
     assert begin is not None
     content[begin:] = bytes(len(content) - begin)
     path.write_bytes(content)
-    given, read = [], []
+    given, ours = [], []
     with av.open(str(path)) as container, pytest.raises(av.FFmpegError):
         given.extend(packet.size for packet in container.demux(video=0))
     with opened(path) as video, pytest.raises(av.FFmpegError):
-        read.extend(packet.size for packet in packets_of(video))
-    assert read == given
-    assert len(read) >= 30
+        ours.extend(packet.size for packet in packets_of(video))
+    assert ours == given
+    assert len(ours) >= 30
 
 
 class _Pipe(io.RawIOBase):

@@ -245,9 +245,7 @@ def test_avi_with_reordered_frames_gives_no_plan() -> None:
     )
 
 
-def test_frames_of_a_container_that_times_decoding_keep_their_times_where_its_clock_goes_back() -> (
-    None
-):
+def test_frames_of_avi_keep_their_times_where_its_clock_goes_back() -> None:
     stream = Stream()
     times = [*range(30), *range(15, 45)]
     for number, time in enumerate(times):
