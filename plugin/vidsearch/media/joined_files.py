@@ -10,7 +10,7 @@ from typing import BinaryIO
 from vidsearch.media.flv import size_by_header
 from vidsearch.media.mp4_boxes import holds_several_files
 
-__all__ = ["joined_form"]
+__all__ = ["MOST_PARTS", "joined_form"]
 
 _FLV = b"FLV\1"
 _FLV_TAGS = 13
@@ -22,7 +22,7 @@ _MOST_TAGS = 10_000_000
 """That are looked at; a day of live video has about six million."""
 _RIFF, _AVI = b"RIFF", b"AVI "
 _RIFF_HEADER = 8
-_MOST_PARTS = 10_000
+MOST_PARTS = 10_000
 """Of an AVI file, each of which is about a gigabyte."""
 
 
@@ -65,7 +65,7 @@ def _end_of_tags(file: BinaryIO) -> int:
 def _avi_follows(file: BinaryIO, size: int) -> bool:
     """Whether another file follows; a part of the same one is called otherwise (AVIX)."""
     at = 0
-    for _ in range(_MOST_PARTS):
+    for _ in range(MOST_PARTS):
         if at + _RIFF_HEADER >= size:
             break
         file.seek(at)
