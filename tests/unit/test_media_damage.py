@@ -166,6 +166,27 @@ def test_a_missing_first_key_frame_costs_its_gop(tmp_path: Path, name: str, deco
         assert difference(picture, clean[round(time + shift, 1)]) < WRONG, time
 
 
+def test_motion_jpeg_whose_frames_all_lack_their_last_pixels_is_not_damaged(
+    tmp_path: Path,
+) -> None:
+    """As that of some cameras."""
+    times = [Fraction(i, RATE) for i in range(RATE * 3)]
+    whole = write_clip(
+        tmp_path / "whole.avi",
+        times,
+        picture=moving_frame,
+        codec="mjpeg",
+        rate=RATE,
+        pix_fmt="yuvj420p",
+        time_base=Fraction(1, RATE),
+    )
+    path = remuxed(whole, tmp_path / "camera.avi", lambda _, data: data[:-42] + data[-2:])
+    for decoder in ("pyav", "opencv"):
+        pictures, summary = read(path, decoder)
+        assert summary.damaged == 0
+        assert len(pictures) == summary.points
+
+
 @pytest.mark.parametrize("change", [scribbled(22, 36), shortened(22, 36)])
 @pytest.mark.parametrize("container", ["avi", "mov", "mkv"])
 def test_a_damaged_frame_of_motion_jpeg_costs_itself(

@@ -125,14 +125,15 @@ def test_they_are_counted_though_time_stamps_are_even(tmp_path: Path, decoder: s
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
-@pytest.mark.parametrize("bf", ["0", "2"])
+@pytest.mark.parametrize(("bf", "later"), [("0", 0), ("2", 0), ("2", 1)])
 @pytest.mark.parametrize("container", ["avi", "mkv"])
 def test_frames_that_are_not_coded_are_no_damage(
-    tmp_path: Path, container: str, bf: str, decoder: str
+    tmp_path: Path, container: str, bf: str, later: int, decoder: str
 ) -> None:
     clip = _clip(container, bf=bf)
     whole = _whole(clip, tmp_path)
-    path = remuxed(whole, tmp_path / clip.name, _not_coded(*_second_frames(whole)))
+    change = _not_coded(*_second_frames(whole), later=later)
+    path = remuxed(whole, tmp_path / clip.name, change)
     assert sum(vop is not None and not vop.is_coded for vop in _vops(path)) == 5
     assert read(path, decoder)[1].damaged == 0
 
@@ -160,8 +161,10 @@ def test_b_frames_at_a_joint_are_no_damage(tmp_path: Path, decoder: str) -> None
     assert read(path, decoder)[1].damaged == 0
 
 
-def _not_coded(*numbers: int) -> Change:
-    """Have the headers of packets say that the frame before is shown once more."""
+def _not_coded(*numbers: int, later: int = 0) -> Change:
+    """Have the headers of packets say that the frame before is shown once more, and name a time
+    that is so many frames too late, as some programs do.
+    """
 
     def change(number: int, data: bytes) -> bytes:
         if number not in numbers:
@@ -169,9 +172,13 @@ def _not_coded(*numbers: int) -> Change:
         begin = data.index(_VOP) + len(_VOP)
         bits = "".join(f"{byte:08b}" for byte in data[begin : begin + 8])
         seconds = bits.index("0", 2)
-        coded = seconds + 1 + 1 + (RATE - 1).bit_length() + 1
+        time = seconds + 1 + 1
+        marker = time + (RATE - 1).bit_length()
+        coded = marker + 1
         assert bits[coded] == "1"
-        header = bits[:coded] + "00"
+        within = int(bits[time:marker], 2) + later
+        assert within < RATE
+        header = f"{bits[:time]}{within:0{marker - time}b}{bits[marker:coded]}00"
         header += "1" * (-len(header) % 8)
         return data[:begin] + int(header, 2).to_bytes(len(header) // 8, "big")
 

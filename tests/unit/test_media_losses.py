@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from tests.clock_clips import joined, remuxed, write
 
 from vidsearch.errors import VideoOpenError
 from vidsearch.media import open_decoder
+from vidsearch.media.joined_files import joined_form
+from vidsearch.media.mp4_boxes import missing_fragments
+from vidsearch.media.pyav.container import opened
+from vidsearch.media.pyav.packets import packets_of
 from vidsearch.testing.clips import counter_frame, moving_frame, read_counter, write_clip
 
 TIMES = [Fraction(number, 10) for number in range(100)]
@@ -152,6 +157,26 @@ def test_half_of_a_frame_that_a_file_is_cut_off_in_is_not_shown(
         np.testing.assert_array_equal(one, clean[round(time, 1)])
 
 
+def test_the_frame_before_a_damaged_part_counts_though_the_container_ends_there(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "clip.nut", TIMES[:40], codec="mpeg4", bf="0")
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    begin = places[30]
+    assert begin is not None
+    content[begin:] = bytes(len(content) - begin)
+    path.write_bytes(content)
+    given, ours = [], []
+    with av.open(str(path)) as container, pytest.raises(av.FFmpegError):
+        given.extend(packet.size for packet in container.demux(video=0))
+    with opened(path) as video, pytest.raises(av.FFmpegError):
+        ours.extend(packet.size for packet in packets_of(video))
+    assert ours == given
+    assert len(ours) >= 30
+
+
 class _Pipe(io.RawIOBase):
     """Cannot go back, as a live recording cannot."""
 
@@ -207,6 +232,25 @@ def test_joined_files_of_which_ffmpeg_reads_the_first_are_refused(
             list(open_decoder(decoder).frames(path))
 
 
+@pytest.mark.parametrize(("parts", "form"), [(3, "AVI"), (20_000, None)])
+def test_of_an_avi_file_only_so_many_parts_are_looked_at(
+    tmp_path: Path, parts: int, form: str | None
+) -> None:
+    """Nobody can make the search endless by parts that hold nothing."""
+    path = tmp_path / "clip.avi"
+    header = b"RIFF\4\0\0\0AVI "
+    path.write_bytes(header + b"RIFF\4\0\0\0AVIX" * parts + header)
+    assert joined_form(path) == form
+
+
+def test_an_flv_file_that_says_any_size_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "clip.flv", TIMES[:10], bf="0")
+    content = path.read_bytes()
+    at = content.index(b"filesize") + len(b"filesize") + 1
+    path.write_bytes(content[:at] + struct.pack(">d", 2.0**61) + content[at + 8 :])
+    assert joined_form(path) is None
+
+
 def test_h264_whose_encoder_was_set_anew_has_no_damage(tmp_path: Path) -> None:
     """The number of a frame then has more bits, which FLV says between two packets."""
     one = write(tmp_path / "1.flv", TIMES[:30], bf="0", g="10")
@@ -239,6 +283,16 @@ def test_missing_fragments_are_counted(tmp_path: Path, codec: str) -> None:
     assert (damaged, points) == (10, POINTS)
     assert numbers == [round(10 * time) for time in times]
     assert [time for time in times if 3 <= time < 5] == []
+
+
+def test_fragments_are_found_missing_late_in_a_long_recording(tmp_path: Path) -> None:
+    fragment = struct.Struct(">I4sI4s4xI I4s")  # moof with mfhd, and an empty mdat
+    path = tmp_path / "long.mp4"
+    numbers = [number for number in range(20_000) if number != 15_000]
+    path.write_bytes(
+        b"".join(fragment.pack(24, b"moof", 16, b"mfhd", each, 8, b"mdat") for each in numbers)
+    )
+    assert missing_fragments(path) == [15_000 * fragment.size + 8]
 
 
 def test_both_decoders_leave_out_points_whose_packets_were_dropped(tmp_path: Path) -> None:

@@ -245,6 +245,17 @@ def test_avi_with_reordered_frames_gives_no_plan() -> None:
     )
 
 
+def test_frames_of_avi_keep_their_times_where_its_clock_goes_back() -> None:
+    stream = Stream()
+    times = [*range(30), *range(15, 45)]
+    for number, time in enumerate(times):
+        stream.add(time, key=number % 10 == 0)
+    decoding = np.array(times, dtype=np.int64)
+    order = presentation(stream.index(decoding=decoding, times_decoding=True, reorders=False))
+    assert isinstance(order, Presentation)
+    np.testing.assert_allclose(order.seconds, np.arange(60) / 10)
+
+
 def test_a_field_per_packet_tells_no_order() -> None:
     frames = plain().index(interlaced_rate=1.0)  # a frame per second, as the stamps say
     assert isinstance(presentation(frames), Presentation)

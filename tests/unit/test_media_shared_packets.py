@@ -10,6 +10,9 @@ import av
 import pytest
 from tests.clock_clips import assert_both_give, joined, write
 
+from vidsearch.media.pyav.container import opened
+from vidsearch.media.pyav.packets import read_packets
+
 _FRAMES = 40
 _X265 = "log-level=none:pools=1:keyint=10:min-keyint=10:open-gop=0"
 
@@ -36,6 +39,20 @@ def _sharing(source: Path, path: Path, *, count: int) -> Path:
             copy.stream = stream
             made.mux(copy)
     return path
+
+
+def test_damage_of_a_packet_at_the_beginning_of_the_file_is_counted(tmp_path: Path) -> None:
+    """FFmpeg names no other place where all frames share the first packet of a recording."""
+    whole = _clip(tmp_path / "whole.ts", "mpeg2video", "0")
+    content = _sharing(whole, tmp_path / "sharing.ts", count=_FRAMES).read_bytes()
+    packets = [content[at : at + 188] for at in range(0, len(content), 188)]
+    pictures = [each for each in packets if each[1] & 0x1F == 1 and each[2] == 0]  # PID 256
+    tables = [each for each in packets if each not in pictures]
+    path = tmp_path / "clip.ts"
+    path.write_bytes(b"".join([*pictures[:10], *pictures[11:], *tables]))
+    with opened(path) as video:
+        index = read_packets(video)
+    assert index.corrupt.any()
 
 
 def _assert_right(path: Path) -> None:

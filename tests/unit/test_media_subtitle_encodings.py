@@ -170,6 +170,24 @@ def test_western_text_is_not_taken_for_that_of_another_alphabet(
         assert _texts(path) == lines * times
 
 
+def test_a_sign_of_currency_beside_quotation_marks_of_windows_is_no_euro(tmp_path: Path) -> None:
+    path = tmp_path / "a.srt"
+    lines = ["¤ Här är vår sång – för älskling ¤", "Hör du “vad” jag säger…"]
+    path.write_bytes(_srt(lines * 5).encode("cp1252"))
+    assert _texts(path) == lines * 5
+
+
+def test_ukrainian_with_the_latin_i_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.srt"
+    lines = [
+        "Всі люди народжуються вільними і рівними у своїй гідності та правах.",
+        "Вони наділені розумом і совістю і повинні діяти у відношенні один до одного в дусі.",
+    ]
+    lines = [line.replace("і", "i") for line in lines]
+    path.write_bytes(_srt(lines * 5).encode("cp1251"))
+    assert _texts(path) == lines * 5
+
+
 def test_text_in_which_each_word_is_of_two_alphabets_is_left_out_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

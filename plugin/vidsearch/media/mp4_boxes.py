@@ -28,6 +28,8 @@ _HEADER = 8
 _COUNTED_HEADER = 8
 """Version, flags and number of entries, which come before the entries of a table."""
 _MOST_BOXES = 10_000
+_MOST_OF_FRAGMENTS = 1_000_000
+"""Boxes; a fragment has two or three, and may last for a fifth of a second."""
 _OWN_DATA = 1
 _ENDLESS = 1 << 62
 _MOST_IRREGULAR = 1 / 3
@@ -80,7 +82,7 @@ def is_fragmented(path: Path) -> bool:
 def missing_fragments(path: Path) -> list[int]:
     """Where the fragments begin, in bytes, that others are missing before: their numbers leap."""
     with path.open("rb") as file:
-        boxes = _Boxes(file, path.stat().st_size)
+        boxes = _Boxes(file, path.stat().st_size, most=_MOST_OF_FRAGMENTS)
         moofs = (begin for kind, begin, _ in boxes.among(0, boxes.size) if kind == b"moof")
         numbers = [(begin, boxes.number(begin)) for begin in moofs]
     steps = Counter(later - sooner for (_, sooner), (_, later) in pairwise(numbers))
@@ -131,9 +133,9 @@ def has_external_data(path: Path) -> bool:
 class _Boxes:
     """Walks over the boxes of a file that may be anything: depth and number are bounded."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: BinaryIO, size: int, *, most: int = _MOST_BOXES) -> None:
         self._file = file
-        self._left = _MOST_BOXES
+        self._left = most
         self.size = size
 
     def entries(self, table: bytes) -> Iterator[_Box]:

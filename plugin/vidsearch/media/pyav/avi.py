@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
+from vidsearch.media.joined_files import MOST_PARTS
 from vidsearch.media.pyav.container import Video
 
 __all__ = ["missing_time_of_avi"]
@@ -69,7 +70,9 @@ def _lost_bytes(path: Path) -> int:
     """How much shorter the file is than it says."""
     size, end = path.stat().st_size, 0
     with path.open("rb") as file:
-        while end < size:
+        for _ in range(MOST_PARTS):
+            if end >= size:
+                break
             name, length = _chunk(file, end)
             if name != b"RIFF":
                 return 0

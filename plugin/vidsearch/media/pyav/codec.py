@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vidsearch.media.frames import MediaLimits
@@ -22,6 +23,10 @@ marks its own copy of a frame, and another gives the frame out."""
 _SILENT = frozenset({"mjpeg"})
 """Decoders that give a frame for a packet in which they find damage, without a mark, unless they
 are told to give none."""
+_STRICT = {"err_detect": "explode"}
+_TRIED = 9
+"""Packets at the beginning, of which most have to decode so: there are cameras that leave out the
+last pixels of every frame."""
 _HEVC_VPS = 32
 _NO_PIXELS = {"skip_loop_filter": "all", "skip_idct": "all"}
 """Options of a codec whose frames are looked at for damage alone."""
@@ -43,13 +48,35 @@ def prepare(
     # The codec counts rows and columns that are cut off before display, too.
     width, height = video.coded_size
     spare = _ALIGNMENT * (width + height + _ALIGNMENT)
-    codec.options = {
+    options = {
         **codec.options,
         "max_pixels": str(limits.max_pixels + spare),
-        **({"err_detect": "explode"} if codec.name in _SILENT else {}),
         **({} if are_drawn else _NO_PIXELS),
     }
+    if codec.name in _SILENT and _decodes_with(video, {**options, **_STRICT}):
+        options |= _STRICT
+    codec.options = options
     return codec
+
+
+def _decodes_with(video: Video, options: dict[str, str]) -> bool:
+    """Whether most packets at the beginning of the stream decode with options of the codec."""
+    import av
+
+    right = wrong = 0
+    with video.reopened() as again, suppress(av.FFmpegError, IndexError):
+        codec = again.stream.codec_context
+        codec.thread_count, codec.options = 1, options
+        for packet in again.container.demux(again.stream):
+            if packet.size:
+                try:
+                    codec.decode(packet)
+                    right += 1
+                except av.FFmpegError:
+                    wrong += 1
+            if max(right, wrong) > _TRIED // 2:
+                break
+    return right >= wrong
 
 
 def skips_exactly(video: Video) -> bool:

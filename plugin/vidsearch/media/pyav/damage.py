@@ -92,7 +92,7 @@ class Damage:
 
     def feed(self, packet: Packet[Any], position: int) -> None:
         """The next packet goes to the decoder."""
-        if position in self._holes:
+        if self.is_hole_between(position - 1, position):
             self._begin(position - 0.5)
         if position < len(self._index) and self._index.corrupt[position]:
             self._begin(position)

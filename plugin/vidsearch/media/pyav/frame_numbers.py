@@ -258,6 +258,8 @@ class _Mpeg4(_InOrderOfDisplay):
         self._times = VopTimes(extradata)
         self._latest = self._earlier = -1
         """Times of the last frame that is no B-frame, and of the one before it."""
+        self._is_coded = self._is_earlier_coded = False
+        """Whether these are coded."""
         self._referred_to: int | None = None
         """The same, where B-frames are known to come before it."""
         self._b_frames = 0
@@ -277,12 +279,15 @@ class _Mpeg4(_InOrderOfDisplay):
             is_next = vop.is_coded and vop.time > self._latest
             self._referred_to = vop.time if is_next else None
             self._earlier, self._latest = self._latest, vop.time
+            self._is_earlier_coded, self._is_coded = self._is_coded, vop.is_coded
         elif self._referred_to is not None:
             self._b_frames += 1
             # Not every program counts whole seconds from the same frame.
             second = self._times.second
             is_off = any(self._earlier < vop.time + by < self._latest for by in (second, -second))
-            is_between = self._earlier < vop.time <= self._referred_to
+            # FFmpeg passes over a B-frame with the time of one of these.
+            is_after = vop.time >= self._earlier or not self._is_earlier_coded
+            is_between = is_after and vop.time <= self._referred_to
             if not is_between and not is_off:
                 self._orphans.append(self._position)
         return vop.time

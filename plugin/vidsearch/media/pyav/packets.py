@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -252,13 +253,15 @@ def _not_whole(
         found[-1:] &= not video.is_broadcast
         return found
     found[:] = False
-    own = np.flatnonzero(places)  # others share the place of the one before
+    # Others share the place of the one before. That of the first may be the beginning of the file.
+    own = np.union1d([0], np.flatnonzero(places))
+    # Those that share one are asked for one after the other.
+    whole = lru_cache(maxsize=1)(partial(is_whole, video.path, video.stream.id))
     for position in (np.flatnonzero(marked[:-1]) + 1).tolist():
         at = int(np.searchsorted(own, position, side="right"))
-        following = own[at : at + 1].tolist()
-        ends = [places[each] for each in (*own[max(at - 1, 0) : at].tolist(), *following)]
-        may_be_joint = not following or keys[following[0]]
-        found[position] = not (may_be_joint and is_whole(video.path, video.stream.id, *ends))
+        ends = own[at - 1 : at + 1].tolist()
+        may_be_joint = len(ends) == 1 or keys[ends[1]]
+        found[position] = not (may_be_joint and whole(*(places[each] for each in ends)))
     for begin, end in misaligned(video.path, places):
         found[begin:end] = True
     return found
@@ -318,13 +321,21 @@ def packets_of(video: Video) -> Iterator[Packet[Any]]:
 
 def _without_half(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
     """All but the last where FFmpeg marks it, as there are fewer bytes of it than named."""
+    import av
+
     held: Packet[Any] | None = None
-    for packet in packets:
-        if held is not None:
-            yield held
-        held = packet
+    broken: av.FFmpegError | None = None
+    try:
+        for packet in packets:
+            if held is not None:
+                yield held
+            held = packet
+    except av.FFmpegError as error:
+        broken = error  # the packet before it is whole all the same
     if held is not None and not held.is_corrupt:
         yield held
+    if broken is not None:
+        raise broken
 
 
 def _packets_of(video: Video) -> Iterator[Packet[Any]]:

@@ -95,7 +95,8 @@ def presentation(index: PacketIndex) -> Presentation | str:
         return "interlaced H.264 with a field per packet"
     # Times of presentation are inferred there: FFmpeg gives a frame that of the next packet, which
     # may come long after.
-    times = np.sort(index.decoding[packets]) if index.times_decoding else stamps
+    decoding = index.decoding[packets]
+    times = decoding[np.lexsort((decoding, part))] if index.times_decoding else stamps
     seconds = _seconds(index, packets, times, joints)
     return Presentation(
         packets=packets,

@@ -27,14 +27,16 @@ _WIDE: dict[tuple[bool, ...], str] = {
 """By the zeros among the first four bytes, without a mark: a subtitle file begins in ASCII."""
 _WESTERN = "cp1252"
 _WITH_EURO, _OTHER_CURRENCY = "iso-8859-15", b"\xa4"
-"""Its sign of the euro is one of an unknown currency in cp1252, which nobody writes."""
+"""Its sign of the euro is one of an unknown currency in cp1252, which hardly anybody writes."""
+_NOT_IN_ISO = re.compile(rb"[\x80-\x9f]")
+"""Quotation marks and dashes of cp1252."""
 _NEARLY = 0.9
 _WORD = re.compile(r"[^\W\d_]+")
 _SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "HEBREW", "ARABIC"})
 _MOST_MIXED = 0.2
 """Share of the words with letters beyond ASCII."""
 _SAMPLE = 1 << 16
-"""Characters."""
+"""Bytes that are searched for such words."""
 _BROKEN = "\ufffd"
 _FEW = 0.01
 """Share of the characters that may be wrong in a text that is otherwise right."""
@@ -66,24 +68,28 @@ def _likeliest(data: bytes) -> str | None:
     )
     likely = {one["encoding"]: one["confidence"] for one in found if one["encoding"]}
     order = sorted(likely, key=likely.__getitem__, reverse=True)
-    fitting = [each for each in order if not _is_mixed(data.decode(each, "replace"))]
-    if not fitting:
+    sample = data[:_SAMPLE]
+    best = next((each for each in order if not _is_mixed(sample.decode(each, "replace"))), None)
+    if best is None:
         return None
     # A few letters beyond ASCII fit many encodings about as well.
-    if likely.get(_WESTERN, 0) < _NEARLY * likely[fitting[0]]:
-        return fitting[0]
-    return _WITH_EURO if _OTHER_CURRENCY in data else _WESTERN
+    if likely.get(_WESTERN, 0) < _NEARLY * likely[best]:
+        return best
+    has_euro = _OTHER_CURRENCY in data and not _NOT_IN_ISO.search(data)
+    return _WITH_EURO if has_euro else _WESTERN
 
 
 def _is_mixed(text: str) -> bool:
     """Whether letters of several alphabets stand in one word, as no language has them."""
-    words = [word for word in _WORD.findall(text[:_SAMPLE]) if not word.isascii()]
+    words = [word for word in _WORD.findall(text) if not word.isascii()]
     mixed = sum(len({*map(_script, word)} - {""}) > 1 for word in words)
     return mixed > _MOST_MIXED * len(words)
 
 
 @cache
 def _script(letter: str) -> str:
+    if letter in "iI":  # people write it for its double in Ukrainian and Belarusian, too
+        return ""
     name = unicodedata.name(letter, "").split(" ")[0]
     return name if name in _SCRIPTS else ""
 
