@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import redact_url
 from vidsearch_tasks.backlog import count_messages, message_ids
+from vidsearch_tasks.broker_url import broker_url, is_redis
 from vidsearch_tasks.celery_app import WORKER_INFO, bulk_queue, make_app
 from vidsearch_tasks.connection import asking, connection
 
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 _MODEL_PAUSE = 0.5
+_POLL_SECONDS = 0.1
+"""How long one look for answers in Redis lasts, which is waited for when the time is over."""
 _PATIENCE = 30.0
 """Seconds for a look into the queues; a third of it until the broker answers each request."""
 _INFO = (
@@ -192,7 +195,14 @@ def _ask(
     if names is not None and not names:  # Celery would ask all workers
         return []
     asked = {} if names is None else {"destination": sorted({*names}), "limit": len(names)}
-    replies = app.control.broadcast(command, reply=True, timeout=timeout, **asked) or []
+    # On a connection of its own: on Redis, one that was asked on before still waits for answers to
+    # that question, a second by default, and reads no others until then.
+    options = {"polling_interval": _POLL_SECONDS} if is_redis(broker_url(app)) else {}
+    with app.connection_for_write(transport_options=options) as connected:
+        told = app.control.broadcast(
+            command, reply=True, timeout=timeout, connection=connected, **asked
+        )
+        replies = told or []
     return [each for reply in replies for each in reply.items()]
 
 
