@@ -59,4 +59,5 @@ def _parts(width: int, height: int, most: int) -> int:
     longer, shorter = max(width, height), min(width, height)
     fine = [each for each in _PARTS if longer >= each * _LONGER and shorter >= each * _SHORTER]
     few = [each for each in _PARTS if -(-width // each) * -(-height // each) <= most]
-    return max([*fine[-1:], *(few[:1] or _PARTS[-1:])])
+    enough = few[0] if few else _PARTS[-1]
+    return max(enough, fine[-1] if fine else 1)
