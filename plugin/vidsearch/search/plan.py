@@ -242,7 +242,9 @@ class Plan:
             body = self._keyword_body(self._keywords(), size=size, source=request.source)
             with self.checked.errors_about("highlight"):
                 return {page_of("keyword"): self.values.sorting(self._with_highlights(body))}
-        if len(self.levels) > 1:
+        if len(self.levels) > 1 or self.kind != "elasticsearch":
+            # OpenSearch would look for the nearest twice at once, which takes longer than to read
+            # the page afterwards, and by several shards brings too few of it.
             return {}
         ((name, level),) = self.levels.items()
         body = self._vector_body(level, size=size, content=True, source=request.source)
