@@ -14,8 +14,7 @@ from vidsearch.config import IngestSettings, ModelSettings
 from vidsearch.engines import Engine, Write
 from vidsearch.index import create_videos_index
 from vidsearch.testing.fake_encoder import FakeEncoder
-from vidsearch_tasks import Services
-from vidsearch_tasks import services as services_module
+from vidsearch_tasks import Services, configured
 
 __all__ = [
     "DIMS",
@@ -49,7 +48,7 @@ def set_settings(
 def services_in_force(monkeypatch: pytest.MonkeyPatch, **given: Any) -> Iterator[Services]:
     """Those that the environment names, as functions take them that are given none."""
     with Services(**given) as services:
-        monkeypatch.setattr(services_module, "_current", services)
+        monkeypatch.setattr(configured, "_current", services)
         yield services
 
 

@@ -28,8 +28,8 @@ class SmallDisk:
         self._filling = folder / "filling"
 
     def fill(self) -> None:
-        """Leave no room on it."""
-        with self._filling.open("wb", buffering=0) as file:
+        """Leave no room on it, nor what came free since it was filled."""
+        with self._filling.open("ab", buffering=0) as file:
             try:
                 while True:
                     file.write(bytes(1 << 16))

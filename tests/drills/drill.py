@@ -190,8 +190,7 @@ class Drill:
         if self._disk.missing:
             self._report.row(what, 0, f"skipped: {self._disk.missing}")
             return
-        self._disk.fill()
-        paused = self._paused_for("TemporaryFolderError")
+        paused = self._paused_by_full_disk()
         self.pause(self.scale.full)
         self._disk.free()
         seen = f"{paused} workers paused; {self.goes_on('the disk was full')}"
@@ -230,9 +229,18 @@ class Drill:
         ]
         return "\n".join(lines[-100:])
 
-    def _paused_for(self, error: str) -> int:
-        pauses = self.stage.services.operations.pauses
-        self.until(lambda: any(one.error.type == error for one in pauses()), what=f"a {error}")
+    def _paused_by_full_disk(self) -> int:
+        """Fill the disk until workers pause for it; how many."""
+        pauses, error = self.stage.services.operations.pauses, "TemporaryFolderError"
+
+        def paused() -> bool:
+            # A copy that was made before leaves room for others when it goes, and all videos that
+            # were left may have had one.
+            self._disk.fill()
+            self.feed_if_low()
+            return any(one.error.type == error for one in pauses())
+
+        self.until(paused, what=f"a {error}")
         return sum(one.error.type == error for one in pauses())
 
 

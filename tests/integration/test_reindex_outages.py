@@ -14,6 +14,7 @@ from tests.killable import KillableNode
 from tests.services import RunningServices, call
 
 from vidsearch.engines import BulkResult, Engine, Write
+from vidsearch.engines.steps import Steps
 from vidsearch.errors import BackendUnavailableError
 from vidsearch.reindex import Changes, ReindexRun, RunStore, Step
 from vidsearch_tasks import reindexer
@@ -109,18 +110,19 @@ class KilledWithinBulk:
     """Has the node killed as soon as it has written some documents of a bulk, and not all."""
 
     def __init__(self, engine: Engine, node: KillableNode, target: str) -> None:
-        self._bulk, self._node, self._target = engine.bulk, node, target
+        self._bulk, self._node, self._target = engine.calls.bulk, node, target
         self.written: list[int] = []
         """Documents of the bulk that were written at the kill."""
 
-    def __call__(self, index: str, writes: Sequence[Write], **options: Any) -> BulkResult:
+    def __call__(self, index: str, writes: Sequence[Write], **options: Any) -> Steps[BulkResult]:
+        steps = self._bulk(index, writes, **options)
         if index != self._target or self.written:
-            return self._bulk(index, writes, **options)
+            return (yield from steps)
         over = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(self._count(), len(writes), over))
         watcher.start()
         try:
-            return self._bulk(index, writes, **options)
+            return (yield from steps)
         finally:
             over.set()
             watcher.join()
@@ -145,7 +147,7 @@ def test_a_copy_whose_engine_is_killed_within_a_bulk_loses_and_doubles_nothing(
         engine = reindexed.services.engine
         before = reindexed.documents(index_name)
         within = KilledWithinBulk(engine, node, f"{index_name}-000002")
-        monkeypatch.setattr(engine, "bulk", within)
+        monkeypatch.setattr(engine.calls, "bulk", within)
         running = reindexer(reindexed.services, lease_seconds=LEASE)
         with pytest.raises(BackendUnavailableError):
             running.start(Changes(quantization="flat"))
