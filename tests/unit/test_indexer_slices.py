@@ -13,11 +13,11 @@ from tests.ingest_stage import SETTINGS, Stage, aged
 
 from vidsearch.config import IngestSettings
 from vidsearch.encoders import Vectors
-from vidsearch.errors import EncoderError
+from vidsearch.errors import BackendUnavailableError, EncoderError
 from vidsearch.index import create_videos_index
 from vidsearch.ingest.slices import Slice, SliceBoard, count_slices
 from vidsearch.media import FrameBatch, ThumbnailStore
-from vidsearch.registry import Registration, State
+from vidsearch.registry import Registration, Registry, State
 from vidsearch.testing.clips import moving_frame, write_clip
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -106,6 +106,27 @@ def test_a_film_is_embedded_in_slices_with_the_result_of_one_go(stage: Stage, fi
     record = stage.registry.get("a")
     assert (record.frames, record.damaged, record.attempts) == (30, 0, 1)
     assert list(stage.board.entries.scan(*State)) == []
+
+
+def test_a_film_goes_on_where_the_end_of_its_last_slice_was_written_and_not_answered(
+    stage: Stage, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *before, last = stage.add("a", film).slices
+    assert [stage.embed_slice(id).ready for id in before] == [None, None]
+    complete, unanswered = Registry.complete, []
+
+    def written(registry: Registry, *args: Any, **known: Any) -> Any:
+        record = complete(registry, *args, **known)
+        if not unanswered:
+            unanswered.append(record.id)
+            raise BackendUnavailableError("the engine closed the connection")
+        return record
+
+    monkeypatch.setattr(Registry, "complete", written)
+    ended = stage.embed_slice(last)
+    assert unanswered == [last]
+    assert (ended.status, ended.ready) == ("skipped", "a")
+    assert stage.ingest("a").status == "indexed"
 
 
 def test_short_videos_and_those_that_cannot_be_read_from_the_middle_are_not_sliced(

@@ -86,11 +86,14 @@ class SliceWorker:
             attempt = Attempt(
                 entries, lease.record, keeper, settings=self._settings, stop=self._stop
             )
+            # Where the engine ended before it answered, the first of two writes may have ended the
+            # slice, and the second one finds the lease gone: no other worker has seen it end.
+            is_lost = False
             try:
                 outcome = self._embed(part, attempt)
             except Exception as error:
-                outcome = attempt.conclude(error)
-        ended = outcome.status in {"indexed", "failed", "dead"}
+                outcome, is_lost = attempt.conclude(error), isinstance(error, LeaseLostError)
+        ended = is_lost or outcome.status in {"indexed", "failed", "dead"}
         if ended and not self._board.is_waiting(part.siblings()):
             return _ready(part, outcome)
         return outcome
