@@ -129,6 +129,20 @@ def test_a_film_goes_on_where_the_end_of_its_last_slice_was_written_and_not_answ
     assert stage.ingest("a").status == "indexed"
 
 
+def test_a_film_goes_on_by_the_message_of_its_last_slice_that_comes_again(
+    stage: Stage, film: Path
+) -> None:
+    first, *rest = stage.add("a", film).slices
+    assert stage.embed_slice(first).ready is None
+    again = stage.embed_slice(first)
+    assert (again.status, again.ready) == ("skipped", None), "the others are not done"
+    assert [stage.embed_slice(id).ready for id in rest] == [None, "a"]
+    again = stage.embed_slice(first)
+    assert (again.status, again.ready) == ("skipped", "a")
+    assert stage.ingest("a").status == "indexed"
+    assert stage.embed_slice(first).ready is None, "the slices of a film that is done are forgotten"
+
+
 def test_short_videos_and_those_that_cannot_be_read_from_the_middle_are_not_sliced(
     stage: Stage, film: Path, tmp_path: Path
 ) -> None:

@@ -80,7 +80,10 @@ class SliceWorker:
             lease = entries.claim(slice_id, owner=owner)
         except (LeaseLostError, VideoNotRegisteredError) as error:
             _log.info("slice skipped: %s", error)
-            return Outcome("skipped", reason=str(error))
+            entry, outcome = entries.find(slice_id), Outcome("skipped", reason=str(error))
+            # Its message comes again where the process was lost between the end of the slice and
+            # the video.
+            return outcome if entry is None else self._ended(Slice.of(entry), outcome)
         part = Slice.of(lease.record)
         with LeaseKeeper(entries, lease) as keeper:
             attempt = Attempt(
@@ -94,9 +97,11 @@ class SliceWorker:
             except Exception as error:
                 outcome, is_lost = attempt.conclude(error), isinstance(error, LeaseLostError)
         ended = is_lost or outcome.status in {"indexed", "failed", "dead"}
-        if ended and not self._board.is_waiting(part.siblings()):
-            return _ready(part, outcome)
-        return outcome
+        return self._ended(part, outcome) if ended else outcome
+
+    def _ended(self, part: Slice, outcome: Outcome) -> Outcome:
+        """With what waits for this slice, where it was the last one."""
+        return outcome if self._board.is_waiting(part.siblings()) else _ready(part, outcome)
 
     def let_go(self) -> None:
         """Remove the copy of a remote file that this thread holds for its next slice."""
