@@ -16,6 +16,7 @@ import redis
 
 from benchmarks.celery_worker import start_worker
 from benchmarks.harness import others_from_now
+from benchmarks.ingested import environment_of, settings_of
 from benchmarks.report import Section, Verdict
 from vidsearch.config import Settings
 from vidsearch.engines import Json, Write
@@ -45,19 +46,15 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
     with ExitStack() as stack:
         node = stack.enter_context(SearchNode.start("elasticsearch", version="9.5.3", heap="1g"))
         broker = stack.enter_context(RedisServer.start())
-        settings = Settings(
-            engine={"url": node.url, "kind": node.kind},
-            broker={"url": broker.url},
-            index={"name": "bench", "replicas": 0},
-        )
+        settings = settings_of(node.url, broker.url, "bench", keep=True)
         services = stack.enter_context(Services(settings))
         create_videos_index(services.engine, settings.index, FakeEncoder().identity)
         yield _swept([_round(services, broker.url, n) for n in range(min(rounds, 3))])
         log = folder / "idle" / "worker.log"
         log.parent.mkdir()
         app, queue = "benchmarks.ingestion_app", settings.broker.queue
-        env = _environment(settings) | {"VIDSEARCH_INGEST__SWEEP_SECONDS": "3600"}
         _empty(services, broker.url)
+        env = environment_of(settings)
         stack.callback(start_worker(log, env, queue=queue, app=app).stop)
         rows: list[tuple[str, list[_Taken], list[_Taken]]] = []
         for total in (FEW, MANY):
@@ -66,15 +63,6 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
             commands = [_timed(lambda: _status(settings)) for _ in range(rounds)]
             rows.append((f"{total:,}", called, commands))
         yield _told(rows)
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    return {
-        "VIDSEARCH_ENGINE__URL": settings.engine.url,
-        "VIDSEARCH_ENGINE__KIND": settings.engine.kind,
-        "VIDSEARCH_BROKER__URL": settings.broker.url.get_secret_value(),
-        "VIDSEARCH_INDEX__NAME": settings.index.name,
-    }
 
 
 def _round(services: Services, url: str, number: int) -> _Taken:
@@ -125,7 +113,7 @@ def _record(number: int, now: float) -> VideoRecord:
 
 def _status(settings: Settings) -> None:
     command = [sys.executable, "-m", "vidsearch.cli", "status", "--json"]
-    env = {**os.environ, **_environment(settings)}
+    env = {**os.environ, **environment_of(settings)}
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.stdout.startswith("{"), done.stderr
 
