@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from vidsearch.web.problems import RETRY_SECONDS, Problem
+from vidsearch.web.places import in_time, looked_at
 
 __all__ = ["Latest"]
 
@@ -44,14 +44,8 @@ class Latest(Generic[_T]):
         task = self._asking
         if task is None or task.cancelled() or (task.done() and time.monotonic() >= self._until):
             task = self._asking = asyncio.create_task(self._asked())
-            task.add_done_callback(_looked_at)
-        done, _ = await asyncio.wait({task}, timeout=self._seconds)
-        if not done:
-            raise Problem.of_status(
-                503,
-                f"{self._what} took longer than {self._seconds:g} seconds",
-                retry_after=RETRY_SECONDS,
-            )
+            task.add_done_callback(looked_at)
+        await in_time(task, seconds=self._seconds, what=self._what)
         error = task.exception()
         if error is not None:  # each time the same one, which would keep all who were told
             raise error.with_traceback(None)
@@ -72,9 +66,3 @@ class Latest(Generic[_T]):
         finally:
             if asyncio.current_task() is self._asking:  # no older question, which ends late
                 self._until = time.monotonic() + _AGE
-
-
-def _looked_at(task: asyncio.Task[Any]) -> None:
-    """So that an error is not reported as one that nobody has looked at, as all have gone."""
-    if not task.cancelled():
-        task.exception()

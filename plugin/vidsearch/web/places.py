@@ -10,9 +10,33 @@ from typing import Any, TypeVar
 
 from vidsearch.web.problems import RETRY_SECONDS, Problem
 
-__all__ = ["Places", "Threads"]
+__all__ = ["Places", "Threads", "in_time", "looked_at"]
 
 _T = TypeVar("_T")
+
+
+async def in_time(task: asyncio.Task[Any], *, seconds: float, what: str) -> None:
+    """Wait for a task, which goes on where it takes longer.
+
+    Args:
+        task: not cancelled here.
+        seconds: for which it is waited for.
+        what: takes too long, for the message.
+
+    Raises:
+        Problem: it took too long.
+    """
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if not done:
+        raise Problem.of_status(
+            503, f"{what} took longer than {seconds:g} seconds", retry_after=RETRY_SECONDS
+        )
+
+
+def looked_at(task: asyncio.Task[Any]) -> None:
+    """So that an error is not reported as one that nobody has looked at, as all have gone."""
+    if not task.cancelled():
+        task.exception()
 
 
 class Threads:
@@ -75,17 +99,12 @@ class Places:
         """
         task = asyncio.create_task(self._in_turn(work))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(looked_at)
         try:
-            done, _ = await asyncio.wait({task}, timeout=self._seconds)
+            await in_time(task, seconds=self._seconds, what=self._what)
         finally:
             task.cancel()  # which does nothing to one that is done
-        if not done:
-            raise Problem.of_status(
-                503,
-                f"{self._what} took longer than {self._seconds:g} seconds",
-                retry_after=RETRY_SECONDS,
-            )
         return await task
 
     @property
@@ -101,8 +120,3 @@ class Places:
     async def _in_turn(self, work: Callable[[], Awaitable[_T]]) -> _T:
         async with self._places:
             return await work()
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # so that it is not reported as one that nobody has looked at
