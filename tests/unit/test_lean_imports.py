@@ -55,7 +55,8 @@ def test_commands_import_clients_lean_but_for_those_of_an_event_loop(
 ) -> None:
     asked: list[bool] = []
     monkeypatch.setattr(lean_imports, "import_lean", lambda: asked.append(True))
-    monkeypatch.setattr(gc, "freeze", lambda: None)  # this process does not end with the command
+    frozen: list[bool] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
     monkeypatch.setattr(sys, "argv", ["vidsearch", command, "--help"])
     with pytest.raises(SystemExit) as stop:
         main()
@@ -64,3 +65,4 @@ def test_commands_import_clients_lean_but_for_those_of_an_event_loop(
     with pytest.raises(SystemExit):
         main([command, "--help"])
     assert asked == [True] * lean, "another program's process stays as it is"
+    assert frozen == [True]
