@@ -8,6 +8,7 @@ over, nobody does so, and the lease that the slices have is a long one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from vidsearch.batches import in_batches
 from vidsearch.ingest.slices import Slice, SliceBoard, are_waiting
@@ -40,18 +41,19 @@ def recover_ended(
     for batch in in_batches(entries.handed_over(before=before)):
         seen = {record.id: record for record in batch}
         ended = _ended({id: slices_of(record) for id, record in seen.items()}, board, before=before)
-        recovered = entries.recover_many(
-            ended, is_forgotten=lambda record, seen=seen: record == seen[record.id]
-        )
+        recovered = entries.recover_many(ended, is_forgotten=partial(_is_as_in, seen))
         found += [one.id for one in recovered if one.changed]
     return tuple(found)
 
 
+def _is_as_in(seen: Mapping[str, VideoRecord], record: VideoRecord) -> bool:
+    return record == seen[record.id]
+
+
 def _ended(slices: Mapping[str, Sequence[Slice]], board: SliceBoard, *, before: float) -> list[str]:
     """Those of some videos whose slices have ended, the last one before a time."""
-    entries = {
-        entry.id: entry for entry in board.of([one for each in slices.values() for one in each])
-    }
+    of_all = [part for parts in slices.values() for part in parts]
+    entries = {entry.id: entry for entry in board.of(of_all)}
     ended: list[str] = []
     for id, parts in slices.items():
         of_video = [entries[part.id] for part in parts if part.id in entries]
