@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import redis
 
 from benchmarks.celery_worker import start_worker
-from benchmarks.harness import others_from_now
+from benchmarks.harness import compiled, others_from_now
 from benchmarks.ingested import environment_of, settings_of
 from benchmarks.report import Section, Verdict
-from vidsearch.config import Settings
 from vidsearch.engines import Json, Write
 from vidsearch.index import create_videos_index
 from vidsearch.local import RedisServer, SearchNode
@@ -38,6 +38,8 @@ _STATES = (*(7 * [State.INDEXED]), State.QUEUED, State.REGISTERED, State.FAILED)
 @dataclass(frozen=True, slots=True)
 class _Taken:
     seconds: float
+    cpu: float
+    """Of processes that have ended meanwhile."""
     others: float
 
 
@@ -55,13 +57,19 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
         app, queue = "benchmarks.ingestion_app", settings.broker.queue
         _empty(services, broker.url)
         env = environment_of(settings)
+        command = partial(_status, {**compiled(folder / "compiled"), **env})
+        command()
+
+        def asked() -> tuple[list[_Taken], list[_Taken]]:
+            called = [_timed(lambda: ingestion_status(services=services)) for _ in range(rounds)]
+            return called, [_timed(command) for _ in range(rounds)]
+
+        _fill(services, FEW)
+        rows = [(f"{FEW:,}, no worker", *asked())]
         stack.callback(start_worker(log, env, queue=queue, app=app).stop)
-        rows: list[tuple[str, list[_Taken], list[_Taken]]] = []
         for total in (FEW, MANY):
             _fill(services, total)
-            called = [_timed(lambda: ingestion_status(services=services)) for _ in range(rounds)]
-            commands = [_timed(lambda: _status(settings)) for _ in range(rounds)]
-            rows.append((f"{total:,}", called, commands))
+            rows.append((f"{total:,}, one worker", *asked()))
         yield _told(rows)
 
 
@@ -111,21 +119,29 @@ def _record(number: int, now: float) -> VideoRecord:
     )
 
 
-def _status(settings: Settings) -> None:
+def _status(environment: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "vidsearch.cli", "status", "--json"]
-    env = {**os.environ, **environment_of(settings)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.stdout.startswith("{"), done.stderr
 
 
 def _timed(work: Callable[[], object]) -> _Taken:
-    others, began = others_from_now(), time.perf_counter()
+    others, cpu, began = others_from_now(), _of_ended(), time.perf_counter()
     work()
-    return _Taken(time.perf_counter() - began, others())
+    return _Taken(time.perf_counter() - began, _of_ended() - cpu, others())
+
+
+def _of_ended() -> float:
+    """CPU seconds of the processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _shown(taken: list[_Taken]) -> str:
-    seconds = [one.seconds for one in taken]
+    return _spread([one.seconds for one in taken])
+
+
+def _spread(seconds: list[float]) -> str:
     return f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
@@ -174,11 +190,15 @@ def _told(rows: list[tuple[str, list[_Taken], list[_Taken]]]) -> Section:
         )
     ]
     return Section(
-        "The status while a worker answers, wall time",
-        ("videos", "`ingestion_status()`", "`vidsearch status --json`, start to end"),
-        tuple((total, _shown(called), _shown(commands)) for total, called, commands in rows),
+        "The status, wall time",
+        ("videos", "`ingestion_status()`", "`vidsearch status --json`, start to end", "its CPU"),
+        tuple(
+            (what, _shown(called), _shown(commands), _spread([one.cpu for one in commands]))
+            for what, called, commands in rows
+        ),
         (
-            "of all states and ages, a tenth failed; Elasticsearch 9.5.3, Redis, one idle worker",
+            "of all states and ages, a tenth failed; Elasticsearch 9.5.3, Redis, an idle worker",
+            "modules are compiled, as an installation does",
             f"processes other than these took up to {others:.2f} cores",
         ),
         tuple(verdicts),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.harness import Measured, measure
+from benchmarks.harness import Measured, compiled, measure
 from benchmarks.models import made_checkpoint, made_export
 from benchmarks.report import Section, Verdict
 
@@ -48,7 +47,7 @@ assert encoder.encode_text(["a red circle"]).shape == (1, 512)
 def run(*, rounds: int, folder: Path) -> Iterator[Section]:
     """Fresh processes of three kinds in turn."""
     checkpoint, export = str(made_checkpoint(folder)), str(made_export(folder))
-    start = partial(_start, compiled=folder / "compiled")
+    start = partial(_start, into=folder / "compiled")
     ways = {
         PLAIN: partial(start, _PLAIN_CODE, checkpoint),
         FP32: partial(start, _OUR_CODE, export, "fp32"),
@@ -97,12 +96,11 @@ def _share(seconds: Mapping[str, tuple[float, ...]], way: str) -> float:
     return median(seconds[way]) / median(seconds[PLAIN])
 
 
-def _start(code: str, *arguments: str, compiled: Path) -> None:
-    # Where modules may not be compiled once for all, importing torch's and transformers' many would
-    # take more than twice as long: the warm-up compiles them, for every way.
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(compiled)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+def _start(code: str, *arguments: str, into: Path) -> None:
+    # Importing torch's and transformers' many modules takes more than twice as long where they are
+    # not compiled: the warm-up compiles them, for every way.
     command = [sys.executable, "-c", code + _END, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    env = compiled(into)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"a process gave no vector:\n{done.stderr}")

@@ -23,6 +23,7 @@ __all__ = [
     "QUIET",
     "Measured",
     "Ratio",
+    "compiled",
     "cpu_seconds",
     "measure",
     "megabytes",
@@ -157,6 +158,13 @@ def cpu_seconds() -> float:
         except OSError:  # it ended meanwhile, or is not Linux
             continue
     return total
+
+
+def compiled(folder: Path) -> dict[str, str]:
+    """An environment for processes whose time to start is measured: the first one compiles the
+    modules that it imports into a folder, as an installation does, and the others take them."""
+    rest = {name: v for name, v in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**rest, "PYTHONPYCACHEPREFIX": str(folder)}
 
 
 def megabytes(field: str) -> float:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import redact_url
 from vidsearch_tasks.backlog import count_messages, message_ids
-from vidsearch_tasks.broker_url import broker_url, is_redis
 from vidsearch_tasks.celery_app import WORKER_INFO, bulk_queue, make_app
 from vidsearch_tasks.connection import asking, connection
+from vidsearch_tasks.remote_control import ask_workers
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -28,8 +28,6 @@ __all__ = [
 ]
 
 _MODEL_PAUSE = 0.5
-_POLL_SECONDS = 0.1
-"""How long one look for answers in Redis lasts, which is waited for when the time is over."""
 _PATIENCE = 30.0
 """Seconds for a look into the queues; a third of it until the broker answers each request."""
 _INFO = (
@@ -140,7 +138,8 @@ def broker_state(
 
     Args:
         settings: names the broker and the queue.
-        timeout: seconds to wait for the workers' answers.
+        timeout: seconds to wait for the workers' answers; with Redis, no longer than until all
+            have answered that have heard the question.
         model_seconds: seconds to wait until the workers have found out what they embed with.
 
     Raises:
@@ -151,13 +150,13 @@ def broker_state(
     queued = queue_depth(app, queue=queue)
     until = time.monotonic() + model_seconds
     with asking(app) as url:
-        answers = _ask(app, "active_queues", timeout=timeout) if _is_heard(app) else []
+        answers = ask_workers(app, "active_queues", timeout=timeout)
         takes = [(name, tuple(each["name"] for each in found)) for name, found in answers]
         names = [name for name, queues in takes if queue in queues]
-        infos = _ask(app, WORKER_INFO, names=names, timeout=timeout)
+        infos = ask_workers(app, WORKER_INFO, names=names, timeout=timeout)
         while any(_is_unsure(info) for _, info in infos) and time.monotonic() < until:
             time.sleep(_MODEL_PAUSE)
-            infos = _ask(app, WORKER_INFO, names=names, timeout=timeout)
+            infos = ask_workers(app, WORKER_INFO, names=names, timeout=timeout)
     rest = [*infos]
     workers: list[WorkerState] = []
     for name, queues in sorted(takes):
@@ -167,43 +166,6 @@ def broker_state(
         known = info[1] if info and isinstance(info[1], dict) else {}
         workers.append(WorkerState(name, queues, **{key: known.get(key) for key in _INFO}))
     return BrokerState(redact_url(url), queue, queued, tuple(workers))
-
-
-def _is_heard(app: Celery) -> bool:
-    """Whether there may be workers, whose answers are worth waiting for. Redis knows."""
-    from kombu.transport import redis
-    from redis.exceptions import ResponseError
-
-    with app.connection_for_read() as connected:
-        channel: Any = connected.default_channel
-        if not isinstance(channel, redis.Channel):
-            return True
-        ask = channel.client.execute_command
-        try:
-            return bool(ask("PUBSUB", "NUMPAT") or ask("PUBSUB", "CHANNELS", "*.pidbox"))
-        except ResponseError:  # no right to ask
-            return True
-
-
-def _ask(
-    app: Celery, command: str, *, timeout: float, names: Sequence[str] | None = None
-) -> list[tuple[str, Any]]:
-    """The answers of workers by their names; of some names, it ends with the last answer.
-
-    A name comes twice where two workers have it.
-    """
-    if names is not None and not names:  # Celery would ask all workers
-        return []
-    asked = {} if names is None else {"destination": sorted({*names}), "limit": len(names)}
-    # On a connection of its own: on Redis, one that was asked on before still waits for answers to
-    # that question, a second by default, and reads no others until then.
-    options = {"polling_interval": _POLL_SECONDS} if is_redis(broker_url(app)) else {}
-    with app.connection_for_write(transport_options=options) as connected:
-        told = app.control.broadcast(
-            command, reply=True, timeout=timeout, connection=connected, **asked
-        )
-        replies = told or []
-    return [each for reply in replies for each in reply.items()]
 
 
 def _is_unsure(info: Any) -> bool:

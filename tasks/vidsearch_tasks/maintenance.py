@@ -63,14 +63,15 @@ def run_sweep(
 ) -> SweepReport:
     """Requeue what was lost and send what is due; see ``vidsearch.registry.sweep``.
 
-    Slices of long videos too, and documents that a reindex has workers make.
+    Slices of long videos too, and documents that a reindex has workers make. Where all slices of
+    one of these have ended, and nobody goes on with it, it is requeued as well.
 
     Args:
         by: who does it, for the note of the last sweep; by default the name of this machine.
         services: what to work with; by default those of this process.
         app: the Celery app to send with; by default that of ``services``.
     """
-    from vidsearch.ingest import remove_document
+    from vidsearch.ingest import recover_ended, remove_document
     from vidsearch.registry import sweep
 
     services = services or current_services()
@@ -80,12 +81,14 @@ def run_sweep(
     queued = len(slices.requeued) + len(slices.sent)
     fills = _swept_fills(services, sender, backlog, sent=queued)
     filling = len(fills.requeued) + len(fills.sent)
+    has_slices = services.board.exists
     videos = sweep(
         services.registry,
         send=partial(send_messages, INGEST, services=services, app=sender),
         lost=backlog.lost,
         clean=lambda id: remove_document(services.registry, services.open_index(), id),
         room=backlog.room - queued - filling,
+        recovered=recover_ended(services.registry, services.board) if has_slices else (),
     )
     problem = videos.problem or slices.problem or fills.problem or backlog.problem
     report = replace(videos, slices=queued, fills=filling, problem=problem)
@@ -93,6 +96,7 @@ def run_sweep(
         services.operations.note_sweep(
             by=by or gethostname(), seconds=time.monotonic() - began, report=report.counts()
         )
+        services.operations.forget_pauses()
     return report
 
 
@@ -123,17 +127,22 @@ def _swept_slices(services: Services, app: Celery, backlog: _Backlog) -> SweepRe
 
 def _swept_fills(services: Services, app: Celery, backlog: _Backlog, *, sent: int) -> SweepReport:
     """The sweep of the documents that a reindex has workers make; ``sent`` messages were sent."""
+    from vidsearch.ingest import Slice, recover_ended
     from vidsearch.registry import SweepReport, sweep
 
-    board = services.fills
+    board, slices = services.fills, services.board
     if not board.exists:
         return SweepReport()
+    recovered: tuple[str, ...] = ()
+    if slices.exists:
+        recovered = recover_ended(board.entries, slices, slices_of=Slice.of_fill)
     return sweep(
         board.entries,
         send=partial(send_messages, FILL, services=services, app=app),
         lost=backlog.lost,
         clean=board.entries.purge,
         room=backlog.room - sent,
+        recovered=recovered,
     )
 
 

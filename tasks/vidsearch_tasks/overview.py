@@ -5,33 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.errors import (
-    BackendAccessDeniedError,
-    BackendUnavailableError,
-    IndexNotFoundError,
-    MappingConflictError,
-)
+from vidsearch.errors import BackendUnavailableError
 from vidsearch_mappings.registry import IN_PROGRESS, State, to_stamp
 from vidsearch_tasks.attempts import SETUP_PAUSE
 from vidsearch_tasks.broker import BrokerState, broker_state
 from vidsearch_tasks.configured import current_services
-from vidsearch_tasks.reindexing import run_store
+from vidsearch_tasks.looks import (
+    look_at_index,
+    read_notes,
+    summary_of,
+    summary_of_board,
+    write_block,
+)
 from vidsearch_tasks.services import Services
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
     from vidsearch.errors import BackendError
-    from vidsearch.ingest.board import Board
     from vidsearch.registry import Pause, RegistrySummary, SweepNote
     from vidsearch.reindex import ReindexRun
 
 __all__ = ["IngestionStatus", "LongVideo", "ingestion_status"]
 
 _ANSWER_SECONDS, _PATIENT_SECONDS = 0.5, 2.0
+_AT_ONCE = 4
+"""Number of looks beside that at the registry."""
 _START_SECONDS = 5.0
 """For which a video may wait without a worker, as one may be starting."""
 _PERIODS = 3
@@ -153,35 +154,24 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
         BackendUnavailableError: the engine does not answer. A broker that does not answer is told
             in the result.
     """
-    from vidsearch.index import require_vectors
-    from vidsearch.ingest import count_waiting
-
     services = services or current_services()
-    with ThreadPoolExecutor(1) as asking:
-        answer = asking.submit(_ask_workers, services.settings)
-        videos = _summary(services, services.registry.index)
-        board = _entries(services, services.board)
-        index = services.open_index(replacement=True)
-        services.engine.refresh(index.name)
-        searchable = index.count()
-        lacking = count_waiting(index) if index.attached else None
+    with ThreadPoolExecutor(_AT_ONCE) as at_once:
+        # First, as the workers' answers are what takes longest.
+        answer = at_once.submit(_ask_workers, services.settings)
+        looked = at_once.submit(look_at_index, services)
+        noted = at_once.submit(read_notes, services)
+        sliced = at_once.submit(lambda: summary_of_board(services, services.board))
+        registry = services.registry.index
+        videos = summary_of(services, registry)
+        blocks = write_block(services, registry)
         long_videos = list(_long_videos(services, videos.sliced))
-        last_sweep, pauses = services.operations.last_sweep(), services.operations.pauses()
-        run = run_store(services).open()
-        by_workers = run is not None and run.way != "copy"
-        fills = _entries(services, services.fills) if by_workers else None
-        # A run blocks the writes to an index by itself, for a moment.
-        written = [services.registry.index, *([] if run else [index.name])]
-        blocks = _write_blocks(services, *written)
+        board = sliced.result()
+        look, notes = looked.result(), noted.result()
         broker, error = _answered(answer)
-        try:
-            steps = require_vectors(
-                services.engine.calls, index.name, index.field, all_of_them=True
-            )
-            services.engine.run(steps)
-        except (BackendUnavailableError, MappingConflictError) as lost:
-            error = error or lost
-    pauses = [pause for pause in pauses if _is_there(pause, broker, at=videos.at)]
+    index, run = look.index, notes.run
+    if run is None:  # else it blocks the writes by itself, for a moment
+        blocks |= look.blocks
+    pauses = [pause for pause in notes.pauses if _is_there(pause, broker, at=videos.at)]
     at_work = videos.leases.renewed or bool(board and board.leases.renewed)
     serving = _serving(broker, services.settings)
     problems = _problems(
@@ -189,7 +179,7 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
         videos,
         at_work=at_work,
         no_worker=broker is not None and not serving,
-        last_sweep=last_sweep,
+        last_sweep=notes.last_sweep,
         pauses=pauses,
         blocks=blocks,
         run=run,
@@ -197,41 +187,21 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
     return IngestionStatus(
         videos=videos,
         slices=_in_progress(board),
-        fills=_in_progress(fills),
+        fills=_in_progress(notes.fills),
         long_videos=long_videos,
         index=index.name,
-        searchable=searchable,
-        lacking=lacking,
+        searchable=look.searchable,
+        lacking=look.lacking,
         queue=services.settings.broker.queue,
         broker=broker,
         serving=serving,
-        last_sweep=last_sweep,
+        last_sweep=notes.last_sweep,
         pauses=pauses,
         reindex=run,
         problems=list(problems),
-        error=error,
+        error=error or look.error,
         warning=index.missing_object,
     )
-
-
-def _summary(services: Services, index: str) -> RegistrySummary:
-    from vidsearch.registry import summarize
-
-    ingest = services.settings.ingest
-    return summarize(
-        services.engine,
-        index,
-        lease_seconds=ingest.lease_seconds,
-        overdue_after=ingest.lease_seconds + 2 * ingest.sweep_seconds,
-        clock=services.clock,
-    )
-
-
-def _entries(services: Services, board: Board) -> RegistrySummary | None:
-    try:
-        return _summary(services, board.entries.index)
-    except IndexNotFoundError:  # nothing was ever on it
-        return None
 
 
 def _in_progress(board: RegistrySummary | None) -> dict[str, int]:
@@ -337,18 +307,6 @@ def _is_there(pause: Pause, broker: BrokerState | None, *, at: float) -> bool:
         return True
     answers = broker is None or any(worker.name == pause.by for worker in broker.workers)
     return answers or pause.until > at - _GONE_SECONDS
-
-
-def _write_blocks(services: Services, *names: str) -> dict[str, str]:
-    """By index, the setting that forbids writing to it."""
-    from vidsearch.index import write_blocks
-
-    found: dict[str, str] = {}
-    for name in names:
-        with suppress(BackendAccessDeniedError):  # no right to read settings
-            if blocks := write_blocks(services.engine, name):
-                found[name] = blocks[0]
-    return found
 
 
 def _videos(number: int) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,7 +16,7 @@ from celery import Celery
 from kombu import Queue
 from tests.integration.relay import free_port
 from tests.integration.stage import running_stage
-from tests.integration.worker import until
+from tests.integration.worker import Worker, until
 from tests.messages import send_ingest
 from tests.rabbitmq import running_rabbitmq
 
@@ -127,24 +129,39 @@ def test_redis_that_drops_messages_or_refuses_them_is_told() -> None:
             send_ingest(app, "a", queue="q", timeout=10)
 
 
-def test_workers_are_asked_only_where_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+@contextmanager
+def listening(client: Any, pattern: str) -> Iterator[None]:
+    """A client of Redis that hears, and never answers, as a worker that is busy or stopped."""
+    with client.pubsub() as hearing:
+        hearing.psubscribe(pattern)
+        assert hearing.get_message(timeout=10)
+        yield
 
-    def ask(app: Celery, command: str, **_: Any) -> list[Any]:
-        asked.extend([command] if command == "active_queues" else [])
-        return []
 
-    monkeypatch.setattr(broker, "_ask", ask)
+def asked_workers(url: str, *, timeout: float, **options: Any) -> tuple[tuple[str, ...], bool]:
+    """The workers that answer, and whether more than half of the timeout was waited."""
+    began = time.monotonic()
+    settings = Settings(broker={"url": url, "queue": "q", "transport_options": options})
+    names = tuple(one.name for one in broker_state(settings, timeout=timeout).of_queue)
+    return names, time.monotonic() - began > timeout / 2
+
+
+def test_nobody_is_waited_for_where_no_worker_hears(tmp_path: Path) -> None:
     with RedisServer.start() as server, redis.Redis.from_url(server.url) as client:
-        settings = Settings(broker={"url": server.url})
-        assert broker_state(settings).workers == ()
-        assert asked == []
-        for subscribe, channel in (("psubscribe", "/0.x/*"), ("subscribe", "/0.celery.pidbox")):
-            with client.pubsub() as listening:
-                getattr(listening, subscribe)(channel)
-                assert listening.get_message(timeout=10)
-                broker_state(settings)
-        assert asked == ["active_queues", "active_queues"]
+        assert asked_workers(server.url, timeout=60) == ((), False)
+        assert asked_workers(server.url, timeout=60, global_keyprefix=PREFIX) == ((), False)
+        with listening(client, "/1.celery.pidbox"), listening(client, "/0.celeryev/*"):
+            assert asked_workers(server.url, timeout=60) == ((), False)
+
+
+def test_the_wait_for_workers_ends_once_all_that_heard_have_answered(tmp_path: Path) -> None:
+    with RedisServer.start() as server, redis.Redis.from_url(server.url) as client:
+        env = {"VIDSEARCH_BROKER__URL": server.url, "VIDSEARCH_BROKER__QUEUE": "q"}
+        with Worker(tmp_path / "w", env, options=("--pool", "threads", "--queues", "q")):
+            names, waited = asked_workers(server.url, timeout=60)
+            assert (len(names), waited) == (1, False)
+            with listening(client, "/0.celery.pidbox"):
+                assert asked_workers(server.url, timeout=1) == (names, True)
 
 
 @pytest.fixture
@@ -187,6 +204,7 @@ def test_rabbitmq_takes_messages_and_counts_them(rabbitmq_url: str) -> None:
     assert "hunter" not in str(caught.value)
     with pytest.raises(BackendUnavailableError):
         queue_depth(app_of(wrong), queue="q")
+    assert asked_workers(rabbitmq_url, timeout=60) == ((), False), "nobody hears the question"
 
 
 def test_video_that_takes_longer_than_rabbitmq_waits_is_indexed_once(
@@ -211,3 +229,5 @@ def test_video_that_takes_longer_than_rabbitmq_waits_is_indexed_once(
         until(lambda: queue_depth(app, queue=queue) == 0, what="no message is left")
         assert stage.record("a") == record, "the message that came again changed nothing"
         assert (record.attempts, stage.record("b").attempts) == (1, 1)
+        settings = stage.services.settings
+        until(lambda: broker_state(settings).of_queue, what="it answers a question", worker=worker)

@@ -64,6 +64,16 @@ def test_search_loads_the_description_of_an_index_and_nothing_that_writes_one() 
     assert _output_of(code) == f"{read}\n"
 
 
+def test_status_loads_nothing_that_ingests() -> None:
+    code = (
+        "import sys, vidsearch_tasks.overview, vidsearch.reindex.run_store\n"
+        "from vidsearch.ingest import SliceBoard, FillBoard\n"
+        "work = ('vidsearch.ingest.indexer', 'vidsearch.embeddings', 'vidsearch.media')\n"
+        "print(sorted(name for name in sys.modules if name.startswith(work) or name == 'numpy'))"
+    )
+    assert _output_of(code) == "[]\n"
+
+
 @pytest.mark.parametrize(
     "package",
     [
@@ -72,6 +82,7 @@ def test_search_loads_the_description_of_an_index_and_nothing_that_writes_one() 
         "vidsearch.encoders",
         "vidsearch.encoders.onnx",
         "vidsearch.index",
+        "vidsearch.ingest",
         "vidsearch.evaluation",
     ],
 )

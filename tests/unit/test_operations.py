@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -118,3 +119,29 @@ def test_what_nobody_has_tried_for_a_day_is_not_listed(
     assert [one.key for one in operations.pauses()] == ["setup:pod-1"]
     clock.now += 1
     assert operations.pauses() == []
+
+
+def test_pauses_of_workers_that_were_replaced_are_deleted_after_a_day(
+    operations: Operations, memory: MemoryEngine, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("setup:pod-1", "setup:pod-2"):
+        operations.pause(key, error=AWAY, until=clock.now + 60, by="pod")
+    clock.now += 60 + 86_399
+    operations.forget_pauses()
+    assert len(operations.pauses()) == 2
+    clock.now += 1
+    operations.pause("setup:pod-2", error=AWAY, until=clock.now + 60, by="pod-2")
+    operations.forget_pauses()
+    assert operations.find_pause("setup:pod-1") is None
+    assert [one.key for one in operations.pauses()] == ["setup:pod-2"]
+
+    clock.now += 60 + 86_400
+    delete = memory.delete
+
+    def renewed(*args: Any, **options: Any) -> bool:
+        operations.pause("setup:pod-2", error=AWAY, until=clock.now + 60, by="pod-2")
+        return delete(*args, **options)
+
+    monkeypatch.setattr(memory, "delete", renewed)
+    operations.forget_pauses()
+    assert [one.key for one in operations.pauses()] == ["setup:pod-2"], "it came back meanwhile"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import traceback
@@ -49,6 +50,8 @@ _COMMANDS = (
     "local",
     "completion",
 )
+_SERVING = ("web", "mcp")
+"""They work with the clients for an event loop."""
 _WRONG_INPUT = (ConfigError, EvaluationError, FineTuningError, QueryError, VideoListError)
 
 
@@ -130,6 +133,10 @@ def cli(ctx: click.Context, verbose: bool, config: str | None) -> None:
 
     ctx.ensure_object(dict)
     ctx.obj["verbose"] = verbose
+    if ctx.obj.get("alone") and ctx.invoked_subcommand not in _SERVING:
+        from vidsearch.cli.lean_imports import import_lean
+
+        import_lean()
     if config:
         os.environ["VIDSEARCH_CONFIG"] = config
     logging.basicConfig(
@@ -140,13 +147,26 @@ def cli(ctx: click.Context, verbose: bool, config: str | None) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line and exit."""
-    sys.exit(_run(list(sys.argv[1:] if args is None else args)))
+    """Run the command line and exit.
 
-
-def _run(args: list[str]) -> int:
+    ``args``: ``None`` takes those of this process, which is then for this command alone: clients
+    are imported without what it does not use.
+    """
+    alone = args is None
     try:
-        result = cli.main(args=args, prog_name="vidsearch", standalone_mode=False)
+        sys.exit(_run(list(sys.argv[1:] if args is None else args), alone=alone))
+    finally:
+        if alone:
+            # Else Python looks through all that was imported once more, only to free it: a fifth of
+            # the time of a short command.
+            gc.freeze()
+
+
+def _run(args: list[str], *, alone: bool) -> int:
+    try:
+        result = cli.main(
+            args=args, prog_name="vidsearch", standalone_mode=False, obj={"alone": alone}
+        )
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:

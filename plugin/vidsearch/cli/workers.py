@@ -86,13 +86,16 @@ def other_model(index: VideosIndex) -> str:
 def _finds(worker: WorkerState, index: VideosIndex) -> bool:
     """Whether a worker that is set up for another model finds that of the index."""
     from vidsearch.encoders import ModelIdentity
-    from vidsearch.encoders.pool import is_found_by_name
 
     others = map(ModelIdentity.from_meta, worker.others or ())
     if worker.identity is None or index.identity in others:
         return True
-    same_frames = ModelIdentity.from_meta(worker.identity).sampling == index.identity.sampling
-    return same_frames and is_found_by_name(index.identity)
+    own = ModelIdentity.from_meta(worker.identity)
+    if own == index.identity:
+        return True
+    from vidsearch.encoders.pool import is_found_by_name  # which loads numpy
+
+    return own.sampling == index.identity.sampling and is_found_by_name(index.identity)
 
 
 def conflict_problem(state: BrokerState) -> str | None:

@@ -29,7 +29,7 @@ from vidsearch_mappings.registry import (
     VideoRecord,
 )
 
-__all__ = ["Slice", "SliceBoard", "count_slices"]
+__all__ = ["Slice", "SliceBoard", "are_waiting", "count_slices"]
 
 
 def count_slices(duration: float | None, *, seconds: float) -> int:
@@ -71,10 +71,22 @@ class Slice:
     @classmethod
     def of_video(cls, video: VideoRecord) -> list[Slice]:
         """The slices that a video is being embedded in; none where it is not."""
-        plan = video.source.get("slices")
-        if plan is None or video.content is None or video.state not in IN_PROGRESS:
+        return cls._planned(video, video.id)
+
+    @classmethod
+    def of_fill(cls, entry: VideoRecord) -> list[Slice]:
+        """The same for a document in another index, by its entry on the board of fills."""
+        fill = Fill.of_entry(entry)
+        return cls._planned(entry, fill.video_id, fill=fill)
+
+    @classmethod
+    def _planned(
+        cls, record: VideoRecord, video_id: str, *, fill: Fill | None = None
+    ) -> list[Slice]:
+        plan = record.source.get("slices")
+        if plan is None or record.content is None or record.state not in IN_PROGRESS:
             return []
-        return cls.all_of(video.id, video.content, **plan)
+        return cls.all_of(video_id, record.content, **plan, fill=fill)
 
     @classmethod
     def of(cls, entry: VideoRecord) -> Slice:
@@ -126,6 +138,12 @@ class Slice:
         return f"{self.start:g} s to {end} of video {self.video_id!r}"
 
 
+def are_waiting(entries: Sequence[VideoRecord]) -> bool:
+    """Whether one of the slices of a video is still to end, and none was given up."""
+    states = {entry.state for entry in entries}
+    return not states & GIVEN_UP and bool(states - {State.INDEXED, State.DELETED})
+
+
 class SliceBoard(Board):
     """The entries of slices, in the index ``<side_prefix><name>-slices``."""
 
@@ -165,9 +183,8 @@ class SliceBoard(Board):
             return []
 
     def is_waiting(self, slices: Sequence[Slice]) -> bool:
-        """Whether one of them is still to end, and none was given up."""
-        states = {entry.state for entry in self.of(slices)}
-        return not states & GIVEN_UP and bool(states - {State.INDEXED, State.DELETED})
+        """See :func:`are_waiting`."""
+        return are_waiting(self.of(slices))
 
     def counts(self, slices: Sequence[Slice] | None = None) -> dict[str, int]:
         """Number of slices by state, of these or of all that are not done; without empty states.

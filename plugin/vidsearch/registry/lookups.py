@@ -8,6 +8,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.registry.registration import registered
 from vidsearch.registry.store import RecordStore, in_states
+from vidsearch.registry.transitions import SLICES
 from vidsearch_mappings.registry import State, VideoRecord, to_stamp
 
 __all__ = ["Lookups"]
@@ -70,6 +71,12 @@ class Lookups:
         """Every video whose uri begins so, but for tombstones; in no order."""
         begins = {"prefix": {"uri": prefix}}
         return self._store.scan({"bool": {"filter": [begins], **in_states()["bool"]}})
+
+    def handed_over(self, *, before: float) -> Iterator[VideoRecord]:
+        """Videos whose slices have the lease since a time before the given one; in no order."""
+        owned = [in_states(State.PROCESSING), {"term": {"owner": SLICES}}]
+        since = {"range": {"updated_at": {"lt": to_stamp(before)}}}
+        return self._store.scan({"bool": {"filter": [*owned, since]}})
 
     def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
         """Those of some ids that are registered, tombstones included, in no order."""

@@ -63,10 +63,14 @@ class Notes:
             ensure_side_index(self._engine, self.index, body, advice=self._advice)
             return self._engine.put(self.index, id, source, expect="absent")
 
-    def delete(self, id: str) -> None:
-        """Delete a note; nothing happens where there is none."""
+    def delete(self, id: str, *, expect: Revision | None = None) -> None:
+        """Delete a note; nothing happens where there is none.
+
+        Raises:
+            VersionConflictError: it is another one than was read (``expect``).
+        """
         try:
-            self._engine.delete(self.index, id)
+            self._engine.delete(self.index, id, expect=expect)
         except IndexNotFoundError:
             return
 

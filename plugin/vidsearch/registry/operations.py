@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ _CLAIM = "claim"
 _SWEEP = "sweep"
 _PAUSE = "pause"
 _FORGOTTEN_SECONDS = 86_400.0
+"""After the end of a pause that nobody has renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +154,22 @@ class Operations:
 
         But for what nobody has tried for a day: the worker was replaced, the videos are deleted.
         """
-        found = [_read_pause(value) for value in self._notes.of_kind(_PAUSE).values()]
-        since = self._time() - _FORGOTTEN_SECONDS
-        kept = [pause for pause in found if pause.until > since]
+        kept = [pause for pause in self._noted() if not self._is_forgotten(pause)]
         return sorted(kept, key=lambda one: (one.since, one.key))
+
+    def forget_pauses(self) -> None:
+        """Delete the notes that :meth:`pauses` leaves out; one that is renewed meanwhile stays."""
+        for pause in filter(self._is_forgotten, self._noted()):
+            stored = self._notes.get(_id(pause.key))
+            if stored and self._is_forgotten(_pause(stored)):
+                with suppress(VersionConflictError):
+                    self._notes.delete(_id(pause.key), expect=stored.revision)
+
+    def _noted(self) -> list[Pause]:
+        return [_read_pause(value) for value in self._notes.of_kind(_PAUSE).values()]
+
+    def _is_forgotten(self, pause: Pause) -> bool:
+        return pause.until <= self._time() - _FORGOTTEN_SECONDS
 
 
 def _id(key: str) -> str:

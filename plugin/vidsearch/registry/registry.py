@@ -320,9 +320,8 @@ class Registry(Lookups):
 
     def hand_over(self, lease: Lease, *, lease_seconds: float, **known: Any) -> VideoRecord:
         """Let the slices of a video have its lease; see ``transitions.hand_over``."""
-        return self._change_held(
-            lease, transitions.hand_over, lease_seconds=lease_seconds, **known
-        ).record
+        known["lease_seconds"] = lease_seconds
+        return self._change_held(lease, transitions.hand_over, **known).record
 
     # -- by the sweep
 
@@ -346,16 +345,17 @@ class Registry(Lookups):
         sweeps at once, one gets the record.
         """
         (end,) = self.recover_many([id])
-        record = end.require()
-        return record if end.changed else None
+        return end.require() if end.changed or end.error else None
 
-    def recover_many(self, ids: Iterable[str]) -> tuple[Registration, ...]:
-        """As :meth:`recover`; those that were recovered are ``changed``."""
+    def recover_many(
+        self, ids: Iterable[str], *, is_forgotten: Callable[[VideoRecord], bool] | None = None
+    ) -> tuple[Registration, ...]:
+        """As :meth:`recover`, where it says so in place of ``needs_sweep``; these ``changed``."""
 
         def recover(record: VideoRecord, now: float) -> VideoRecord:
-            if not needs_sweep(record, now=now, timeout=self.lease_seconds):
-                return record
-            return transitions.recover(record, now, max_attempts=self.max_attempts)
+            needs = is_forgotten or partial(needs_sweep, now=now, timeout=self.lease_seconds)
+            after = partial(transitions.recover, max_attempts=self.max_attempts)
+            return after(record, now) if needs(record) else record
 
         return self._change_many(ids, recover)
 

@@ -64,6 +64,7 @@ def sweep(
     lost: Callable[[Sequence[str]], Collection[str]] | None,
     clean: Callable[[str], object],
     room: int,
+    recovered: Sequence[str] = (),
 ) -> SweepReport:
     """Recover what was lost, and send the messages of what is due. Safe in several places at once.
 
@@ -78,8 +79,9 @@ def sweep(
             ``None`` where no message is lost.
         clean: removes the document of one deleted video; see ``remove_document``.
         room: number of messages that the queue may still take.
+        recovered: the ids of those that the caller has recovered itself.
     """
-    found: dict[str, list[str]] = {"dead": [], "cleaned": [], "waiting": []}
+    found: dict[str, list[str]] = {"dead": [], "cleaned": [], "waiting": [*recovered]}
     problems: list[BackendError] = []
     for batch in in_batches(registry.sweepable(queued=lost is not None)):
         forgotten = _without_queued(batch, lost) if lost else [*batch]
@@ -100,10 +102,10 @@ def sweep(
             elif one.error and not isinstance(one.error, VideoNotRegisteredError):
                 _log.warning("sweep: %s", one.error)
     sent, problem = _send_due(registry, send, room)
-    recovered = set(found["waiting"])
+    lost_ones = set(found["waiting"])
     return SweepReport(
-        requeued=tuple(id for id in sent if id in recovered),
-        sent=tuple(id for id in sent if id not in recovered),
+        requeued=tuple(id for id in sent if id in lost_ones),
+        sent=tuple(id for id in sent if id not in lost_ones),
         dead=tuple(found["dead"]),
         cleaned=tuple(found["cleaned"]),
         waiting=tuple(id for id in found["waiting"] if id not in sent),

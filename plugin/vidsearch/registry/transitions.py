@@ -60,6 +60,7 @@ from vidsearch_mappings.registry import (
 )
 
 __all__ = [
+    "SLICES",
     "claim",
     "complete",
     "delete",
@@ -81,7 +82,7 @@ __all__ = [
 ]
 
 
-_SLICES = "slices"
+SLICES = "slices"
 """Owner of a lease that slices have; those of workers hold a ``#``."""
 
 
@@ -250,7 +251,7 @@ def hand_over(
     where all the slices' workers were lost.
     """
     return record.changed(
-        owner=_SLICES,
+        owner=SLICES,
         lease_until=_later(now, lease_seconds),
         error=None,
         failing_since=None,
@@ -261,7 +262,7 @@ def hand_over(
 
 def is_handed_over(record: VideoRecord) -> bool:
     """Whether the slices of a video have its lease."""
-    return record.state is State.PROCESSING and record.owner == _SLICES
+    return record.state is State.PROCESSING and record.owner == SLICES
 
 
 def retry(record: VideoRecord, now: float) -> VideoRecord:

@@ -1,0 +1,68 @@
+"""What clients load beside is not loaded for a command, and only there."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+
+import pytest
+
+from vidsearch.cli import lean_imports, main
+
+_BESIDE = {"aiohttp", "httpx", "requests", "pyarrow", "opentelemetry", "yaml"}
+_CLIENTS = "elasticsearch, opensearchpy, kombu.transport.redis"
+
+
+def loaded_by(*lines: str) -> set[str]:
+    told = f"print(json.dumps([name for name in {sorted(_BESIDE)} if name in sys.modules]))"
+    code = "\n".join(["import json, sys", *lines, told])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def test_clients_of_a_command_load_nothing_beside_and_work() -> None:
+    assert loaded_by(f"import {_CLIENTS}") >= {"aiohttp", "httpx", "requests", "opentelemetry"}
+    lean = loaded_by(
+        "from vidsearch.cli.lean_imports import import_lean",
+        "import_lean()",
+        f"import {_CLIENTS}",
+        "elasticsearch.Elasticsearch('http://localhost:9200').close()",
+        "opensearchpy.OpenSearch('http://localhost:9200').close()",
+    )
+    assert lean == {"requests"}, "the client of OpenSearch needs that"
+
+
+def test_what_a_command_imports_itself_and_what_is_loaded_already_is_not_hidden() -> None:
+    found = loaded_by(
+        "from vidsearch.cli.lean_imports import import_lean",
+        "import aiohttp",
+        "import_lean()",
+        "import elasticsearch, elastic_transport",
+        "elastic_transport.AiohttpHttpNode(elastic_transport.NodeConfig('http', 'localhost', 1))",
+        "import httpx, yaml",
+    )
+    assert found == {"aiohttp", "httpx", "yaml"}
+
+
+@pytest.mark.parametrize(
+    ("command", "lean"), [("status", True), ("search", True), ("web", False), ("mcp", False)]
+)
+def test_commands_import_clients_lean_but_for_those_of_an_event_loop(
+    command: str, lean: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(lean_imports, "import_lean", lambda: asked.append(True))
+    frozen: list[bool] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
+    monkeypatch.setattr(sys, "argv", ["vidsearch", command, "--help"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert not stop.value.code
+    assert asked == [True] * lean
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert asked == [True] * lean, "another program's process stays as it is"
+    assert frozen == [True]
