@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, islice
@@ -91,9 +91,15 @@ class CatchUp(Follower):
         self._engine.refresh(self._source)
         now = {shard: Shard(self._engine, self._source, shard) for shard in self._until}
         with ThreadPoolExecutor(2 * _AT_ONCE, "catch-up") as pool:
-            had = pool.submit(self._engine.count, self._source)
             first = {shard: pool.submit(self._first_of, shard) for shard in now}
-            asked = [pool.submit(self._add_fields), pool.submit(self._require_not_in_place)]
+
+            def later(work: Callable[[], object]) -> None:  # others have to wait for the first ones
+                wait(first.values())
+                work()
+
+            asked = [
+                pool.submit(later, work) for work in (self._add_fields, self._require_not_in_place)
+            ]
 
             def there(shard: int, ids: Sequence[str]) -> Collection[str]:
                 written = first[shard].result()
@@ -102,15 +108,16 @@ class CatchUp(Follower):
 
             gone = [*chain(*self._gone(now, list, there=there))]
             changed = [*chain(*(one.result() for one in first.values()))]
-            for each in asked:
-                each.result()
-        if len(gone) < IDS and not any(_goes_on(one.result()) for one in first.values()):
-            if gone or changed:
-                self._put(changed, gone=gone)
-        else:
-            self._delete(gone)
-            _on_each(now, lambda shard: self._write(self._changed(shard, _MOST)))
-        self._require_as_many(had.result())
+            for one in asked:
+                one.result()
+            had = pool.submit(self._engine.count, self._source)
+            if len(gone) < IDS and not any(_goes_on(one.result()) for one in first.values()):
+                if gone or changed:
+                    self._put(changed, gone=gone)
+            else:
+                self._delete(gone)
+                _on_each(now, lambda shard: self._write(self._changed(shard, _MOST)))
+            self._require_as_many(had.result())
         return stopped
 
     def _first_of(self, shard: int) -> list[Document]:
