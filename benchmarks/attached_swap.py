@@ -136,7 +136,8 @@ def _load(services: Services) -> None:
     engine.bulk("shop", writes)
     engine.refresh("shop")
     few: Json = {"settings": {"index": {"number_of_shards": 2, "number_of_replicas": 0}}}
-    for name, aliases in zip(_BARE, ({_BARE_ALIAS: {}}, {}), strict=True):
+    behind: dict[str, Json] = {_BARE[0]: {_BARE_ALIAS: {}}, _BARE[1]: {}}
+    for name, aliases in behind.items():
         engine.create_index(name, {**few, "mappings": body["mappings"], "aliases": aliases})
         engine.bulk(name, [Write("index", f"{n}", {"n": 0}) for n in range(DOCUMENTS)])
 
