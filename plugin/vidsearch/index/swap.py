@@ -65,7 +65,7 @@ def swap(
 
         began = time.monotonic()
         aliases, confirmed = changes.finish(stop_writes)
-        # The move takes longer, so that searches of the copy see the rest by then.
+        # Searches of the copy see the rest after that, about when the aliases have moved.
         refreshing = pool.submit(engine.refresh, new)
         if last := kept.at_swap():
             engine.put_settings(new, last)
