@@ -1,4 +1,5 @@
-"""A process that reindexes, and kills itself: ``python -m tests.integration.killed_reindex WHEN``.
+"""A process that reindexes, and ends itself by a signal, such as SIGKILL:
+``python -m tests.integration.killed_reindex WHEN SIGNAL``.
 
 ``WHEN`` is a :class:`Moment`, or :data:`STOPPED`. The settings come from the environment.
 """
@@ -53,21 +54,22 @@ written to the copy: the process is stopped there, and goes on when it is told t
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def killed(services: Services, when: str) -> ReindexRun:
-    """The record of the run, after a process with these settings was killed at that moment."""
-    process = _started(services, when)
+def killed(services: Services, when: str, *, by: signal.Signals = signal.SIGKILL) -> ReindexRun:
+    """The record of the run, after a process with these settings was killed at that moment, or got
+    that signal, twice."""
+    process = _started(services, when, by)
     try:
         _, errors = process.communicate(timeout=200)
     finally:
         process.kill()
-    assert process.returncode == -signal.SIGKILL, errors.decode()
+    assert process.returncode == -by, errors.decode()
     return reindexer(services).runs.all()[0]
 
 
 @contextmanager
 def stopped(services: Services) -> Iterator[subprocess.Popen[bytes]]:
     """A process with these settings that is :data:`STOPPED`."""
-    process = _started(services, STOPPED)
+    process = _started(services, STOPPED, signal.SIGSTOP)
     try:
         about = psutil.Process(process.pid)
         until(
@@ -81,7 +83,7 @@ def stopped(services: Services) -> Iterator[subprocess.Popen[bytes]]:
         process.communicate()
 
 
-def _started(services: Services, when: str) -> subprocess.Popen[bytes]:
+def _started(services: Services, when: str, by: signal.Signals) -> subprocess.Popen[bytes]:
     settings = services.settings
     env = {
         "VIDSEARCH_ENGINE__URL": settings.engine.url,
@@ -90,7 +92,7 @@ def _started(services: Services, when: str) -> subprocess.Popen[bytes]:
         "VIDSEARCH_INDEX__REPLICAS": "0",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")])),
     }
-    command = [sys.executable, "-m", "tests.integration.killed_reindex", when]
+    command = [sys.executable, "-m", "tests.integration.killed_reindex", when, by.name]
     return subprocess.Popen(
         command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -157,11 +159,17 @@ def _stop_in_the_last_pass() -> None:
     CatchUp.finish = finishing  # type: ignore[method-assign]
 
 
-def main(when: str) -> None:
+def main(when: str, by: signal.Signals) -> None:
+    def act() -> None:
+        for _ in range(2):
+            os.kill(os.getpid(), by)
+
+    if by is signal.SIGINT:  # a process of the background has it ignored
+        signal.signal(by, signal.default_int_handler)
     targets._WRITERS_SECONDS = 0.0  # this process is the only one that writes
     if when == STOPPED:
         _stop_in_the_last_pass()
-    moment = Moment(when, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    moment = Moment(when, act)
     RunStore.change = moment.recording(RunStore.change)  # type: ignore[method-assign]
     attached_steps.alias_moves = moment.moving(attached_steps.alias_moves)
     with Services(load_settings(), encoder=FakeEncoder()) as services:
@@ -169,4 +177,4 @@ def main(when: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], signal.Signals[sys.argv[2]])

@@ -17,6 +17,7 @@ from vidsearch import VideoSearch
 from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.embeddings import FrameEmbedder
 from vidsearch.engines import Document, Engine, Write
+from vidsearch.engines.steps import Steps
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendUnavailableError,
@@ -492,13 +493,13 @@ def test_copy_whose_swap_answer_was_lost_is_kept(
         application_without_knn.settings.name,
     )
     application.make(f"{name}-1", knn=False, aliases={name: {}})
-    swap = engine.update_aliases
+    swap = engine.calls.update_aliases
 
-    def lost(actions: Any) -> None:
-        swap(actions)
+    def lost(actions: Any) -> Steps[None]:
+        yield from swap(actions)
         raise BackendUnavailableError("no answer")
 
-    monkeypatch.setattr(engine, "update_aliases", lost)
+    monkeypatch.setattr(engine.calls, "update_aliases", lost)
     with pytest.raises(BackendUnavailableError):
         application.attach()
     assert engine.indices_of(name) == (f"{name}-1-vidsearch",)

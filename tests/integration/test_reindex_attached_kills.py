@@ -1,5 +1,6 @@
 """A process that reindexes an index of the user is killed: resume finishes, rollback undoes. One
-that is only stopped, and goes on too late, changes nothing."""
+that is interrupted ends when that is whole. One that is only stopped, and goes on too late, changes
+nothing."""
 
 from __future__ import annotations
 
@@ -98,6 +99,15 @@ def test_a_killed_run_is_rolled_back(shop: Shop, moment: str) -> None:
     write_unless_moving(shop, moment)
     run = reindexer(shop.services, lease_seconds=LEASE).roll_back()
     shop.check(run, Step.ROLLED_BACK, behind=run.source)
+
+
+def test_an_interrupt_in_the_midst_of_a_swap_waits_for_its_end(shop: Shop) -> None:
+    run = killed(shop.services, "undone:moved", by=signal.SIGINT)
+    assert (run.owner, shop.engine.indices_of(shop.name)) == (None, (run.target,))
+    shop.write(2)
+    made = reindexer(shop.services, lease_seconds=LEASE)
+    assert made.resume().step is Step.SWAPPED
+    shop.check(made.roll_back(), Step.ROLLED_BACK, behind=run.source)
 
 
 @pytest.mark.parametrize("moment", ["begun:rolling_back", "undone:rolled_back"])

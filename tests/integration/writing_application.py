@@ -13,6 +13,7 @@ import pytest
 from tests.waiting import until
 
 from vidsearch.engines import Engine, Json, Write
+from vidsearch.engines.steps import Steps
 from vidsearch.errors import BackendAccessDeniedError
 
 __all__ = ["COUNT", "Application", "Calls", "body", "routing"]
@@ -49,12 +50,12 @@ class Calls:
         self.begins: dict[str, float] = {}
         self.ends: dict[str, float] = {}
         for name in ("block_writes", "update_aliases"):
-            monkeypatch.setattr(engine, name, self._noted(name, getattr(engine, name)))
+            monkeypatch.setattr(engine.calls, name, self._noted(name, getattr(engine.calls, name)))
 
-    def _noted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(*args: Any) -> None:
+    def _noted(self, name: str, call: Callable[..., Steps[None]]) -> Callable[..., Steps[None]]:
+        def noted(*args: Any) -> Steps[None]:
             self.begins[name] = time.monotonic()
-            call(*args)
+            yield from call(*args)
             self.ends[name] = time.monotonic()
 
         return noted

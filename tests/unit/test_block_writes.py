@@ -46,7 +46,7 @@ def _sent(*answers: Answer, block: Answer = DONE) -> list[str]:
 
 
 SETTING = ["GET /_tasks", "PUT /shop-1/_settings", "GET /_tasks"]
-LOOK = ["POST /shop-1/_refresh", "GET /_tasks"]
+LOOK = ["GET /_tasks"]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410])
@@ -83,6 +83,11 @@ def test_writes_that_were_under_way_are_waited_for_and_later_ones_are_not() -> N
     assert seen == SETTING + LOOK * 3
     later: Any = {"node": "n", "id": 7, "action": "indices:data/write/bulk[s]", "description": ONE}
     assert _sent(NONE, _tasks(ONE), Answer(200, {"tasks": [later]})) == SETTING + LOOK
+
+
+def test_a_write_that_waits_for_a_refresh_gets_one() -> None:
+    seen = _sent(NONE, *[_tasks(ONE)] * 6, NONE)
+    assert seen == SETTING + LOOK * 5 + ["POST /shop-1/_refresh", *LOOK]
 
 
 def test_what_is_not_known_of_every_node_is_no_stop() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from vidsearch.engines import Write
-from vidsearch.errors import ReindexTakenOverError
+from vidsearch.engines import BulkResult, Write
+from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 from vidsearch.index.catch_up import CatchUp
-from vidsearch.index.following import LONGEST_PASS, Pass
+from vidsearch.index.comparison import CompareVersions
+from vidsearch.index.following import LONGEST_PASS, Follower, Pass
 from vidsearch.testing.memory_engine import MemoryEngine
 
 PAIR = ("old", "new")
@@ -24,25 +29,26 @@ class Scripted(CatchUp):
 
 
 @pytest.mark.parametrize(
-    ("passes", "left"),
+    "passes",
     [
-        ([(10, 0.1), (0, 0.1)], 1),
-        ([(100, 0.1), (20, 0.1), (5, 0.1), (0, 0.1)], 1),
-        ([(100, 0.1), (90, 0.1), (0, 0.1)], 1),
+        [(10, 0.1), (0, 0.1)],
+        [(100, 0.1), (20, 0.1), (5, 0.1), (0, 0.1)],
+        [(100, 0.1), (90, 0.1), (0, 0.1)],
         # A burst of writes begins: the pass that writes wait for would be as long as this one.
-        ([(100, 0.1), (50_000, LONGEST_PASS + 1), (30_000, 4.0), (150, 0.1), (0, 0.1)], 1),
+        [(100, 0.1), (50_000, LONGEST_PASS + 1), (30_000, 4.0), (150, 0.1), (0, 0.1)],
     ],
 )
 def test_passes_end_where_another_would_not_be_much_shorter(
-    passes: list[tuple[int, float]], left: int
+    passes: list[tuple[int, float]],
 ) -> None:
+    """And one more follows, after the copy was counted."""
     engine = MemoryEngine()
     for name in PAIR:
         engine.create_index(name, {})
     changes = Scripted(engine, "old", "new")
-    changes.passes = list(passes)
+    changes.passes = [*passes, (7, 0.1)]
     changes.until_short()
-    assert len(changes.passes) == left
+    assert changes.passes == [(7, 0.1)]
 
 
 @pytest.fixture
@@ -125,3 +131,37 @@ def test_what_is_brought_at_the_end_is_whole_however_much_it_is(
     old, new = ({one.id: (one.source, one.version) for one in engine.scan(n)} for n in PAIR)
     assert old == new
     assert len(new) == changed + 2
+
+
+@pytest.mark.parametrize("retried", [0, 1])
+def test_a_copy_is_counted_anew_where_it_is_not_known_what_a_write_did(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, retried: int
+) -> None:
+    """A write that was sent again may have been done before."""
+    changes = CatchUp(engine, "old", "new")
+    changes.until_short()
+    bulk = engine.bulk
+
+    def wrong(*args: Any, **options: Any) -> BulkResult:
+        return replace(bulk(*args, **options), created=0, retried=retried)
+
+    def stop() -> None:
+        engine.put("old", "d", {"n": 1})
+        engine.block_writes("old")
+
+    monkeypatch.setattr(engine, "bulk", wrong)
+    with nullcontext() if retried else pytest.raises(MappingConflictError, match=r"has 3 .* 4"):
+        changes.finish(stop)
+
+
+@pytest.mark.parametrize("way", [CatchUp, CompareVersions])
+def test_a_copy_with_a_document_of_another_program_does_not_pass_for_whole(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, way: type[Follower]
+) -> None:
+    monkeypatch.setattr(way, "_delete", lambda self, documents: len(list(documents)))
+    changes = way(engine, "old", "new")
+    changes.until_small()
+    engine.put("new", "of another program", {"n": 1})
+    changes.until_short()
+    with pytest.raises(MappingConflictError, match=r"'new' has 4 documents, and 'old'.*3: does"):
+        changes.finish(lambda: engine.block_writes("old"))

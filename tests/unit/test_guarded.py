@@ -105,19 +105,22 @@ def test_nothing_is_changed_by_one_who_may_not(change: Any) -> None:
 
 
 class Cluster:
-    """Takes a bulk in three requests, with a pause before the second."""
+    """Takes any change in three requests, with a pause before the second."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, float]] = []
         self.calls = self
 
     def bulk(self, index: str, writes: Sequence[Write]) -> Steps[BulkResult]:
+        yield from self.block_writes(index)
+        return BulkResult(len(writes))
+
+    def block_writes(self, index: str) -> Steps[None]:
         for number, pause in enumerate((0.0, 0.001, 0.0)):
             answer: Answer = yield Request("POST", f"/{index}/{number}", pause=pause)
             assert answer.status == 200
-        return BulkResult(len(writes))
 
-    def run(self, steps: Steps[BulkResult]) -> BulkResult:
+    def run(self, steps: Steps[Any]) -> Any:
         return run(steps, self.send)
 
     def send(self, request: Request) -> Answer:
@@ -125,11 +128,19 @@ class Cluster:
         return Answer(200, {})
 
 
-def test_a_bulk_that_goes_on_after_a_pause_is_asked_for_again() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda engine: engine.bulk("videos", [Write("delete", "a")]),
+        lambda engine: engine.block_writes("videos"),
+    ],
+    ids=["bulk", "block_writes"],
+)
+def test_a_change_of_several_requests_is_asked_about_before_each(change: Any) -> None:
     cluster, record = Cluster(), Record()
     engine: Any = cluster
     held = guarded(engine, record)
-    assert held.bulk("videos", [Write("delete", "a")]).written == 1
+    change(held)
     assert [path for path, _ in cluster.sent] == ["/videos/0", "/videos/1", "/videos/2"]
     assert {pause for _, pause in cluster.sent} == {0.0}, "it has been waited for before the check"
     cluster.sent.clear()
@@ -141,5 +152,5 @@ def test_a_bulk_that_goes_on_after_a_pause_is_asked_for_again() -> None:
 
     cluster.send = lose  # type: ignore[method-assign]
     with pytest.raises(ReindexTakenOverError):
-        held.bulk("videos", [Write("delete", "a")])
+        change(held)
     assert [path for path, _ in cluster.sent] == ["/videos/0"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +28,7 @@ from vidsearch.testing.memory_engine import MemoryEngine
 
 RENEW = RunLease._renew
 SHARDS = Changes(shards=2)
+CHANGING = {"put_settings", "put_mapping", "block_writes", "update_aliases", "create_index"}
 CHANGES, CHANGES_BACK = 11, 8
 STEPS = [Step.PLANNED, Step.COPYING, Step.CATCHING_UP, Step.VERIFIED, Step.SWAPPED]
 
@@ -148,8 +151,7 @@ class Mortal(MemoryEngine):
     killed = False
 
     def __getattribute__(self, name: str) -> Any:
-        changing = {"put_settings", "put_mapping", "block_writes", "update_aliases", "create_index"}
-        if name in changing and self.left is not None:
+        if name in CHANGING and self.left is not None:
             if not self.left:
                 self.killed = True
                 raise Killed
@@ -182,6 +184,72 @@ def test_a_run_killed_at_any_change_is_finished_or_undone(
     shop.write(2)
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Ctrl-C interrupts, as it does not in a process of the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+class Interrupted(MemoryEngine):
+    """Its user presses Ctrl-C at a change of a certain number, and at each that follows."""
+
+    left: int | None = None
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in CHANGING and self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                os.kill(os.getpid(), signal.SIGINT)
+        return super().__getattribute__(name)
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("end", ["resume", "rollback"])
+@pytest.mark.parametrize("changes", range(CHANGES))
+def test_an_interrupted_run_leaves_an_index_that_takes_writes_and_is_finished_or_undone(
+    monkeypatch: pytest.MonkeyPatch, changes: int, end: str
+) -> None:
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
+    engine = Interrupted()
+    shop = Shop(engine=engine)
+    shop.reindexer().runs.all()
+    engine.left = changes
+    with pytest.raises(KeyboardInterrupt):
+        shop.reindexer().start(SHARDS)
+    engine.left = None
+    shop.write(1)
+    expected = shop.titles()
+    if shop.reindexer().runs.all():
+        finish = shop.reindexer().resume if end == "resume" else shop.reindexer().roll_back
+        assert finish().step is (Step.SWAPPED if end == "resume" else Step.ROLLED_BACK)
+        assert engine.indices_of("shop") == (NEW if end == "resume" else OLD,)
+    assert shop.titles() == expected
+    shop.write(2)
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("changes", range(CHANGES_BACK))
+def test_an_interrupted_rollback_leaves_an_index_that_takes_writes_and_is_finished(
+    monkeypatch: pytest.MonkeyPatch, changes: int
+) -> None:
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
+    engine = Interrupted()
+    shop = Shop(engine=engine)
+    shop.reindexer().start(SHARDS)
+    engine.left = changes
+    with pytest.raises(KeyboardInterrupt):
+        shop.reindexer().roll_back()
+    engine.left = None
+    shop.write(1)
+    expected = shop.titles()
+    assert shop.reindexer().resume().step is Step.ROLLED_BACK
+    assert shop.titles() == expected
+    assert (shop.left(), engine.indices_of("shop")) == ([OLD], (OLD,))
+    shop.write(2)
+
+
 class Noting(MemoryEngine):
     """Notes what is asked for from when writes are stopped until aliases move."""
 
@@ -208,15 +276,15 @@ def test_while_writes_wait_nothing_is_asked_for_that_can_be_asked_for_before() -
     shop = Shop(engine=engine)
     shop.reindexer().start(SHARDS)
     once = {
-        *("open_point_in_time", "changes", "mapping", "indices_of"),
-        *("last_writes", "search_point_in_time", "aliases", "put_settings", "update_aliases"),
+        *("changes", "search_shard", "mapping", "indices_of"),
+        *("aliases", "put_settings", "update_aliases"),
     }
     asked = Counter(engine.moved)
     for of_the_lease in ("get", "put"):
         asked.pop(of_the_lease, None)
-    # One is asked for beside the block, before or after it.
-    assert asked.pop("refresh") in {1, 2}
-    assert asked == {**dict.fromkeys(once, 1), "count": 2}
+    # One is asked for beside the block, and one beside the move: before or after it.
+    assert asked.pop("refresh") in {1, 2, 3}
+    assert asked == {**dict.fromkeys(once, 1), "count": 1}
 
 
 class Behind(MemoryEngine):
@@ -457,18 +525,13 @@ def test_by_versions_all_ids_are_compared_once_before_the_swap_and_once_in_it(
     assert compared == [True, False]
 
 
-def test_a_target_with_another_number_of_documents_is_not_swapped_in(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    block = shop.engine.block_writes
+def test_a_target_with_another_number_of_documents_is_not_swapped_in(shop: Shop) -> None:
+    def meddle(run: ReindexRun) -> None:
+        if run.step is Step.VERIFIED:
+            shop.engine.put(NEW, "of another program", {"title": "x"})
 
-    def meddle(name: str) -> None:
-        block(name)
-        shop.engine.put(NEW, "of another program", {"title": "x"})
-
-    monkeypatch.setattr(shop.engine, "block_writes", meddle)
     with pytest.raises(MappingConflictError, match=r"has 4 documents, and .* 3: does another"):
-        shop.reindexer().start(SHARDS)
+        shop.reindexer(on_step=meddle).start(SHARDS)
     assert shop.engine.indices_of("shop") == (OLD,)
     shop.write(1)
 

@@ -266,13 +266,6 @@ class Engine(_Engine, Protocol):
         ``translog.durability: async``, do not count: it may be some seconds behind.
         """
 
-    def last_writes(self, index: str) -> dict[int, int]:
-        """By shard of one index, the number of the last write of all, done or under way.
-
-        Where they are the :meth:`checkpoints` of before, there was no write since. -1 where there
-        was none yet.
-        """
-
     def changes(
         self,
         index: str,
@@ -291,6 +284,9 @@ class Engine(_Engine, Protocol):
             until: by shard, the greatest number.
             page_size: documents per request.
         """
+
+    def search_shard(self, index: str, shard: int, body: Mapping[str, Any]) -> Json:
+        """Run one ``_search`` over one shard of a concrete index, by its number."""
 
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> str:
         """Keep what searches see of an index now, for five minutes after the last search.

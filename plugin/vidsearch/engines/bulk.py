@@ -59,10 +59,14 @@ class Progress:
     conflicts: list[str] = field(default_factory=list)
     failures: dict[str, BackendError] = field(default_factory=dict)
     failed: int = 0
+    created: int = 0
+    deleted: int = 0
 
-    def done(self, write: Write, revision: Revision | None) -> None:
-        """Note a write that was done; ``None`` after a delete."""
+    def done(self, write: Write, revision: Revision | None, *, what: str = "") -> None:
+        """Note a write that was done; ``None`` after a delete. ``what`` the engine calls it."""
         self.written += 1
+        self.created += what == "created"
+        self.deleted += what == "deleted"
         if revision is None:
             self.revisions.pop(write.id, None)
         else:
@@ -91,7 +95,15 @@ class Progress:
                 conflicts=conflicts,
                 revisions=self.revisions,
             )
-        return BulkResult(self.written, self.retried, self.requests, self.revisions, conflicts)
+        return BulkResult(
+            self.written,
+            self.retried,
+            self.requests,
+            self.revisions,
+            conflicts,
+            self.created,
+            self.deleted,
+        )
 
     def unavailable(self, reason: str) -> BackendUnavailableError:
         """The error for an engine that turned the rest away at every attempt."""
@@ -262,9 +274,10 @@ def _note_answers(
         status = int(result["status"])
         no_document = status == 404 and "error" not in result
         if write.op == "delete" and (status < 300 or no_document):
-            progress.done(write, None)
+            progress.done(write, None, what=result.get("result", ""))
         elif status < 300:
-            progress.done(write, Revision(result["_seq_no"], result["_primary_term"]))
+            revision = Revision(result["_seq_no"], result["_primary_term"])
+            progress.done(write, revision, what=result.get("result", ""))
         elif unavailable(status):
             turned_away.append(item)
             why = f"{reason_of(result)} ({status})"

@@ -6,7 +6,6 @@ to write is of then, and another process may have taken over its work since.
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,8 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from vidsearch.engines.base import Engine
-from vidsearch.engines.steps import Steps, Work
-from vidsearch.engines.types import BulkResult, Write
+from vidsearch.engines.steps import Answer, Request, Steps, run
 
 __all__ = ["Confirmation", "guarded"]
 
@@ -23,7 +21,7 @@ _T = TypeVar("_T")
 _CHANGING = frozenset(
     {
         *("create_index", "delete_index", "put_mapping", "put_settings", "update_aliases"),
-        *("put", "update", "delete", "block_writes", "run"),
+        *("put", "update", "delete", "bulk", "block_writes"),
     }
 )
 
@@ -81,8 +79,8 @@ class Confirmation:
 
 
 def guarded(engine: Engine, check: Callable[[], object]) -> Engine:
-    """The same cluster; ``check`` is called before each request that may change something, and what
-    it raises keeps that from being sent."""
+    """The same cluster; ``check`` is called before each request of a call that changes something,
+    and what it raises keeps that from being sent."""
     return cast(Engine, _Guarded(engine, check))
 
 
@@ -91,42 +89,25 @@ class _Guarded:
         self._engine = engine
         self._check = check
 
-    def bulk(self, index: str, writes: Sequence[Write], **options: Any) -> BulkResult:
-        """See :meth:`Engine.bulk`, which may be many requests, with pauses between them."""
+    def run(self, steps: Steps[_T]) -> _T:
+        """See :meth:`Engine.run`: what was checked may be over when the next request is sent."""
         self._check()
-        steps = self._engine.calls.bulk(index, writes, **options)
-        return self._engine.run(_checked(steps, self._check))
+        return run(steps, self._send)
+
+    def _send(self, request: Request) -> Answer:
+        self._check()
+        return self._engine.run(_alone(replace(request, pause=0.0)))  # it has been waited for
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._engine, name)
         if name not in _CHANGING:
-            return found
+            return getattr(self._engine, name)
 
-        @functools.wraps(found)
         def checked(*args: Any, **options: Any) -> Any:
-            self._check()
-            return found(*args, **options)
+            return self.run(getattr(self._engine.calls, name)(*args, **options))
 
         return checked
 
 
-def _checked(steps: Steps[_T], check: Callable[[], object]) -> Steps[_T]:
-    """The same steps with a check right before each, after its pause."""
-    try:
-        step = next(steps)
-        while True:
-            if not isinstance(step, Work) and step.pause:
-                time.sleep(step.pause)
-                step = replace(step, pause=0.0)
-            check()
-            try:
-                outcome = yield step
-            except Exception as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(outcome)
-    except StopIteration as stop:
-        result: _T = stop.value
-        return result
-    finally:
-        steps.close()
+def _alone(request: Request) -> Steps[Answer]:
+    answer: Answer = yield request
+    return answer

@@ -23,17 +23,11 @@ class HistoryCalls:
     dialect: Dialect
 
     def checkpoints(self, index: str) -> Steps[dict[int, int]]:
-        return self._numbers(index, "global_checkpoint")
-
-    def last_writes(self, index: str) -> Steps[dict[int, int]]:
-        return self._numbers(index, "max_seq_no")
-
-    def _numbers(self, index: str, which: str) -> Steps[dict[int, int]]:
         path, params = f"/{quoted(index)}/_stats/docs", {"level": "shards"}
         answer = yield from self.dialect.request("GET", path, index=index, params=params)
         (stats,) = answer.body["indices"].values()
         return {
-            int(shard): int(copy["seq_no"][which])
+            int(shard): int(copy["seq_no"]["global_checkpoint"])
             for shard, copies in stats["shards"].items()
             for copy in copies
             if copy["routing"]["primary"]
@@ -43,7 +37,6 @@ class HistoryCalls:
         self, index: str, shard: int, above: int, last: int, *, size: int
     ) -> Steps[list[Document]]:
         """A page of :meth:`vidsearch.engines.base.Engine.changes`, of one shard, in order."""
-        path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, "preference": f"_shards:{shard}"}
         body: Json = {
             "query": {"range": {"_seq_no": {"gt": above, "lte": last}}},
             "sort": [{"_seq_no": "asc"}],
@@ -53,8 +46,12 @@ class HistoryCalls:
             "version": True,
             "track_total_hits": False,
         }
-        response = yield from self.dialect.search(path, index=index, params=params, body=body)
+        response = yield from self.search_shard(index, shard, body)
         return [document_of(hit) for hit in response["hits"]["hits"]]
+
+    def search_shard(self, index: str, shard: int, body: Mapping[str, Any]) -> Steps[Json]:
+        path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, "preference": f"_shards:{shard}"}
+        return self.dialect.search(path, index=index, params=params, body=body)
 
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> Steps[str]:
         return self.dialect.open_point_in_time(index, shard=shard)

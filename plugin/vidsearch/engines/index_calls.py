@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from vidsearch.engines.dialect import Dialect, quoted
@@ -16,7 +17,7 @@ __all__ = ["IndexCalls"]
 
 _WRITES_SECONDS = 60.0
 """For which writes that are under way are waited for."""
-_LOOK_SECONDS = 0.02
+_LOOKS_AT_ONCE, _LOOK_SECONDS = 5, 0.02
 
 
 class IndexCalls:
@@ -114,15 +115,18 @@ class IndexCalls:
                 f"not every node of {self.dialect.url} says that index {index!r} takes no writes"
             )
         left = yield from self._writes_under_way(index)
-        deadline = time.monotonic() + _WRITES_SECONDS
+        deadline, looks = time.monotonic() + _WRITES_SECONDS, count(1)
         while left != frozenset():
             if left is None or time.monotonic() > deadline:
                 why = "not every node tells" if left is None else f"after {_WRITES_SECONDS:g} s"
                 raise BackendUnavailableError(
                     f"writes to index {index!r} at {self.dialect.url} may still be under way: {why}"
                 )
-            yield from self.refresh(index)  # one may wait for that
-            now = yield from self._writes_under_way(index, pause=_LOOK_SECONDS)
+            pause = 0.0
+            if next(looks) > _LOOKS_AT_ONCE:  # most take no longer
+                yield from self.refresh(index)  # one may wait for that
+                pause = _LOOK_SECONDS
+            now = yield from self._writes_under_way(index, pause=pause)
             left = None if now is None else left & now  # those that came later are refused
 
     def _writes_under_way(self, index: str, *, pause: float = 0.0) -> Steps[frozenset[str] | None]:

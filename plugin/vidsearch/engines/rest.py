@@ -91,7 +91,7 @@ class RestEngine(_Engine):
     msearch = _blocking(Calls.msearch)
     count = _blocking(Calls.count)
     checkpoints = _blocking(Calls.checkpoints)
-    last_writes = _blocking(Calls.last_writes)
+    search_shard = _blocking(Calls.search_shard)
     open_point_in_time = _blocking(Calls.open_point_in_time)
     search_point_in_time = _blocking(Calls.search_point_in_time)
     close_point_in_time = _blocking(Calls.close_point_in_time)

@@ -128,3 +128,8 @@ class BulkResult:
     conflicts: tuple[str, ...] = ()
     """Ids of the writes with ``expect`` that found another revision, or none, and of those with
     ``version`` that found a greater one. They did nothing."""
+    created: int = 0
+    """Documents that were not there before."""
+    deleted: int = 0
+    """Documents that were there before. What was sent again may have been done twice: where
+    anything was, it may not be among these two numbers."""

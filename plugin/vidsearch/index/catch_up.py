@@ -9,9 +9,10 @@ the last one, for which writes have to wait, is short.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine
 from vidsearch.errors import BackendError, BackendUnavailableError
 from vidsearch.index.following import BATCH, IDS, LONGEST_PASS, SHORTER, Follower, Pass
-from vidsearch.index.point_in_time import Counted, PointInTime, vanished
+from vidsearch.index.point_in_time import Counted, PointInTime, Seen, Shard, vanished
 
 __all__ = ["CatchUp"]
 
@@ -28,6 +29,8 @@ _T = TypeVar("_T")
 _S = TypeVar("_S")
 _FEW = 10
 """Changes that no further pass could make fewer by much."""
+_MOST = 2**62
+"""A number that no write has."""
 _AT_ONCE = 8
 """Shards that are asked side by side."""
 
@@ -71,33 +74,54 @@ class CatchUp(Follower):
                 following = self.until_small()
             is_shorter = following.changed < last.changed * SHORTER
             last = following
-        with ThreadPoolExecutor(1, "catch-up") as pool:
-            refreshing = pool.submit(self._engine.refresh, self._target)
-            _on_each(self._before.values(), Counted.count)
-            refreshing.result()
+        self._count_documents()
+        self.run()  # what was written meanwhile
+        _on_each(self._before.values(), Counted.count)
 
-    def finish(self, stop_writes: Callable[[], object]) -> None:
+    def finish(self, stop_writes: Callable[[], _T]) -> _T:
         """See :meth:`Follower.finish`: what can be asked for at once is, and what is left goes in
-        one request, if it is as little as it should be."""
+        one request, if it is as little as it should be.
+
+        What searches see stays as it is by then, so no point in time is needed.
+        """
         with ThreadPoolExecutor(1, "stop-writes") as pool:
             stopping = pool.submit(stop_writes)
             self._engine.refresh(self._source)  # so that little is left to refresh then
-            stopping.result()
-        with self._looked(stopped=True) as seen, ThreadPoolExecutor(3, "catch-up") as pool:
-            asked = [pool.submit(self._add_fields), pool.submit(self._require_not_in_place)]
-            going: Future[list[list[Document]]] = pool.submit(self._gone, seen, list)
-            first = _on_each(seen, lambda shard: [*islice(self._changed(shard, seen), BATCH)])
+            stopped = stopping.result()
+        self._engine.refresh(self._source)
+        now = {shard: Shard(self._engine, self._source, shard) for shard in self._until}
+        with ThreadPoolExecutor(2 * _AT_ONCE, "catch-up") as pool:
+            first = {shard: pool.submit(self._first_of, shard) for shard in now}
+
+            def later(work: Callable[[], object]) -> None:  # others have to wait for the first ones
+                wait(first.values())
+                work()
+
+            asked = [
+                pool.submit(later, work) for work in (self._add_fields, self._require_not_in_place)
+            ]
+
+            def there(shard: int, ids: Sequence[str]) -> Collection[str]:
+                written = first[shard].result()
+                # One that is there and was not changed has the number that it had.
+                return now[shard].among(ids) if _goes_on(written) else {one.id for one in written}
+
+            gone = [*chain(*self._gone(now, list, there=there))]
+            changed = [*chain(*(one.result() for one in first.values()))]
             for one in asked:
                 one.result()
-            gone, changed = [*chain(*going.result())], [*chain(*first)]
-            if max(map(len, first), default=0) < BATCH and len(gone) < IDS:
+            had = pool.submit(self._engine.count, self._source)
+            if len(gone) < IDS and not any(_goes_on(one.result()) for one in first.values()):
                 if gone or changed:
                     self._put(changed, gone=gone)
             else:
                 self._delete(gone)
-                self._write(seen)
-            if gone or changed:
-                self._engine.refresh(self._target)
+                _on_each(now, lambda shard: self._write(self._changed(shard, _MOST)))
+            self._require_as_many(had.result())
+        return stopped
+
+    def _first_of(self, shard: int) -> list[Document]:
+        return [*islice(self._changed(shard, _MOST), BATCH)]
 
     def run(self, *, last: bool = False) -> Pass:
         """See :meth:`Follower.run`."""
@@ -107,18 +131,23 @@ class CatchUp(Follower):
     def _bring(self, *, last: bool) -> tuple[int, int]:
         with self._looked() as seen:
             # Before anything is written: an id may be deleted, and written with another routing.
-            deleted = sum(self._gone(seen, self._delete))
-            return self._write(seen, last=last), deleted
+            points = {shard: one.point for shard, one in seen.items()}
+            deleted = sum(self._gone(points, self._delete))
+
+            def write(shard: int) -> int:
+                until = seen[shard].last - 1 if last else seen[shard].upto
+                return self._write(self._changed(shard, until))
+
+            return sum(_on_each(seen, write)), deleted
 
     @contextmanager
-    def _looked(self, *, stopped: bool = False) -> Iterator[Mapping[int, Counted]]:
+    def _looked(self) -> Iterator[Mapping[int, Counted]]:
         """What searches of the index see now, by shard; it is brought to the copy in this block.
 
-        ``stopped``: nobody writes. Else what is not on disk yet (`translog.durability: async`) is
-        left to the next pass, as one with a smaller number may be under way.
+        What is not on disk yet (`translog.durability: async`) is left to the next pass, as one with
+        a smaller number may be under way.
         """
-        engine = self._engine
-        until = (engine.last_writes if stopped else engine.checkpoints)(self._source)
+        until = self._engine.checkpoints(self._source)
         self._engine.refresh(self._source)
         seen: dict[int, Counted] = {}
 
@@ -148,26 +177,31 @@ class CatchUp(Follower):
                 self._stale.pop().close()
 
     def _gone(
-        self, seen: Mapping[int, Counted], work: Callable[[Iterable[Document]], _T]
+        self,
+        seen: Mapping[int, Seen],
+        work: Callable[[Iterable[Document]], _T],
+        *,
+        there: Callable[[int, Sequence[str]], Collection[str]] | None = None,
     ) -> list[_T]:
-        """What ``work`` makes of what the copy may have, and the index has not any more."""
+        """What ``work`` makes of what the copy may have, and the index has not any more. ``there``:
+        of :func:`~vidsearch.index.point_in_time.vanished`, by shard."""
         before = self._before
         if seen.keys() <= before.keys():  # else none, or one without a shard that was away then
             try:
                 return _on_each(
-                    seen, lambda shard: work(vanished(before[shard], seen[shard].point))
+                    seen,
+                    lambda shard: work(
+                        vanished(before[shard], seen[shard], there=there and partial(there, shard))
+                    ),
                 )
             except BackendUnavailableError:
                 raise
             except BackendError as error:  # a point in time expires minutes after its last search
                 _log.info("all ids of %r are compared: %s", self._source, error)
-        return [work(self._never_there([now.point for now in seen.values()]))]
+        return [work(self._never_there(seen.values()))]
 
-    def _changed(
-        self, shard: int, seen: Mapping[int, Counted], *, last: bool = False
-    ) -> Iterator[Document]:
-        """What was written to a shard since the pass before; ``last``: and all that is seen."""
-        until = seen[shard].last - 1 if last else seen[shard].upto
+    def _changed(self, shard: int, until: int) -> Iterator[Document]:
+        """What was written to a shard since the pass before, up to a number."""
         return self._engine.changes(
             self._source,
             after={shard: self._until.get(shard, -1)},
@@ -175,17 +209,14 @@ class CatchUp(Follower):
             page_size=BATCH,
         )
 
-    def _write(self, seen: Mapping[int, Counted], *, last: bool = False) -> int:
-        def write(shard: int) -> int:
-            written = 0
-            for batch in in_batches(self._changed(shard, seen, last=last), BATCH):
-                written += len(batch)
-                self._put(batch)
-            return written
+    def _write(self, documents: Iterable[Document]) -> int:
+        written = 0
+        for batch in in_batches(documents, BATCH):
+            written += len(batch)
+            self._put(batch)
+        return written
 
-        return sum(_on_each(seen, write))
-
-    def _never_there(self, now: Collection[PointInTime]) -> Iterator[Document]:
+    def _never_there(self, now: Collection[Seen]) -> Iterator[Document]:
         """Documents of the copy that the index does not have, of all that there are.
 
         Once, after the copy: it may have read a document that was written and deleted again before
@@ -196,6 +227,11 @@ class CatchUp(Follower):
             ids = [one.id for one in batch]
             there = {id for point in now for id in point.among(ids)}
             yield from (one for one in batch if one.id not in there)
+
+
+def _goes_on(documents: Sequence[Document]) -> bool:
+    """Whether there may be more of them than these."""
+    return len(documents) >= BATCH
 
 
 def _on_each(shards: Iterable[_S], work: Callable[[_S], _T]) -> list[_T]:

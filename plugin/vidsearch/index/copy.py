@@ -27,6 +27,7 @@ from vidsearch.index.following import Follower
 from vidsearch.index.kept import kept_of
 from vidsearch.index.policies import put_policy
 from vidsearch.index.swap import alias_moves, swap
+from vidsearch.interrupts import Uninterrupted
 
 __all__ = ["copy_name", "copy_with_settings", "explained", "why_not_copied"]
 
@@ -96,46 +97,49 @@ def copy_with_settings(
     still_ours = Confirmation(require_ours, seconds=_OURS_SECONDS)
     held = guarded(engine, still_ours)
     changes: Follower | None = None
-    try:
-        body = {
-            "settings": {"index": {**kept.at_creation(), **settings}},
-            "mappings": incomplete(mapping, of=name),
-        }
-        with explained(name):
-            create_index_as_asked(
-                held,
-                copy,
-                body,
-                advice="Name a copy that no pattern of a template matches (--copy-to NAME), or "
-                "narrow the index_patterns of the template",
-                user_fields=True,
+
+    def move(aliases: Json) -> None:
+        if alias is None:
+            held.put_mapping(copy, complete(mapping))
+        else:
+            held.update_aliases(alias_moves(aliases, old=name, new=copy))
+
+    with Uninterrupted("the swap") as interrupts:
+        try:
+            with interrupts.allowed():
+                body = {
+                    "settings": {"index": {**kept.at_creation(), **settings}},
+                    "mappings": incomplete(mapping, of=name),
+                }
+                with explained(name):
+                    create_index_as_asked(
+                        held,
+                        copy,
+                        body,
+                        advice="Name a copy that no pattern of a template matches (--copy-to "
+                        "NAME), or narrow the index_patterns of the template",
+                        user_fields=True,
+                    )
+                changes = following.follower(held, name, copy, alias=alias)
+                copy_documents(held, name, copy, keep_versions=True, progress=progress)
+                before_swap(copy)
+                changes.until_small()
+                held.put_settings(copy, kept.before_swap())
+                put_policy(held, copy, kept.policy)
+                changes.until_short()
+            blocked = swap(
+                held, changes, old=name, new=copy, kept=kept, confirm=still_ours.ask, move=move
             )
-        changes = following.follower(held, name, copy, alias=alias)
-        copy_documents(held, name, copy, keep_versions=True, progress=progress)
-        before_swap(copy)
-        changes.until_small()
-        held.put_settings(copy, kept.before_swap())
-        put_policy(held, copy, kept.policy)
-
-        def move(aliases: Json) -> None:
-            if alias is None:
-                held.put_mapping(copy, complete(mapping))
-            else:
-                held.update_aliases(alias_moves(aliases, old=name, new=copy))
-
-        blocked = swap(
-            held, changes, old=name, new=copy, kept=kept, confirm=still_ours.ask, move=move
-        )
-        with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
-            if alias is not None:
-                held.put_mapping(copy, complete(mapping))
-    except BaseException:
-        with suppress(VidsearchError):  # the error that led here is the one to tell
-            _undo(engine, name, note, alias=alias)
-        raise
-    finally:
-        if changes is not None:
-            changes.close()
+            with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
+                if alias is not None:
+                    held.put_mapping(copy, complete(mapping))
+        except BaseException:
+            with suppress(VidsearchError):  # the error that led here is the one to tell
+                _undo(engine, name, note, alias=alias)
+            raise
+        finally:
+            if changes is not None:
+                changes.close()
     return copy, blocked
 
 

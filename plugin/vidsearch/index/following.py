@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from vidsearch.batches import in_batches
-from vidsearch.engines import Document, Engine, Json, Write
+from vidsearch.engines import BulkResult, Document, Engine, Json, Write
 from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 
 __all__ = ["BATCH", "IDS", "LONGEST_PASS", "SHORTER", "SMALL_PASS", "Follower", "Pass"]
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 BATCH = 100
 """Documents of one bulk."""
@@ -87,6 +90,8 @@ class Follower(ABC):
         self._without = without
         self._alias = alias
         self._fields: Json = {}
+        self._count: int | None = None
+        self._counting = threading.Lock()
         self._add_fields()
 
     @property
@@ -121,22 +126,25 @@ class Follower(ABC):
     def until_short(self) -> None:
         """After :meth:`until_small`, and right before :meth:`finish`: make that as short as can be.
 
-        Where a pass costs what is there, another one is no shorter than the one before: nothing.
+        Where a pass costs what is there, another one is no shorter than the one before: none.
         """
-        return
+        self._count_documents()
 
-    def finish(self, stop_writes: Callable[[], object]) -> None:
-        """Bring the rest, and let searches of the copy see it.
+    def finish(self, stop_writes: Callable[[], _T]) -> _T:
+        """Bring the rest, and see that the copy has as many documents then.
 
         ``stop_writes`` has the index refuse writes, and waits for those that are under way. What it
-        raises ends this.
+        raises ends this; what it returns is given back. Searches of the copy see the rest after a
+        refresh.
 
         Raises:
             BulkError: see :meth:`run`.
+            MappingConflictError: it has more documents, or less.
         """
-        stop_writes()
+        stopped = stop_writes()
         self.run(last=True)
-        self._engine.refresh(self._target)
+        self._require_as_many(self._engine.count(self._source))
+        return stopped
 
     def run(self, *, last: bool = False) -> Pass:
         """One pass: the copy then has what the index had when this began.
@@ -194,14 +202,44 @@ class Follower(ABC):
                 for one in documents
             ),
         ]
-        return set(self._engine.bulk(self._target, writes, pipeline=False).conflicts)
+        return set(self._written(writes, pipeline=False).conflicts)
+
+    def _written(self, writes: Sequence[Write], **options: bool) -> BulkResult:
+        """What became of writes to the copy; keeps count of its documents, if it is counted."""
+        uncertain = True
+        try:
+            done = self._engine.bulk(self._target, writes, **options)
+            uncertain = bool(done.retried)
+        finally:
+            with self._counting:
+                if uncertain:
+                    self._count = None
+                elif self._count is not None:
+                    self._count += done.created - done.deleted
+        return done
+
+    def _count_documents(self) -> int:
+        """Of the copy, which takes a refresh; from then on it is known without one."""
+        self._engine.refresh(self._target)
+        with self._counting:
+            self._count = self._engine.count(self._target)
+            return self._count
+
+    def _require_as_many(self, had: int) -> None:
+        has = self._count_documents() if self._count is None else self._count
+        if has != had:
+            raise MappingConflictError(
+                f"{self._target!r} has {has} documents, and {self._source!r}, which it is a copy "
+                f"of, {had}: does another program write to {self._target!r}? Stop it, then begin "
+                "again"
+            )
 
     def _delete(self, documents: Iterable[Document]) -> int:
         deleted = 0
         for batch in in_batches(documents, IDS):
             self._require_not_in_place()
             writes = [Write("delete", one.id, routing=one.routing) for one in batch]
-            self._engine.bulk(self._target, writes)
+            self._written(writes)
             deleted += len(batch)
         return deleted
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Json, Revision
 
-__all__ = ["Counted", "PointInTime", "vanished"]
+__all__ = ["Counted", "PointInTime", "Seen", "Shard", "vanished"]
 
 _BUCKETS = 4000
 """Ranges of write numbers that are counted at once."""
@@ -24,21 +26,12 @@ Range = tuple[int, int]
 """Write numbers, the second one excluded."""
 
 
-@dataclass(slots=True)
-class PointInTime:
-    """What searches saw of one shard of an index at one moment."""
+class Seen(ABC):
+    """What searches see of one shard of an index."""
 
-    engine: Engine
-    point: str
-
-    @classmethod
-    def of(cls, engine: Engine, index: str, shard: int) -> PointInTime:
-        """What they see now."""
-        return cls(engine, engine.open_point_in_time(index, shard=shard))
-
-    def close(self) -> None:
-        """Free what the cluster keeps for it."""
-        self.engine.close_point_in_time(self.point)
+    @abstractmethod
+    def _answer(self, body: Json) -> Json:
+        """To a search."""
 
     def greatest(self) -> int:
         """The greatest number of a write in it; -1 where it is empty."""
@@ -73,10 +66,43 @@ class PointInTime:
         ]
 
     def _search(self, **body: Any) -> Json:
-        whole = {"_source": False, "seq_no_primary_term": True, "track_total_hits": False, **body}
-        answer = self.engine.search_point_in_time(self.point, whole)
+        return self._answer(
+            {"_source": False, "seq_no_primary_term": True, "track_total_hits": False, **body}
+        )
+
+
+@dataclass(slots=True)
+class PointInTime(Seen):
+    """What searches saw of it at one moment."""
+
+    engine: Engine
+    point: str
+
+    @classmethod
+    def of(cls, engine: Engine, index: str, shard: int) -> PointInTime:
+        """What they see now."""
+        return cls(engine, engine.open_point_in_time(index, shard=shard))
+
+    def close(self) -> None:
+        """Free what the cluster keeps for it."""
+        self.engine.close_point_in_time(self.point)
+
+    def _answer(self, body: Json) -> Json:
+        answer = self.engine.search_point_in_time(self.point, body)
         self.point = answer.get("pit_id", self.point)
         return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Shard(Seen):
+    """What searches see of it at each moment: where nobody writes, as good as a point in time."""
+
+    engine: Engine
+    index: str
+    number: int
+
+    def _answer(self, body: Json) -> Json:
+        return self.engine.search_shard(self.index, self.number, body)
 
 
 @dataclass(frozen=True)
@@ -118,7 +144,9 @@ class Counted:
         return self.point.counts([(0, self.end)], width=self.width) if self.end else {}
 
 
-def vanished(before: Counted, now: PointInTime) -> Iterator[Document]:
+def vanished(
+    before: Counted, now: Seen, *, there: Callable[[Sequence[str]], Collection[str]] | None = None
+) -> Iterator[Document]:
     """The documents of an earlier point in time that a later one has not, without their sources.
 
     A document that was not written since has the same number in both, and what was written since
@@ -127,19 +155,21 @@ def vanished(before: Counted, now: PointInTime) -> Iterator[Document]:
     what is there. Above ``before.upto`` some writes were under way: the earlier may have one and
     lack one with a smaller number, so that counts would tell nothing. These few are listed.
 
-    Both are of one shard.
+    Both are of one shard. ``there`` tells which of some ids are in ``now``, where it is known
+    without asking: at least those that were written since.
     """
+    there = there or now.among
     end, last, width = before.end, before.last, before.width
     later = now.counts([(0, end)], width=width) if end else {}
     few, many = _differing(before.counts, later, width=width)
     few |= {(at, min(at + _FEW, last)): _FEW for at in range(end, last, _FEW)}
-    yield from _gone(before.point, now, few)
+    yield from _gone(before.point, now, few, there)
     while many:
         ranges, many, width = many, [], width // _closer_by()
         for some in in_batches(ranges, _RANGES):
             earlier, later = (point.counts(some, width=width) for point in (before.point, now))
             few, closer = _differing(earlier, later, width=width)
-            yield from _gone(before.point, now, few)
+            yield from _gone(before.point, now, few, there)
             many += closer
 
 
@@ -164,18 +194,23 @@ def _differing(
     return few, many
 
 
-def _gone(before: PointInTime, now: PointInTime, few: dict[Range, int]) -> Iterator[Document]:
+def _gone(
+    before: PointInTime,
+    now: Seen,
+    few: dict[Range, int],
+    there: Callable[[Sequence[str]], Collection[str]],
+) -> Iterator[Document]:
     """Those in some ranges that are not there any more."""
     for ranges in _grouped(few):
-        unchanged = {one.id: one.revision.seq_no for one in now.documents(ranges)}
+        with ThreadPoolExecutor(1, "before") as pool:
+            had = pool.submit(before.documents, ranges)
+            unchanged = {one.id: one.revision.seq_no for one in now.documents(ranges)}
         candidates = {
-            one.id: one
-            for one in before.documents(ranges)
-            if unchanged.get(one.id) != one.revision.seq_no
+            one.id: one for one in had.result() if unchanged.get(one.id) != one.revision.seq_no
         }
         for ids in in_batches(candidates, _MOST_HITS):
-            there = now.among(ids)
-            yield from (candidates[id] for id in ids if id not in there)
+            kept = there(ids)
+            yield from (candidates[id] for id in ids if id not in kept)
 
 
 def _grouped(few: dict[Range, int]) -> Iterator[list[Range]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from vidsearch.engines import Engine, Json
-from vidsearch.errors import MappingConflictError
+from vidsearch.errors import VidsearchError
 from vidsearch.index.following import Follower
 from vidsearch.index.kept import Kept
 
@@ -36,45 +37,41 @@ def swap(
     """Have ``old`` refuse writes (403 that names the block), bring the rest, and ``move``.
 
     Searches go on. Returns the seconds in which writes were refused: as few as can be, so all that
-    can be done before is done before, and what can be asked for at once is. The caller allows
-    writes to ``old`` again where this ends with an error; after a swap it takes none, so that none
-    is lost.
+    can be done before is done before (see :meth:`Follower.until_short`), and what can be asked for
+    at once is. The caller allows writes to ``old`` again where this ends with an error; after a
+    swap it takes none, so that none is lost.
 
     The aliases cannot move first: until the rest is brought, an update of a part of a document
     would be one of what it was before, and the last change of the old index be lost.
 
     Args:
         engine: the cluster.
-        changes: of ``old``, for ``new``; passes have got small.
+        changes: of ``old``, for ``new``; passes are as short as can be.
         old: the index that the application writes to.
         new: its copy, with all settings but those of :meth:`Kept.at_swap`.
         kept: what it keeps.
-        confirm: called right before; raises where another process may swap by now.
+        confirm: called while writes wait; raises where another process may swap by now.
         move: lets the copy take the place: one call. Told the aliases of ``old``.
 
     Raises:
-        MappingConflictError: the copy does not have as many documents, or the application writes
-            faster than this follows.
+        MappingConflictError: the copy does not have as many documents.
     """
-    engine.refresh(new)  # so that little is left to do while writes wait
-    changes.until_short()
     with ThreadPoolExecutor(thread_name_prefix="swap") as pool:
+
+        def stop_writes() -> tuple[Future[Json], Future[object]]:
+            engine.block_writes(old)
+            # Aliases may have been added until now.
+            return pool.submit(engine.aliases, old), pool.submit(confirm)
+
         began = time.monotonic()
-        changes.finish(lambda: engine.block_writes(old))
-        aliases = pool.submit(engine.aliases, old)  # some may have been added until now
-        had = pool.submit(engine.count, old)
-        confirmed = pool.submit(confirm)
-        _require_as_many(engine.count(new), new, had.result(), old)
+        aliases, confirmed = changes.finish(stop_writes)
+        # Searches of the copy see the rest after that, about when the aliases have moved.
+        refreshing = pool.submit(engine.refresh, new)
         if last := kept.at_swap():
             engine.put_settings(new, last)
         confirmed.result()
         move(aliases.result())
-    return time.monotonic() - began
-
-
-def _require_as_many(has: int, new: str, had: int, old: str) -> None:
-    if had != has:
-        raise MappingConflictError(
-            f"{new!r} has {has} documents, and {old!r}, which it is a copy of, {had}: does another "
-            f"program write to {new!r}? Stop it, then begin again"
-        )
+        seconds = time.monotonic() - began
+        with suppress(VidsearchError):  # the next refresh shows it, and the copy is in place
+            refreshing.result()
+    return seconds

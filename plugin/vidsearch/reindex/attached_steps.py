@@ -18,6 +18,7 @@ from vidsearch.index.kept import WHILE_FILLED, kept_of
 from vidsearch.index.policies import put_policy
 from vidsearch.index.replacement import keep_attachment
 from vidsearch.index.swap import alias_moves, swap
+from vidsearch.interrupts import Uninterrupted
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.attached_documents import AttachedDocuments, following
 from vidsearch.reindex.lease import RunLease
@@ -88,18 +89,23 @@ class AttachedSteps(RunSteps):
         Returns the seconds in which writes were refused.
         """
         run = lease.run
-        with self._undone(lease, run, old=old, new=new):
-            kept = kept_of(self.engine, old)
-            # Documents have been through the pipelines of `old`. An earlier try may have come so
-            # far as to set those of `new`.
-            self.engine.put_settings(new, {**WHILE_FILLED, "blocks.write": None})
-            changes = self.documents.changes(run, held=lease.held, back=back)
-            changes.until_small()
-            self.engine.put_settings(new, kept.before_swap())
-            put_policy(self.engine, new, kept.policy)
-            if not back:  # a way back that begins some writes earlier than it must loses none
-                mark = following(run).mark(self.engine, new)
-                lease.change(marks={**run.marks, "target": mark})
+        with (
+            Uninterrupted("the swap") as interrupts,
+            self._undone(lease, run, old=old, new=new),
+        ):
+            with interrupts.allowed():
+                kept = kept_of(self.engine, old)
+                # Documents have been through the pipelines of `old`. An earlier try may have come
+                # so far as to set those of `new`.
+                self.engine.put_settings(new, {**WHILE_FILLED, "blocks.write": None})
+                changes = self.documents.changes(run, held=lease.held, back=back)
+                changes.until_small()
+                self.engine.put_settings(new, kept.before_swap())
+                put_policy(self.engine, new, kept.policy)
+                if not back:  # a way back that begins some writes earlier than it must loses none
+                    mark = following(run).mark(self.engine, new)
+                    lease.change(marks={**run.marks, "target": mark})
+                changes.until_short()
 
             def move(aliases: Json) -> None:
                 self.engine.update_aliases(alias_moves(aliases, old=old, new=new))

@@ -85,6 +85,9 @@ class EngineBulkContract:
             ],
         )
         assert (done.written, done.conflicts) == (4, ())
+        assert (done.created, done.deleted) == (1, 1)
+        again = engine.bulk(index, [Write("delete", "c"), Write("create", "e", {"n": 2})])
+        assert (again.written, again.created, again.deleted) == (2, 1, 0)
         stored = engine.mget(index, ["a", "b", "c", "d"])
         assert {id: one.source for id, one in stored.items()} == {
             "a": {"n": 2},

@@ -42,8 +42,7 @@ class EngineHistoryContract:
             assert all(one.routing == f"r{one.id}" for one in found.values())
             assert [found[id].version for id in (names[1], "a", "versioned")] == [2, 1, 9]
         assert list(engine.changes(index, after=after, until=after)) == []
-        assert engine.last_writes(index) == engine.checkpoints(index)
-        assert sum(engine.last_writes(index).values()) == sum(after.values()) + 2
+        assert sum(engine.checkpoints(index).values()) == sum(after.values()) + 2
         every = engine.changes(index, after={}, until=engine.checkpoints(index))
         assert len(list(every)) == engine.count(index) == 15
 
@@ -68,6 +67,10 @@ class EngineHistoryContract:
         shards = [engine.open_point_in_time(index, shard=n) for n in engine.checkpoints(index)]
         parts = [self._ids(engine, point, {"match_all": {}}) for point in shards]
         assert sorted(id for part in parts for id in part) == [*"0234567", "new"]
+        everything_now = {"query": {"match_all": {}}, "size": 100, "_source": False}
+        for number, part in zip(engine.checkpoints(index), parts, strict=True):
+            hits = engine.search_shard(index, number, everything_now)["hits"]["hits"]
+            assert sorted(hit["_id"] for hit in hits) == part
         for point in (before, after, *shards):
             engine.close_point_in_time(point)
 
@@ -120,11 +123,11 @@ class EngineHistoryContract:
                 while len(taken) < 20:
                     assert not any(one.done() for one in writing)
                 engine.block_writes(index)
-                numbers = engine.last_writes(index)
+                numbers = engine.checkpoints(index)
                 assert all(one.result(timeout=30) for one in writing)
             finally:
                 ended.set()
-        assert engine.last_writes(index) == engine.checkpoints(index) == numbers
+        assert engine.checkpoints(index) == numbers
         assert sum(number + 1 for number in numbers.values()) == len(taken)
         engine.put_settings(index, {"blocks.write": None})
 

@@ -218,10 +218,13 @@ class MemoryEngine:
         requests = min(len(writes), 1)
         progress = Progress(index, self.info().url, len(writes), requests=requests)
         with self._lock:
-            self._one(index, to_write=True)
+            documents = self._one(index, to_write=True).documents
             for write in writes:
+                was = write.id in documents
                 try:
-                    progress.done(write, self._write(index, write))
+                    revision = self._write(index, write)
+                    what = {(False, True): "created", (True, False): "deleted"}
+                    progress.done(write, revision, what=what.get((was, write.id in documents), ""))
                 except VersionConflictError as error:
                     progress.conflict(write, error)
                 except BackendError as error:
@@ -256,10 +259,6 @@ class MemoryEngine:
         with self._lock:
             return {0: self._one(index).seq_no}
 
-    def last_writes(self, index: str) -> dict[int, int]:
-        with self._lock:
-            return {0: self._one(index).seq_no}
-
     def changes(
         self,
         index: str,
@@ -273,13 +272,13 @@ class MemoryEngine:
             if after.get(0, -1) < one.revision.seq_no <= until[0]:
                 yield one
 
+    def search_shard(self, index: str, shard: int, body: Mapping[str, Any]) -> Json:
+        return search(self._numbered(index), as_json(body))
+
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> str:
         with self._lock:
             point = f"point {len(self._points)} of {index}"
-            self._points[point] = [
-                (name, replace(one, source={**one.source, "_seq_no": one.revision.seq_no}))
-                for name, one in self._snapshot(index)
-            ]
+            self._points[point] = self._numbered(index)
         return point
 
     def search_point_in_time(self, point: str, body: Mapping[str, Any]) -> Json:
@@ -353,6 +352,13 @@ class MemoryEngine:
                 if score(self._filter(index, name), document.id, document.source) is not None
             ]
 
+    def _numbered(self, name: str) -> list[tuple[str, Document]]:
+        """As of :meth:`_snapshot`, with the number of its last write in each."""
+        return [
+            (index, replace(one, source={**one.source, "_seq_no": one.revision.seq_no}))
+            for index, one in self._snapshot(name)
+        ]
+
     def _filter(self, index: str, alias: str) -> Json:
         filter: Json = self._indices[index].aliases.get(alias, {}).get("filter", {"match_all": {}})
         return filter
@@ -363,8 +369,12 @@ class _MemoryCalls:
 
     def __init__(self, engine: MemoryEngine) -> None:
         self._engine = engine
-        self.kind, self.url = engine.kind, engine.info().url
+        self.kind = engine.kind
         self.dialect = _NoDialect()
+
+    @property
+    def url(self) -> str:
+        return self._engine.info().url
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._engine, name)

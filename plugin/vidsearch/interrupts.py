@@ -1,0 +1,80 @@
+"""Interrupts that wait until what must not be left half done is done."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+__all__ = ["Uninterrupted"]
+
+_log = logging.getLogger(__name__)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Uninterrupted:
+    """A context in which Ctrl-C and SIGTERM are put off to its end, however often they come.
+
+    At the end they do what they would have done. For work that takes a moment, or whose requests
+    time out. In a thread that is not the main one nothing is put off, as none of them gets there.
+
+        with Uninterrupted("the swap") as interrupts:
+            with interrupts.allowed():
+                …  # may take long
+            …  # is done as a whole
+
+    ``what`` it is, for the log.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._before: dict[signal.Signals, Any] = {}
+        self._came: list[signal.Signals] = []
+        self._allowed = False
+
+    def __enter__(self) -> Uninterrupted:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                before = signal.getsignal(number)
+                if before is not None and before is not signal.SIG_IGN:
+                    self._before[number] = before
+                    signal.signal(number, self._come)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, before in reversed(self._before.items()):
+            signal.signal(number, before)
+        for number in sorted(self._came, reverse=True):  # SIGINT raises, and none comes after it
+            signal.raise_signal(number)
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """In this block they come at once, and leave it."""
+        self._allowed = True
+        try:
+            yield
+        finally:
+            self._allowed = False
+
+    def _come(self, number: int, frame: FrameType | None) -> None:
+        came = signal.Signals(number)
+        if not self._allowed:
+            if came not in self._came:
+                self._came.append(came)
+                _log.warning("%s is put off until %s is done or undone", came.name, self._what)
+            return
+        before = self._before[came]
+        if callable(before):
+            before(number, frame)
+        else:
+            signal.signal(came, before)
+            signal.raise_signal(came)
