@@ -305,8 +305,35 @@ def test_a_rollback_that_broke_off_is_finished_by_resume(stage: Stage) -> None:
     assert (stage.left(), stage.behind("videos")) == ([OLD], (OLD,))
     with pytest.raises(ReindexError, match="no reindex of 'videos' is open"):
         stage.reindexer().resume()
-    with pytest.raises(ReindexError, match=r"is over \(rolled_back\)"):
-        stage.reindexer().roll_back("1")
+    for go_on in (stage.reindexer().roll_back, stage.reindexer().resume, stage.reindexer().swap):
+        with pytest.raises(ReindexError, match=r"is over \(rolled_back\)"):
+            go_on("1")
+    assert stage.reindexer().drive("1").step is Step.ROLLED_BACK, "a message that comes late"
+
+
+def test_what_is_being_undone_is_not_swapped_in_any_more(stage: Stage) -> None:
+    stage.reindexer().start(BINARY, swap=False)
+
+    def kill(run: ReindexRun) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        stage.reindexer(on_step=kill).roll_back()
+    with pytest.raises(ReindexError, match=r"being undone.*`vidsearch reindex resume` finishes"):
+        stage.reindexer().swap()
+    assert stage.reindexer().resume().step is Step.ROLLED_BACK
+
+
+def test_throttle_can_be_another_one_when_a_run_goes_on(stage: Stage) -> None:
+    stage.documents.error = BackendUnavailableError("HTTP 503")
+    with pytest.raises(BackendUnavailableError):
+        stage.reindexer().start(BINARY, throttle=1.0)
+    for given, kept in ((None, 1.0), (1000.0, 1000.0)):
+        with pytest.raises(BackendUnavailableError):
+            stage.reindexer().resume(throttle=given)
+        run = stage.reindexer().runs.open()
+        assert run is not None
+        assert run.throttle == kept
 
 
 def test_only_what_was_swapped_is_cleaned(stage: Stage) -> None:

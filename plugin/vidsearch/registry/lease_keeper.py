@@ -9,6 +9,7 @@ from vidsearch.errors import LeaseLostError, VidsearchError
 from vidsearch.later import Later, call_later
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.store import Lease
+from vidsearch.retry import engine_delay
 
 __all__ = ["LeaseKeeper"]
 
@@ -85,6 +86,7 @@ class LeaseKeeper:
             self._thread.join()
 
     def _renew_until_stopped(self) -> None:
+        tries = 0
         while not self._stop.is_set():
             try:
                 self.renew()
@@ -92,6 +94,10 @@ class LeaseKeeper:
                 return  # the worker finds it in check()
             except VidsearchError as error:
                 # The registry is in the engine: while it is away nobody else can take the lease
-                # either, so the work goes on.
+                # either, so the work goes on. When it is back, the lease may have run out, and the
+                # next sweep would take the video from a worker that is well.
+                tries += 1
                 _log.warning("lease of video %s not renewed: %s", self._lease.id, error)
-            self._stop.wait(self._pause)
+            else:
+                tries = 0
+            self._stop.wait(min(self._pause, engine_delay(tries)) if tries else self._pause)
