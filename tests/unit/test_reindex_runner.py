@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from tests.reindexing_in_memory import (
     NEW,
@@ -369,6 +371,23 @@ def test_an_alias_that_was_moved_meanwhile_is_not_moved_again(stage: Stage) -> N
     with pytest.raises(ReindexError, match="stands for theirs by now"):
         stage.reindexer().swap()
     assert stage.behind("videos") == ("theirs",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "throttle", "is_limited"),
+    [
+        (Changes(shards=2), 1e-6, True),
+        (Changes(shards=2), math.inf, False),
+        (Changes(segment_seconds=5), 1e-6, False),
+        (Changes(segment_seconds=5), math.inf, False),
+    ],
+)
+def test_a_plan_goes_by_the_throttle_of_a_copy_alone(
+    stage: Stage, changes: Changes, throttle: float, is_limited: bool
+) -> None:
+    plan = stage.reindexer().plan(changes, throttle=throttle)
+    assert (plan.per_second == throttle) == is_limited
+    assert ("--throttle" in plan.measured) == is_limited
 
 
 def test_a_process_that_is_alive_keeps_its_run(stage: Stage) -> None:
