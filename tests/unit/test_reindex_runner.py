@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from tests.reindexing_in_memory import (
     NEW,
@@ -313,31 +311,6 @@ def test_a_rollback_that_broke_off_is_finished_by_resume(stage: Stage) -> None:
     assert stage.reindexer().drive("1").step is Step.ROLLED_BACK, "a message that comes late"
 
 
-def test_what_is_being_undone_is_not_swapped_in_any_more(stage: Stage) -> None:
-    stage.reindexer().start(BINARY, swap=False)
-
-    def kill(run: ReindexRun) -> None:
-        raise Killed
-
-    with pytest.raises(Killed):
-        stage.reindexer(on_step=kill).roll_back()
-    with pytest.raises(ReindexError, match=r"being undone.*`vidsearch reindex resume` finishes"):
-        stage.reindexer().swap()
-    assert stage.reindexer().resume().step is Step.ROLLED_BACK
-
-
-def test_throttle_can_be_another_one_when_a_run_goes_on(stage: Stage) -> None:
-    stage.documents.error = BackendUnavailableError("HTTP 503")
-    with pytest.raises(BackendUnavailableError):
-        stage.reindexer().start(BINARY, throttle=1.0)
-    for given, kept in ((None, 1.0), (1000.0, 1000.0)):
-        with pytest.raises(BackendUnavailableError):
-            stage.reindexer().resume(throttle=given)
-        run = stage.reindexer().runs.open()
-        assert run is not None
-        assert run.throttle == kept
-
-
 def test_only_what_was_swapped_is_cleaned(stage: Stage) -> None:
     with pytest.raises(ReindexError, match="no reindex of 'videos' is open"):
         stage.reindexer().clean()
@@ -371,23 +344,6 @@ def test_an_alias_that_was_moved_meanwhile_is_not_moved_again(stage: Stage) -> N
     with pytest.raises(ReindexError, match="stands for theirs by now"):
         stage.reindexer().swap()
     assert stage.behind("videos") == ("theirs",)
-
-
-@pytest.mark.parametrize(
-    ("changes", "throttle", "is_limited"),
-    [
-        (Changes(shards=2), 1e-6, True),
-        (Changes(shards=2), math.inf, False),
-        (Changes(segment_seconds=5), 1e-6, False),
-        (Changes(segment_seconds=5), math.inf, False),
-    ],
-)
-def test_a_plan_goes_by_the_throttle_of_a_copy_alone(
-    stage: Stage, changes: Changes, throttle: float, is_limited: bool
-) -> None:
-    plan = stage.reindexer().plan(changes, throttle=throttle)
-    assert (plan.per_second == throttle) == is_limited
-    assert ("--throttle" in plan.measured) == is_limited
 
 
 def test_a_process_that_is_alive_keeps_its_run(stage: Stage) -> None:
