@@ -59,7 +59,7 @@ def test_an_outage_does_not_end_the_thread(registry: Counting) -> None:
 def test_an_engine_that_is_back_is_found_soon_and_not_at_the_next_third_of_the_lease(
     registry: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease_keeper, "engine_delay", lambda tries: 0.01)
+    monkeypatch.setattr(lease_keeper, "RENEW_AGAIN_SECONDS", 0.01)
     registry.lease_seconds, registry.away = 3600.0, 3
     with LeaseKeeper(registry, registry.claim("a", owner="w")) as keeper:
         keeper._thread.start()  # as after a third of the lease

@@ -9,11 +9,12 @@ from vidsearch.errors import LeaseLostError, VidsearchError
 from vidsearch.later import Later, call_later
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.store import Lease
-from vidsearch.retry import engine_delay
 
-__all__ = ["LeaseKeeper"]
+__all__ = ["RENEW_AGAIN_SECONDS", "LeaseKeeper"]
 
 _log = logging.getLogger(__name__)
+RENEW_AGAIN_SECONDS = 1.0
+"""After which a lease is renewed again that could not be."""
 
 
 class LeaseKeeper:
@@ -86,7 +87,7 @@ class LeaseKeeper:
             self._thread.join()
 
     def _renew_until_stopped(self) -> None:
-        tries = 0
+        is_away = False
         while not self._stop.is_set():
             try:
                 self.renew()
@@ -96,8 +97,9 @@ class LeaseKeeper:
                 # The registry is in the engine: while it is away nobody else can take the lease
                 # either, so the work goes on. When it is back, the lease may have run out, and the
                 # next sweep would take the video from a worker that is well.
-                tries += 1
-                _log.warning("lease of video %s not renewed: %s", self._lease.id, error)
+                if not is_away:
+                    _log.warning("lease of video %s not renewed: %s", self._lease.id, error)
+                is_away = True
             else:
-                tries = 0
-            self._stop.wait(min(self._pause, engine_delay(tries)) if tries else self._pause)
+                is_away = False
+            self._stop.wait(min(self._pause, RENEW_AGAIN_SECONDS) if is_away else self._pause)
