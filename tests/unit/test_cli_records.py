@@ -59,7 +59,9 @@ def test_wait_outlasts_an_engine_that_is_away_and_says_so_once(
     services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("vidsearch.cli.records._LONGEST_PAUSE", 0.0)
-    vars(services)["registry"] = registry = Away(services.engine, index="videos-registry")
+    vars(services)["registry"] = registry = Away(
+        services.engine, index=services.settings.index.registry
+    )
     registry.register("a", uri="/a.mp4")
     registry.complete(registry.claim("a", owner="w"), fingerprint="f")
     (record,) = wait_for(services, ["a"], timeout=None)
@@ -69,7 +71,9 @@ def test_wait_outlasts_an_engine_that_is_away_and_says_so_once(
 
 
 def test_wait_ends_at_its_time_where_the_engine_stays_away(services: Services) -> None:
-    vars(services)["registry"] = registry = Away(services.engine, index="videos-registry")
+    vars(services)["registry"] = registry = Away(
+        services.engine, index=services.settings.index.registry
+    )
     with pytest.raises(BackendUnavailableError):
         wait_for(services, ["a"], timeout=-1)
     assert registry.looks == 1

@@ -58,6 +58,14 @@ def test_a_file_without_a_query_is_refused(run: Run, tmp_path: Path) -> None:
     assert "holds no query" in result.err
 
 
+def test_a_file_of_queries_in_another_encoding_is_refused(run: Run, tmp_path: Path) -> None:
+    latin = tmp_path / "queries.txt"
+    latin.write_bytes("ein Hafen bei Nacht\nKühe\n".encode("latin-1"))
+    result = run("reindex", "--shards", "2", "--canary", str(latin))
+    assert result.code == 2
+    assert "is not UTF-8 (at byte 21)" in " ".join(result.err.split())
+
+
 def test_each_step_is_told_with_what_follows_from_it(capsys: pytest.CaptureFixture[str]) -> None:
     made = ReindexRun(
         id="3",

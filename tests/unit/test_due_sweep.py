@@ -11,6 +11,7 @@ from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_tasks import Services, maintenance
+from vidsearch_tasks.stopping import STOP
 
 
 def test_the_first_sweep_after_an_outage_waits_until_leases_are_renewed(
@@ -28,7 +29,7 @@ def test_the_first_sweep_after_an_outage_waits_until_leases_are_renewed(
         return SweepReport()
 
     monkeypatch.setattr(maintenance, "run_sweep", sweep)
-    monkeypatch.setattr(maintenance.STOP, "pause", lambda seconds: done.append(f"{seconds:g} s"))
+    monkeypatch.setattr(STOP, "pause", lambda seconds: done.append(f"{seconds:g} s"))
     for later, expected in ((0, ["swept"]), (59, ["swept"]), (61, ["2 s", "swept"]), (1, [])):
         done.clear()
         clock.now += later

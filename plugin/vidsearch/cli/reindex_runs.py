@@ -196,8 +196,13 @@ def _tell_in_place(made: InPlace, *, as_json: bool) -> None:
 def _queries(path: Path | None) -> tuple[str, ...]:
     if path is None:
         return ()
-    lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
-    queries = tuple(line for line in lines if line)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(
+            f"{path} is not UTF-8 (at byte {error.start}): save it so", param_hint="--canary"
+        ) from error
+    queries = tuple(line for line in map(str.strip, text.splitlines()) if line)
     if not queries:
         raise click.BadParameter(f"{path} holds no query: write one a line", param_hint="--canary")
     return queries

@@ -1,13 +1,13 @@
-"""What a run that is gone on with may be told anew, and what a plan makes of a throttle."""
+"""What a run may be told when it begins, and anew when it goes on."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
-from tests.reindexing_in_memory import Stage, stage_of_three
+from tests.reindexing_in_memory import OLD, Stage, stage_of_three
 
-from vidsearch.errors import BackendUnavailableError, ReindexError
+from vidsearch.errors import BackendUnavailableError, MappingConflictError, ReindexError
 from vidsearch.reindex import ReindexRun, Step
 from vidsearch.reindex.changes import Changes
 
@@ -64,3 +64,28 @@ def test_a_plan_goes_by_the_throttle_of_a_copy_alone(
     plan = stage.reindexer().plan(changes, throttle=throttle)
     assert (plan.per_second == throttle) == is_limited
     assert ("--throttle" in plan.measured) == is_limited
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("verified_before_close", "is closed"),
+        ("blocks.read", "cannot be read"),
+        ("blocks.read_only", "index.blocks.read_only"),
+        ("blocks.read_only_allow_delete", "index.blocks.read_only_allow_delete"),
+        ("blocks.metadata", "index.blocks.metadata"),
+    ],
+)
+def test_an_index_that_is_closed_or_blocked_is_refused_before_a_run_begins(
+    stage: Stage, setting: str, said: str
+) -> None:
+    stage.engine.put_settings(OLD, {setting: True})
+    for attempt in (stage.reindexer().plan, stage.reindexer().begin):
+        with pytest.raises(MappingConflictError, match=rf"{said}.*then reindex again"):
+            attempt(FLOAT)
+    assert stage.reindexer().runs.all() == []
+
+
+def test_an_index_that_takes_no_documents_can_be_reindexed(stage: Stage) -> None:
+    stage.engine.put_settings(OLD, {"blocks.write": True})
+    assert stage.reindexer().begin(FLOAT).step is Step.PLANNED
