@@ -179,10 +179,10 @@ def _require_root(real: Path, roots: Sequence[Path], where: str, *, is_shown: bo
             missing = root
         except OSError:  # it is there
             return
-    root, state = (empty, "is empty") if empty else (missing, "is not there")
-    if root is None:
+    lacking, state = (empty, "is empty") if empty else (missing, "is not there")
+    if lacking is None:
         return
-    folder = f"{root}, a folder of sources.roots," if is_shown else "its folder of sources.roots"
+    folder = f"{lacking}, a folder of sources.roots," if is_shown else "its folder of sources.roots"
     message = f"{where} cannot be read, as {folder} {state} on this machine: is it mounted?"
     raise SourceUnavailableError(message) if empty else SourceRootMissingError(message)
 
