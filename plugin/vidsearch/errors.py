@@ -24,6 +24,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     │   └── DocumentRejectedError   video     the index does not take its document (mapping, size)
     ├── SourceUnavailableError      outage    the store of the video or the thumbnails is away
     │   ├── SourcePausedError       outage    it was away just now, and is not asked again yet
+    │   ├── SourceRootMissingError  setup     this machine lacks the folder that it would be in
     │   └── TemporaryFolderError    setup     the folder for temporary copies is missing or full
     ├── WorkerStoppingError         outage    the worker was told to stop in the middle of its work
     ├── DecoderKilledError          unknown   the decoding process was killed from outside
@@ -92,6 +93,7 @@ __all__ = [
     "SourceForbiddenError",
     "SourceNotFoundError",
     "SourcePausedError",
+    "SourceRootMissingError",
     "SourceUnavailableError",
     "SourceUnsupportedError",
     "TemporaryFolderError",
@@ -217,6 +219,12 @@ class SourcePausedError(SourceUnavailableError):
         super().__init__(message)
         self.seconds = seconds
         """Until it may be asked again."""
+
+
+class SourceRootMissingError(SourceUnavailableError):
+    """The folder of ``sources.roots`` that the video would be in is missing on this machine."""
+
+    fault: ClassVar[Fault] = "setup"
 
 
 class TemporaryFolderError(SourceUnavailableError):

@@ -20,6 +20,7 @@ from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST
 from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.register import enqueue, enqueue_fills, enqueue_many, send_messages
 from vidsearch_tasks.services import Services
+from vidsearch_tasks.stopping import STOP
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -54,7 +55,26 @@ def run_due_sweep(
     except BackendAccessDeniedError as error:  # it may not make the index of operations
         _log.warning("sweep: the last one is not known: %s", error)
         claimed = True
-    return run_sweep(by=by, services=services, app=app) if claimed else None
+    if not claimed:
+        return None
+    _let_renew(services)
+    return run_sweep(by=by, services=services, app=app)
+
+
+def _let_renew(services: Services) -> None:
+    """Wait for the leases of workers that are well, which could not renew them in an outage.
+
+    Else this would take the videos from them, with what they have embedded and an attempt. Without
+    a sweep for so long, either the engine or the broker was away, or all workers were busy.
+    """
+    from vidsearch.registry.lease_keeper import RENEW_AGAIN_SECONDS
+
+    ingest = services.settings.ingest
+    with suppress(BackendAccessDeniedError):
+        last = services.operations.last_sweep()
+        usual = max(ingest.lease_seconds / 2, 2 * ingest.sweep_seconds)
+        if last is not None and services.clock() - last.at > usual:
+            STOP.pause(2 * RENEW_AGAIN_SECONDS)
 
 
 @measured_sweep

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
+from vidsearch.errors import RegistryError
 from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.register import enqueue, enqueue_many
 from vidsearch_tasks.services import Services
@@ -30,11 +31,15 @@ def video_status(id: str, *, services: Services | None = None) -> VideoRecord:
     return (services or current_services()).registry.get(id)
 
 
-def retry_videos(ids: Iterable[str], *, services: Services | None = None) -> list[VideoRecord]:
+def retry_videos(
+    ids: Iterable[str], *, listed: bool = False, services: Services | None = None
+) -> list[VideoRecord]:
     """Enqueue failed or dead videos again, and reset their attempts.
 
     Args:
         ids: of the videos.
+        listed: whether the ids were listed before: those that are neither failed nor dead by now,
+            as somebody else has retried, registered or deleted them, are left out.
         services: what to work with; by default those of this process.
 
     Returns:
@@ -49,7 +54,9 @@ def retry_videos(ids: Iterable[str], *, services: Services | None = None) -> lis
     records: list[VideoRecord] = []
     for batch in in_batches(ids):
         again = enqueue_many(services.registry.retry_many(batch), services=services)
-        records += [one.require() for one in again]
+        records += [
+            one.require() for one in again if not (listed and isinstance(one.error, RegistryError))
+        ]
     return records
 
 

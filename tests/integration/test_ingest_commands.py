@@ -177,6 +177,12 @@ def test_retry_of_a_repaired_file_indexes_it(run: Run, worker: Worker, clips: Pa
     path.write_bytes((clips / "one.mp4").read_bytes())
     assert run("videos", "retry", "broken", "nobody").code == 1
     assert run("videos", "show", "broken", "--json").data["state"] == "failed", "all or none"
+    whole = clips / "whole.mp4"
+    whole.write_bytes(path.read_bytes())
+    assert run("ingest", str(whole), "--wait", "--id-from", "name").code == 0
+    refused = run("videos", "retry", "broken", "whole")
+    assert (refused.code, "'whole' is indexed" in refused.err) == (1, True)
+    assert run("videos", "show", "broken", "--json").data["state"] == "failed", "all or none"
     assert run("videos", "retry", "--failed", "--json").data[0]["state"] in {"queued", "processing"}
     assert run("ingest", str(path), "--wait", "--id-from", "name").code == 0
     refused = run("videos", "retry", "broken")

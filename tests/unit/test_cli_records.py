@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from vidsearch.cli.records import wait_for
 from vidsearch.config import Settings
+from vidsearch.errors import BackendUnavailableError
 from vidsearch.index import create_videos_index
-from vidsearch.registry import Registry
+from vidsearch.registry import Registry, State, VideoRecord
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_tasks import Services
@@ -19,6 +20,18 @@ from vidsearch_tasks import Services
 class Interrupted(Registry):
     def among(self, ids: Sequence[str]) -> list[object]:  # type: ignore[override]
         raise KeyboardInterrupt
+
+
+class Away(Registry):
+    """An engine that answers again at the fourth look."""
+
+    looks = 0
+
+    def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
+        self.looks += 1
+        if self.looks < 4:
+            raise BackendUnavailableError("http://engine:9200 does not answer")
+        return super().among(ids)
 
 
 @pytest.fixture
@@ -40,6 +53,30 @@ def test_interrupted_wait_says_that_the_workers_go_on(
     assert err.endswith(
         "Stopped waiting; the workers go on. `vidsearch status` shows how far they are.\n"
     )
+
+
+def test_wait_outlasts_an_engine_that_is_away_and_says_so_once(
+    services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vidsearch.cli.records._LONGEST_PAUSE", 0.0)
+    vars(services)["registry"] = registry = Away(
+        services.engine, index=services.settings.index.registry
+    )
+    registry.register("a", uri="/a.mp4")
+    registry.complete(registry.claim("a", owner="w"), fingerprint="f")
+    (record,) = wait_for(services, ["a"], timeout=None)
+    assert (record.state, registry.looks) == (State.INDEXED, 4)
+    said = capsys.readouterr().err
+    assert said.count("Still waiting, as the workers do: http://engine:9200 does not answer") == 1
+
+
+def test_wait_ends_at_its_time_where_the_engine_stays_away(services: Services) -> None:
+    vars(services)["registry"] = registry = Away(
+        services.engine, index=services.settings.index.registry
+    )
+    with pytest.raises(BackendUnavailableError):
+        wait_for(services, ["a"], timeout=-1)
+    assert registry.looks == 1
 
 
 def test_wait_for_no_videos_returns_at_once(

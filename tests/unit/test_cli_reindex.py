@@ -31,8 +31,11 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         (("--replicas", "0", "--wait"), "--wait does not go with --replicas"),
         (("--resume", "--dry-run"), "--dry-run does not go with --resume"),
         (("--rollback", "--background"), "--background does not go with --rollback"),
+        (("--rollback", "--throttle", "5"), "--throttle does not go with --rollback"),
         (("--changed", "--timeout", "3"), "--timeout goes with --wait"),
         (("--all", "--wait", "--dry-run"), "--wait does not go with --dry-run"),
+        (("--ids", "a", "b"), "No such command 'b'. For another video, give --ids again."),
+        (("lsit",), "No such command 'lsit'."),
         (("--shards", "0"), "0 is not in the range"),
         (("--quantization", "tiny"), "'tiny' is not one of"),
         (("--shards", "2", "list"), "options of `vidsearch reindex list` go after its name"),
@@ -53,6 +56,14 @@ def test_a_file_without_a_query_is_refused(run: Run, tmp_path: Path) -> None:
     result = run("reindex", "--shards", "2", "--canary", str(empty))
     assert result.code == 2
     assert "holds no query" in result.err
+
+
+def test_a_file_of_queries_in_another_encoding_is_refused(run: Run, tmp_path: Path) -> None:
+    latin = tmp_path / "queries.txt"
+    latin.write_bytes("ein Hafen bei Nacht\nKühe\n".encode("latin-1"))
+    result = run("reindex", "--shards", "2", "--canary", str(latin))
+    assert result.code == 2
+    assert "is not UTF-8 (at byte 21)" in " ".join(result.err.split())
 
 
 def test_each_step_is_told_with_what_follows_from_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,9 +20,12 @@ class Asked(MemoryEngine):
 
     asked = 0
     away = False
+    before: Callable[[], None] | None = None
 
     def search(self, index: str, body: Any) -> Any:
         self.asked += 1
+        if self.before is not None:
+            self.before()
         if self.away:
             raise BackendUnavailableError("connection refused")
         return super().search(index, body)
@@ -60,6 +64,50 @@ def test_time_goes_on_while_the_engine_is_away(engine: Asked) -> None:
     ticks.now += 400
     assert [clock(), clock()] == [first + 400, first + 400]
     assert engine.asked == 2, "an engine that is away is not asked at every look"
+
+
+def test_machine_that_slept_asks_the_engine_before_it_says_a_time(engine: Asked) -> None:
+    ticks, local = FakeClock(), FakeClock()
+    clock = EngineClock(engine, index="registry", ticks=ticks, local=local)
+    first = clock()
+    local.now += 3600  # its monotonic clock stood still
+    engine.away = True
+    assert [clock(), clock()] == [first, first]
+    assert engine.asked == 3, "what is known is not true any more, so it is asked each time"
+    engine.away = False
+    assert clock() == pytest.approx(time.time(), abs=30)
+    assert clock() == pytest.approx(time.time(), abs=30)
+    assert engine.asked == 4
+
+
+def test_machine_whose_time_is_set_back_goes_by_its_monotonic_clock(engine: Asked) -> None:
+    ticks, local = FakeClock(), FakeClock()
+    clock = EngineClock(engine, index="registry", ticks=ticks, local=local)
+    first = clock()
+    local.now -= 3600
+    ticks.now += 10
+    assert clock() == first + 10
+    assert engine.asked == 1
+
+
+def test_answer_that_took_long_is_not_taken_for_one_of_now(engine: Asked) -> None:
+    ticks = FakeClock()
+    clock = EngineClock(engine, index="registry", ticks=ticks, local=lambda: 1.0)
+    first = clock()
+
+    def stopped_for_a_while() -> None:
+        ticks.now += 30
+
+    engine.before = stopped_for_a_while
+    ticks.now += 400
+    assert clock() == first + 430
+    assert engine.asked == 2
+    ticks.now += 10
+    assert clock() == first + 440
+    assert engine.asked == 2, "it is asked again after half a minute"
+    engine.before = None
+    ticks.now += 30
+    assert clock() == pytest.approx(time.time(), abs=30)
 
 
 def test_machines_own_time_is_used_until_the_engine_answers(

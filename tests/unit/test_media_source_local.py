@@ -16,6 +16,7 @@ from vidsearch.config import SourceSettings
 from vidsearch.errors import (
     SourceForbiddenError,
     SourceNotFoundError,
+    SourceRootMissingError,
     SourceUnavailableError,
     VideoError,
     VideoOpenError,
@@ -95,6 +96,39 @@ def test_any_of_several_roots_allows_a_path(root: Path, tmp_path: Path) -> None:
     settings = SourceSettings(roots=(tmp_path / "not-there", tmp_path / "root-of-another", root))
     with fetch(str(root / "below" / "a.mp4"), settings=settings) as video:
         assert video.size == 6
+
+
+def test_file_that_is_gone_is_told_from_a_share_that_is_not_mounted(
+    root: Path, tmp_path: Path
+) -> None:
+    def look(*roots: Path) -> None:
+        with fetch(str(share / "films" / "a.mp4"), settings=SourceSettings(roots=roots)):
+            pass
+
+    share = tmp_path / "share"
+    for roots in ((share,), (root, share), (share, share / "films")):
+        with pytest.raises(SourceRootMissingError, match=r"share.*is not there on this machine"):
+            look(*roots)
+    share.mkdir()  # a place for a mount that is not there
+    with pytest.raises(SourceUnavailableError, match=r"share.*is empty on this machine") as caught:
+        look(share, share / "films")
+    assert caught.value.fault == "outage"
+    (share / "other.mp4").touch()
+    with pytest.raises(SourceNotFoundError):
+        look(share, share / "films")
+    with pytest.raises(SourceNotFoundError):
+        look()
+
+
+def test_folder_of_a_video_whose_path_is_not_to_be_shown_is_not_shown(tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    with (
+        pytest.raises(SourceRootMissingError) as caught,
+        local.opened_file(share / "a.mp4", roots=(share,), where="asset:1"),
+    ):
+        pass
+    assert str(share) not in str(caught.value)
+    assert str(caught.value).startswith("asset:1 cannot be read, as its folder of sources.roots")
 
 
 @pytest.mark.timeout(120)

@@ -23,7 +23,7 @@ from vidsearch.registration import Row
 from vidsearch.registry import ErrorRecord, NewVideo, Registry, State
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings import registry_index
-from vidsearch_tasks import enqueue_many, stream_registrations
+from vidsearch_tasks import enqueue_many, retry_videos, stream_registrations
 
 INDEX = "videos-registry"
 
@@ -127,6 +127,20 @@ def test_failed_videos_are_retried_in_one_batch(
     assert "v2' is queued; only failed or dead" in str(done[1].error)
     assert isinstance(done[2].error, VideoNotRegisteredError)
     assert stage.waiting == 5
+
+
+def test_listed_videos_that_are_not_failed_any_more_do_not_stop_the_others(
+    stage: Stage, registry: Registry
+) -> None:
+    stage.register(videos(4))
+    broken = ErrorRecord(type="T", stage="decode", message="m")
+    for id in ("v0", "v3"):
+        registry.fail(registry.claim(id, owner="w"), broken)
+    listed = ["v0", "v1", "purged", "v3"]
+    with pytest.raises(RegistryError, match="'v1' is queued"):
+        retry_videos(["v1"], services=stage)  # type: ignore[arg-type]
+    done = retry_videos(listed, listed=True, services=stage)  # type: ignore[arg-type]
+    assert [(one.id, one.state) for one in done] == [("v0", State.QUEUED), ("v3", State.QUEUED)]
 
 
 def test_a_deleted_video_among_reopened_ones_is_told_alone(registry: Registry) -> None:

@@ -6,7 +6,7 @@ import pytest
 from tests.waiting import until
 
 from vidsearch.errors import BackendUnavailableError, LeaseLostError
-from vidsearch.registry import ErrorRecord, Lease, LeaseKeeper, Registry, State
+from vidsearch.registry import ErrorRecord, Lease, LeaseKeeper, Registry, State, lease_keeper
 from vidsearch.testing.memory_engine import MemoryEngine
 
 BROKEN = ErrorRecord(type="VideoOpenError", stage="decode", message="not a video")
@@ -54,6 +54,18 @@ def test_an_outage_does_not_end_the_thread(registry: Counting) -> None:
     with LeaseKeeper(registry, registry.claim("a", owner="w")) as keeper:
         wait_until(registry, 4)
         keeper.check()
+
+
+def test_an_engine_that_is_back_is_found_soon_and_not_at_the_next_third_of_the_lease(
+    registry: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_keeper, "RENEW_AGAIN_SECONDS", 0.01)
+    registry.lease_seconds, registry.away = 3600.0, 3
+    with LeaseKeeper(registry, registry.claim("a", owner="w")) as keeper:
+        keeper._thread.start()  # as after a third of the lease
+        wait_until(registry, 4)
+        keeper.check()
+        assert registry.renewals == 4, "after that it is renewed as ever"
 
 
 def test_a_lost_lease_is_told_by_every_method(registry: Counting) -> None:

@@ -305,8 +305,10 @@ def test_a_rollback_that_broke_off_is_finished_by_resume(stage: Stage) -> None:
     assert (stage.left(), stage.behind("videos")) == ([OLD], (OLD,))
     with pytest.raises(ReindexError, match="no reindex of 'videos' is open"):
         stage.reindexer().resume()
-    with pytest.raises(ReindexError, match=r"is over \(rolled_back\)"):
-        stage.reindexer().roll_back("1")
+    for go_on in (stage.reindexer().roll_back, stage.reindexer().resume, stage.reindexer().swap):
+        with pytest.raises(ReindexError, match=r"is over \(rolled_back\)"):
+            go_on("1")
+    assert stage.reindexer().drive("1").step is Step.ROLLED_BACK, "a message that comes late"
 
 
 def test_only_what_was_swapped_is_cleaned(stage: Stage) -> None:

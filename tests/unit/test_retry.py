@@ -47,6 +47,7 @@ TABLE: dict[str, tuple[Fault, Decision]] = {
     "SourceForbiddenError": ("video", FAIL),
     "SourceNotFoundError": ("video", FAIL),
     "SourcePausedError": ("outage", OUTLAST),
+    "SourceRootMissingError": ("setup", BACK),
     "SourceUnavailableError": ("outage", OUTLAST),
     "SourceUnsupportedError": ("video", FAIL),
     "TemporaryFolderError": ("setup", BACK),

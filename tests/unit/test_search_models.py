@@ -57,9 +57,10 @@ class AskedEngine(MemoryEngine):
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> None:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     Second.made = []
     Second.on_text = None
+    monkeypatch.setattr("vidsearch.search.models._SOON_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -162,6 +163,26 @@ def test_the_model_of_the_index_to_come_is_loaded_ahead(
     swap(engine, FIRST, SECOND)
     assert search.search("dog").index == SECOND
     assert [each.asked for each in Second.made] == [["a red circle, otherwise", "dog, otherwise"]]
+
+
+def test_a_program_that_ends_after_its_search_neither_waits_for_the_model_to_come_nor_aborts_it(
+    engine: AskedEngine, pool: EncoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended:
+        @staticmethod
+        def is_alive() -> bool:
+            return False
+
+    write_both(engine)
+    monkeypatch.setattr("vidsearch.search.models._SOON_SECONDS", 3600.0)
+    assert VideoSearch(engine, pool).search("dog").index == FIRST
+    thread = loader()
+    assert thread is not None
+    assert not thread.daemon, "a thread that has begun is not stopped amid its work"
+    monkeypatch.setattr(threading, "main_thread", Ended)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert Second.made == []
 
 
 def test_searches_without_a_model_never_ask_for_the_write_alias(engine: AskedEngine) -> None:

@@ -176,8 +176,8 @@ def test_videos_are_retried_by_cause_where_writes_are_allowed() -> None:
 def test_a_retry_that_fails_may_have_changed_the_state_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def retry_then_fail(ids: list[str], *, services: Services) -> list[VideoRecord]:
-        retry_videos(ids, services=services)
+    def retry_then_fail(ids: list[str], **options: Any) -> list[VideoRecord]:
+        retry_videos(ids, **options)
         raise BackendUnavailableError("away")
 
     monkeypatch.setattr("vidsearch_tasks.retry_videos", retry_then_fail)
@@ -195,10 +195,10 @@ def test_a_retry_that_fails_may_have_changed_the_state_all_the_same(
 def test_a_second_click_on_retry_waits_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     both = Barrier(2, timeout=0.3)
 
-    def retry_together(ids: list[str], *, services: Services) -> list[VideoRecord]:
+    def retry_together(ids: list[str], **options: Any) -> list[VideoRecord]:
         with suppress(BrokenBarrierError):  # as it should be: there is no other
             both.wait()
-        return retry_videos(ids, services=services)
+        return retry_videos(ids, **options)
 
     monkeypatch.setattr("vidsearch_tasks.retry_videos", retry_together)
     web = {"token": TOKEN, "allow_writes": True}

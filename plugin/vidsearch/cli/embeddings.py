@@ -96,7 +96,7 @@ def drop(yes: bool) -> None:
         files = list(store.files())
         if files and not yes:
             question = f"Remove all {told(files, 'files')}, of {store.shown}?"
-            click.confirm(question, abort=True, err=True)
+            output.confirm(question)
         store.remove(file.key for file in files)
         output.talk(f"removed {told(files, 'files')}")
 

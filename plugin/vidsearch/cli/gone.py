@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import click
-
 from vidsearch.cli import output
 from vidsearch.cli.folder import Selection
 
@@ -62,7 +60,7 @@ def delete_gone(
         output.talk(f"every registered video of {folder} has its file")
         return []
     if not yes:
-        click.confirm(f"Delete these {len(ids)} videos from the index?", abort=True, err=True)
+        output.confirm(f"Delete these {len(ids)} videos from the index?")
     deleted = [delete_video(id, services=services) for id in ids]
     output.talk(f"{len(deleted)} deleted")
     return deleted

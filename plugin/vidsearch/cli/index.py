@@ -127,11 +127,9 @@ def attach(name: str, *, dry_run: bool, yes: bool, as_json: bool, **options: Any
     def confirm(index: str, copy: str) -> None:
         if not yes:
             plan = plan_attachment(engine, chosen, identity, **options)
-            click.confirm(
+            output.confirm(
                 f"Copy {index} to {copy}? Writes go on, and are refused at the end for "
                 f"{blocked(plan)}. {index} is kept afterwards, without writes.",
-                abort=True,
-                err=True,
             )
 
     with output.progress("Copying") as progress:
@@ -318,7 +316,7 @@ def _confirm(question: str, engine: Engine, settings: Settings) -> None:
     from vidsearch.index import show_videos_index
 
     shown = show_videos_index(engine, settings.index)
-    click.confirm(question.format_map(shown), abort=True, err=True)
+    output.confirm(question.format_map(shown))
 
 
 def _refuse_while_reindexed(engine: Engine, settings: Settings) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Progress",
+    "confirm",
     "print_facts",
     "print_json",
     "print_line_of_json",
@@ -39,6 +40,26 @@ _PLAIN_SECONDS = 2.0
 def talk(message: str) -> None:
     """Print a message on stderr."""
     click.echo(message, err=True)
+
+
+def confirm(question: str) -> None:
+    """Ask on stderr, and go on with a yes only.
+
+    Raises:
+        click.Abort: the answer was no.
+        click.UsageError: there is nobody to ask, as in a script.
+    """
+    try:
+        is_yes = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin is not None and sys.stdin.isatty():  # interrupted
+            raise
+        talk("")
+        raise click.UsageError(
+            "nobody answers that, as stdin is at its end: give --yes, which does not ask"
+        ) from None
+    if not is_yes:
+        raise click.Abort
 
 
 def talk_of(items: Iterable[tuple[str, str]]) -> None:

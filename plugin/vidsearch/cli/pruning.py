@@ -91,6 +91,6 @@ def remove_unused(
         output.talk(f"{count}: {why}")
         return
     if not yes:
-        click.confirm(question(count), abort=True, err=True)
+        output.confirm(question(count))
     remove(one.key for one in unused)
     output.talk(f"removed {count}")

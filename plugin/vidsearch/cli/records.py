@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.errors import BackendAccessDeniedError, VideoNotRegisteredError, VidsearchError
+from vidsearch.errors import (
+    BackendAccessDeniedError,
+    BackendUnavailableError,
+    VideoNotRegisteredError,
+    VidsearchError,
+)
 from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, State, VideoRecord
 
 if TYPE_CHECKING:
@@ -83,8 +88,11 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
         ids: of the videos.
         timeout: in seconds; ``None`` for no limit.
 
+    An engine that does not answer is waited for, as by the workers.
+
     Raises:
         VideoNotRegisteredError: a video was purged meanwhile.
+        BackendUnavailableError: the engine did not answer when the time was over.
         VidsearchError: some were not done in time; the message says how many, with the error of
             the last attempt where there is one.
     """
@@ -92,10 +100,20 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
         return []
     deadline = None if timeout is None else time.monotonic() + timeout
     done: dict[str, VideoRecord] = {}
-    pause = _FIRST_PAUSE
+    pause, is_away = _FIRST_PAUSE, False
     with output.progress("Ingesting", total=len(ids)) as bar:
         while True:
-            found = {record.id: record for record in registry.among(_rest(ids, done))}
+            try:
+                found = {record.id: record for record in registry.among(_rest(ids, done))}
+            except BackendUnavailableError as error:
+                if deadline is not None and time.monotonic() > deadline:
+                    raise
+                if not is_away:
+                    output.talk(f"\nStill waiting, as the workers do: {error}")
+                is_away = True
+                time.sleep(_LONGEST_PAUSE)
+                continue
+            is_away = False
             for id in _rest(ids, done):
                 if id not in found:
                     raise VideoNotRegisteredError(f"video {id!r} was purged meanwhile")

@@ -9,6 +9,7 @@ import click
 
 from vidsearch.cli.options import dry_run_option, json_option, wait_options, yes_option
 from vidsearch.cli.reindex_runs import (
+    THROTTLE,
     clean,
     list_runs,
     resume,
@@ -32,7 +33,20 @@ _OF_A_RUN = ("swap", "canary", "throttle", "keep_old", "background", "changed_fi
 _OF_VIDEOS = ("wait", "timeout")
 
 
-@click.group(invoke_without_command=True)
+class _Group(click.Group):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if not ctx.params.get("ids"):
+                raise
+            message = f"{error.message} For another video, give --ids again."
+            raise click.UsageError(message, ctx) from error
+
+
+@click.group(cls=_Group, invoke_without_command=True)
 @click.option(
     "--quantization",
     type=click.Choice(get_args(Quantization)),
@@ -77,7 +91,7 @@ _OF_VIDEOS = ("wait", "timeout")
 )
 @click.option(
     "--throttle",
-    type=click.FloatRange(min=0, min_open=True),
+    type=THROTTLE,
     metavar="DOCS/S",
     help="Maximum number of documents per second that are copied; `inf` for no limit.  [default: "
     "as many as leave the cluster half of its time]",
@@ -150,12 +164,14 @@ def _dispatch(options: dict[str, Any], given: set[str]) -> None:
     wrong = given & {*(_OF_A_RUN if videos or turns else ()), *(() if videos else _OF_VIDEOS)}
     if turns:
         wrong |= given & {"dry_run"}
+    if "go_on" in turns:
+        wrong -= {"throttle"}
     if wrong:
         names = ", ".join(sorted(_flag(name) for name in wrong))
         raise click.UsageError(f"{names} does not go with {_flag(min(videos | changes | turns))}")
     as_json = options["as_json"]
     if "go_on" in turns:
-        resume_run(None, as_json=as_json)
+        resume_run(None, throttle=options["throttle"], as_json=as_json)
     elif "go_back" in turns:
         roll_back_run(None, yes=options["yes"], as_json=as_json)
     elif changes:

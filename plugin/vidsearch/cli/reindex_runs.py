@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vidsearch.reindex.in_place import InPlace
 
 __all__ = [
+    "THROTTLE",
     "clean",
     "list_runs",
     "resume",
@@ -31,6 +32,8 @@ __all__ = [
     "swap",
 ]
 
+THROTTLE = click.FloatRange(min=0, min_open=True)
+"""Documents per second."""
 _id = click.argument("id", required=False)
 
 
@@ -62,10 +65,17 @@ def show(id: str | None, as_json: bool) -> None:
 
 @click.command()
 @_id
+@click.option(
+    "--throttle",
+    type=THROTTLE,
+    metavar="DOCS/S",
+    help="Maximum number of documents per second that are copied from now on; `inf` for no limit.  "
+    "[default: as before]",
+)
 @json_option
-def resume(id: str | None, as_json: bool) -> None:
+def resume(id: str | None, throttle: float | None, as_json: bool) -> None:
     """Go on with the open run where it broke off, a rollback too."""
-    resume_run(id, as_json=as_json)
+    resume_run(id, throttle=throttle, as_json=as_json)
 
 
 @click.command()
@@ -99,19 +109,17 @@ def clean(id: str | None, yes: bool, as_json: bool) -> None:
     with _running() as reindexer:
         run = _chosen(reindexer, id)
         if not yes and run is not None:
-            click.confirm(
+            output.confirm(
                 f"Delete {run.source}, the old index of {run.alias}?"
                 + (" It is your own." if run.attached else ""),
-                abort=True,
-                err=True,
             )
         show_run(reindexer.clean(id), as_json=as_json)
 
 
-def resume_run(id: str | None, *, as_json: bool) -> None:
+def resume_run(id: str | None, *, throttle: float | None, as_json: bool) -> None:
     """Go on with a run."""
     with _running() as reindexer:
-        show_run(reindexer.resume(id), as_json=as_json)
+        show_run(reindexer.resume(id, throttle=throttle), as_json=as_json)
 
 
 def roll_back_run(id: str | None, *, yes: bool, as_json: bool) -> None:
@@ -119,7 +127,7 @@ def roll_back_run(id: str | None, *, yes: bool, as_json: bool) -> None:
     with _running() as reindexer:
         run = _chosen(reindexer, id)
         if not yes and run is not None:
-            click.confirm(f"Delete {run.target}, and search {run.source}?", abort=True, err=True)
+            output.confirm(f"Delete {run.target}, and search {run.source}?")
         show_run(reindexer.roll_back(id), as_json=as_json)
 
 
@@ -165,10 +173,8 @@ def start_run(
 def _ask_for_a_long_block(plan: Plan) -> None:
     """Where changes cannot be followed by the numbers of writes."""
     if plan.following is not None and plan.following.why is not None:
-        click.confirm(
+        output.confirm(
             f"{plan.source} will refuse writes at the end for {blocked(plan)}. Go on?",
-            abort=True,
-            err=True,
         )
 
 
@@ -190,8 +196,13 @@ def _tell_in_place(made: InPlace, *, as_json: bool) -> None:
 def _queries(path: Path | None) -> tuple[str, ...]:
     if path is None:
         return ()
-    lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
-    queries = tuple(line for line in lines if line)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(
+            f"{path} is not UTF-8 (at byte {error.start}): save it so", param_hint="--canary"
+        ) from error
+    queries = tuple(line for line in map(str.strip, text.splitlines()) if line)
     if not queries:
         raise click.BadParameter(f"{path} holds no query: write one a line", param_hint="--canary")
     return queries

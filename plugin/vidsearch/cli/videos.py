@@ -131,14 +131,21 @@ def retry(
 
     With --error alone: failed and dead ones.
     """
+    from vidsearch.registry import transitions
     from vidsearch_tasks import Services, retry_videos
 
     with Services() as services:
-        _require_all(services, ids)
+        given = _require_all(services, ids)
+        for record in given.values():
+            transitions.retry(record, record.updated_at)  # raises, before anything is changed
         states = _states(failed=failed or every, dead=dead or every)
         if error and not states:
             states = [*GIVEN_UP]
-        records = retry_videos(_chosen(services, ids, states, error), services=services)
+        chosen = _chosen(services, ids, states, error)
+        records = retry_videos(given, services=services)
+        records += retry_videos(
+            [id for id in chosen if id not in given], listed=True, services=services
+        )
     _tell(records, done="queued again", as_json=as_json)
 
 
@@ -199,7 +206,7 @@ def purge(
         ]
         if not yes and any(record.state in UNWANTED for record in records):
             number = sum(record.state in UNWANTED for record in records)
-            click.confirm(f"Purge the records of {number} videos?", abort=True, err=True)
+            output.confirm(f"Purge the records of {number} videos?")
         gone = purge_videos(services.registry, index, [record.id for record in records])
     _tell([record for record in records if record.id in gone], done="purged", as_json=as_json)
     kept = [record for record in records if record.id not in gone]
@@ -228,12 +235,10 @@ def _print_list(records: Sequence[VideoRecord]) -> None:
     output.print_table((*head, *tail), rows, right=("length", "changed"), whole=head)
 
 
-def _require_all(services: Services, ids: Sequence[str]) -> None:
-    """All or none: a typing error must change nothing."""
+def _require_all(services: Services, ids: Sequence[str]) -> dict[str, VideoRecord]:
+    """All or none: a typing error must change nothing. Returns the records in the order given."""
     known = services.registry.find_many(ids)
-    for id in ids:
-        if id not in known:
-            services.registry.get(id)  # raises
+    return {id: known.get(id) or services.registry.get(id) for id in ids}  # `get` raises
 
 
 def _states(*, failed: bool, dead: bool) -> list[State]:

@@ -236,7 +236,8 @@ def _caused_by(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _words(error: dict[str, Any]) -> str:
     # A gateway in front of the engine says "message".
     names = ("reason", "type", "message", "Message")
-    return str(next((error[name] for name in names if error.get(name)), "no reason given"))
+    said = str(next((error[name] for name in names if error.get(name)), "no reason given"))
+    return said.rstrip(" ;")
 
 
 def _type_of(body: Any) -> str:

@@ -10,9 +10,11 @@ from vidsearch.later import Later, call_later
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.store import Lease
 
-__all__ = ["LeaseKeeper"]
+__all__ = ["RENEW_AGAIN_SECONDS", "LeaseKeeper"]
 
 _log = logging.getLogger(__name__)
+RENEW_AGAIN_SECONDS = 1.0
+"""After which a lease is renewed again that could not be."""
 
 
 class LeaseKeeper:
@@ -85,6 +87,7 @@ class LeaseKeeper:
             self._thread.join()
 
     def _renew_until_stopped(self) -> None:
+        is_away = False
         while not self._stop.is_set():
             try:
                 self.renew()
@@ -92,6 +95,11 @@ class LeaseKeeper:
                 return  # the worker finds it in check()
             except VidsearchError as error:
                 # The registry is in the engine: while it is away nobody else can take the lease
-                # either, so the work goes on.
-                _log.warning("lease of video %s not renewed: %s", self._lease.id, error)
-            self._stop.wait(self._pause)
+                # either, so the work goes on. When it is back, the lease may have run out, and the
+                # next sweep would take the video from a worker that is well.
+                if not is_away:
+                    _log.warning("lease of video %s not renewed: %s", self._lease.id, error)
+                is_away = True
+            else:
+                is_away = False
+            self._stop.wait(min(self._pause, RENEW_AGAIN_SECONDS) if is_away else self._pause)

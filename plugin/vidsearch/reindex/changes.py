@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Json
-from vidsearch.errors import ReindexError
+from vidsearch.errors import MappingConflictError, ReindexError
 from vidsearch.index.attachable import refuse_blocks, refuse_lossy_source, refuse_moving_index
+from vidsearch.index.health import blocks_among
 from vidsearch.index.kept import Kept, kept_of, kept_settings
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.videos_index import VideosIndex
@@ -88,6 +89,8 @@ class Target:
 
         Raises:
             ReindexError: nothing differs, or a value cannot be.
+            MappingConflictError: the source is closed, or has a block that a reindex cannot do
+                with.
             ConfigError: the engine lacks the quantization, or does not take it for the model.
             ModelUnavailableError: the model cannot be loaded.
         """
@@ -113,6 +116,7 @@ class Target:
                     "videos again, `vidsearch reindex --all`"
                 )
         live = source.engine.settings(source.name)
+        _refuse_unusable(source, live)
         wanted = _settings(source, given, settings=settings, live=live)
         body = videos_index_body(source.engine, wanted, identity)
         way: Way = "copy"
@@ -146,6 +150,7 @@ class Target:
         live = engine.settings(source.name)
         wanted = _settings(source, given, settings=settings, live=live)
         body = videos_index_body(engine, wanted, source.identity, uri_field=source.uri_field)
+        _refuse_unusable(source, live)
         _refuse_unfit(source, live)
         kept = kept_of(engine, source.name)
         new = {**kept.at_creation(), **attached_settings(body)}
@@ -163,6 +168,18 @@ class Target:
                 "change it by itself, before or after"
             )
         return cls(way="copy", body=target, in_place=in_place, kept=kept)
+
+
+def _refuse_unusable(source: VideosIndex, live: Json) -> None:
+    """Refuse an index that cannot be read or get another alias. One that takes no documents can be
+    copied, and the new index takes them."""
+    settings, then = flattened(live), "reindex again"
+    if blocks := blocks_among(("read",), settings):
+        raise MappingConflictError(
+            f"index {source.name!r} cannot be read ({blocks[0]}): set that to null, then {then}"
+        )
+    settings.pop("blocks.write", None)
+    refuse_blocks(settings, index=source.name, then=then)
 
 
 def _refuse_unfit(source: VideosIndex, live: Json) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -119,8 +120,10 @@ def plan_of(
     blocked = 0.0
     if source.attached:
         blocked = blocked_seconds(engine, source.name, following=following, rate=rate)
-    if throttle is not None and (rate is None or throttle < rate):
-        rate, measured = throttle, "the limit of --throttle"
+    # What workers make is not throttled.
+    limit = throttle if way == "copy" and throttle != math.inf else None
+    if limit is not None and (rate is None or limit < rate):
+        rate, measured = limit, "the limit of --throttle"
     return replace(
         plan,
         target=name,

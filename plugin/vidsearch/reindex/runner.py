@@ -260,20 +260,25 @@ class Reindexer:
         keep_attachment(self._engine, self._settings, source.name)
         return made
 
-    def resume(self, id: str | None = None) -> ReindexRun:
+    def resume(self, id: str | None = None, *, throttle: float | None = None) -> ReindexRun:
         """Go on with a run, by default the open one, where it stands; a rollback too.
 
+        ``throttle`` is as of :meth:`begin`, from now on; ``None``: as before.
+
         Raises:
-            ReindexError: there is none, or another process drives it.
+            ReindexError: there is none, it is over, or another process drives it.
             ReindexCheckError: see :meth:`start`.
         """
-        run = self.runs.get(id) if id else self._open()
+        run = self._chosen(id)
         self._steps_of(run).documents.retry(run)
-        return self.drive(run.id)
+        return self.drive(run.id, throttle=throttle)
 
-    def drive(self, id: str) -> ReindexRun:
-        """As :meth:`resume`, but what workers gave up stays so."""
+    def drive(self, id: str, *, throttle: float | None = None) -> ReindexRun:
+        """As :meth:`resume`, but what workers gave up stays so, and a run that is over is left as
+        it is."""
         with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
+            if throttle is not None:
+                lease.change(throttle=throttle)
             steps = self._steps_of(lease.run).under(lease)
             try:
                 while steps.next(lease):
@@ -291,10 +296,16 @@ class Reindexer:
         """Go on with a run that was to stop before the swap: it is checked once more.
 
         Raises:
+            ReindexError: there is none, it is over or being undone, or another process drives it.
             ReindexCheckError: see :meth:`start`.
         """
-        run = self.runs.get(id) if id else self._open()
+        run = self._chosen(id)
         with RunLease(self.runs, run.id, owner=self._owner, seconds=self._lease_seconds) as lease:
+            if lease.run.step is Step.ROLLING_BACK:
+                raise ReindexError(
+                    f"{run.called} is being undone, and its target is not swapped in any more: "
+                    "`vidsearch reindex resume` finishes that"
+                )
             run = lease.change(swap=True)
             if run.step is Step.VERIFIED:  # perhaps long ago
                 self._steps_of(run).enter(lease, Step.CATCHING_UP)
@@ -355,6 +366,13 @@ class Reindexer:
 
     def _next_name(self, source: VideosIndex) -> str:
         return targets.next_name(self._engine, source.alias, source.name, attached=source.attached)
+
+    def _chosen(self, id: str | None) -> ReindexRun:
+        """A run that can be gone on with."""
+        run = self.runs.get(id) if id else self._open()
+        if not run.is_open:
+            raise ReindexError(f"{run.called} is over ({run.step}), and cannot be gone on with")
+        return run
 
     def _open(self) -> ReindexRun:
         run = self.runs.open()

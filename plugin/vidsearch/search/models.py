@@ -28,6 +28,8 @@ __all__ = ["Models", "pool_of"]
 _log = logging.getLogger(__name__)
 _AGE = 10.0
 """Seconds for which it is good enough to know which index will be next."""
+_SOON_SECONDS, _LOOK_SECONDS = 1.0, 0.05
+"""After which a model is loaded ahead: a program that searches once has ended by then."""
 _PROBE = "a red circle"
 
 
@@ -37,7 +39,8 @@ class Models:
     While the model of an index is changed, the write alias stands for the index that will be next,
     too. Its model is loaded in a thread as soon as that is seen, at most ten seconds after it was
     made, so that no search waits for it when the alias is swapped. A client that embeds nothing, as
-    all its searches are by words or by vectors, loads nothing. Thread-safe.
+    all its searches are by words or by vectors, loads nothing, and neither does a program that ends
+    right after its search. Thread-safe.
 
     Args:
         pool: finds encoders; made when first needed.
@@ -127,11 +130,17 @@ class Models:
                 target=self._load_now,
                 args=(coming, sorted(used - done)),
                 name=f"vidsearch-model-of-{coming.name}",
-                daemon=True,
+                # The program waits for it at its end: a library that is amid its work aborts it.
+                daemon=False,
             )
             self._loading.start()
 
     def _load_now(self, coming: IndexDescription, parts: Sequence[bool]) -> None:
+        begin = time.monotonic() + _SOON_SECONDS
+        while time.monotonic() < begin:
+            if not threading.main_thread().is_alive():  # the program ends
+                return
+            time.sleep(_LOOK_SECONDS)
         try:
             encoder = self._pool().encoder_for(coming.identity, where=f"index {coming.name!r}")
             for frames in parts:

@@ -23,6 +23,7 @@ from vidsearch.config import SourceSettings
 from vidsearch.errors import (
     SourceForbiddenError,
     SourceNotFoundError,
+    SourceRootMissingError,
     SourceUnavailableError,
     VideoError,
     VideoOpenError,
@@ -65,11 +66,17 @@ def opened_file(
         VideoOpenError: a folder, a pipe, a device, or a file that may not be read.
         VideoTooLargeError: more than ``limit`` bytes.
         SourceForbiddenError: outside of ``roots``, whether or not it is there.
-        SourceUnavailableError: the disk or share failed, or the file changed while it was read.
+        SourceUnavailableError: the disk or share failed, or the file changed while it was read; or
+            the folder of ``roots`` that it would lie in is empty.
+        SourceRootMissingError: there is no such folder on this machine.
     """
-    where = where or str(path)
+    is_shown, where = where is None, where or str(path)
     real = _within(path, roots, where)
-    descriptor = _open(real, where)
+    try:
+        descriptor = _open(real, where)
+    except SourceNotFoundError:
+        _require_root(real, roots, where, is_shown=is_shown)
+        raise
     try:
         status = os.fstat(descriptor)
         _require_regular(where, status.st_mode)
@@ -153,6 +160,31 @@ def _forbidden(where: str) -> SourceForbiddenError:
         f"{where} may not be read: it lies, or leads, outside of sources.roots; move it there or "
         "add its folder"
     )
+
+
+def _require_root(real: Path, roots: Sequence[Path], where: str, *, is_shown: bool) -> None:
+    """Tell a file that is gone from a share that this machine has not mounted: else its worker
+    would fail all videos of the share, one after the other."""
+    empty: Path | None = None
+    missing: Path | None = None
+    for root in roots:
+        if not _is_within(real, [root]):
+            continue
+        try:
+            with os.scandir(root) as entries:
+                if next(entries, None) is not None:
+                    return
+            empty = root
+        except FileNotFoundError:
+            missing = root
+        except OSError:  # it is there
+            return
+    lacking, state = (empty, "is empty") if empty else (missing, "is not there")
+    if lacking is None:
+        return
+    folder = f"{lacking}, a folder of sources.roots," if is_shown else "its folder of sources.roots"
+    message = f"{where} cannot be read, as {folder} {state} on this machine: is it mounted?"
+    raise SourceUnavailableError(message) if empty else SourceRootMissingError(message)
 
 
 def _open(real: Path, where: str) -> int:

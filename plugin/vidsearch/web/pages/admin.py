@@ -96,4 +96,6 @@ def _retry(services: Services, cause: str) -> int:
 
     ids = [record.id for record in services.registry.scan(*GIVEN_UP, error=cause)]
     # In batches, as millions of records need not be kept for their number.
-    return sum(len(retry_videos(batch, services=services)) for batch in in_batches(ids))
+    return sum(
+        len(retry_videos(batch, listed=True, services=services)) for batch in in_batches(ids)
+    )

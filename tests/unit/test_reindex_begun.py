@@ -1,0 +1,91 @@
+"""What a run may be told when it begins, and anew when it goes on."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from tests.reindexing_in_memory import OLD, Stage, stage_of_three
+
+from vidsearch.errors import BackendUnavailableError, MappingConflictError, ReindexError
+from vidsearch.reindex import ReindexRun, Step
+from vidsearch.reindex.changes import Changes
+
+FLOAT = Changes(quantization="float")
+
+
+class Killed(BaseException):
+    """What a process does not see of its own kill."""
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
+    return stage_of_three()
+
+
+def test_what_is_being_undone_is_not_swapped_in_any_more(stage: Stage) -> None:
+    stage.reindexer().start(FLOAT, swap=False)
+
+    def kill(run: ReindexRun) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        stage.reindexer(on_step=kill).roll_back()
+    with pytest.raises(ReindexError, match=r"being undone.*`vidsearch reindex resume` finishes"):
+        stage.reindexer().swap()
+    assert stage.reindexer().resume().step is Step.ROLLED_BACK
+
+
+def test_throttle_can_be_another_one_when_a_run_goes_on(stage: Stage) -> None:
+    stage.documents.error = BackendUnavailableError("HTTP 503")
+    with pytest.raises(BackendUnavailableError):
+        stage.reindexer().start(FLOAT, throttle=1.0)
+    for given, kept in ((None, 1.0), (1000.0, 1000.0)):
+        with pytest.raises(BackendUnavailableError):
+            stage.reindexer().resume(throttle=given)
+        run = stage.reindexer().runs.open()
+        assert run is not None
+        assert run.throttle == kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "throttle", "is_limited"),
+    [
+        (Changes(shards=2), 1e-6, True),
+        (Changes(shards=2), math.inf, False),
+        (Changes(segment_seconds=5), 1e-6, False),
+        (Changes(segment_seconds=5), math.inf, False),
+    ],
+)
+def test_a_plan_goes_by_the_throttle_of_a_copy_alone(
+    stage: Stage, changes: Changes, throttle: float, is_limited: bool
+) -> None:
+    plan = stage.reindexer().plan(changes, throttle=throttle)
+    assert (plan.per_second == throttle) == is_limited
+    assert ("--throttle" in plan.measured) == is_limited
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("verified_before_close", "is closed"),
+        ("blocks.read", "cannot be read"),
+        ("blocks.read_only", "index.blocks.read_only"),
+        ("blocks.read_only_allow_delete", "index.blocks.read_only_allow_delete"),
+        ("blocks.metadata", "index.blocks.metadata"),
+    ],
+)
+def test_an_index_that_is_closed_or_blocked_is_refused_before_a_run_begins(
+    stage: Stage, setting: str, said: str
+) -> None:
+    stage.engine.put_settings(OLD, {setting: True})
+    for attempt in (stage.reindexer().plan, stage.reindexer().begin):
+        with pytest.raises(MappingConflictError, match=rf"{said}.*then reindex again"):
+            attempt(FLOAT)
+    assert stage.reindexer().runs.all() == []
+
+
+def test_an_index_that_takes_no_documents_can_be_reindexed(stage: Stage) -> None:
+    stage.engine.put_settings(OLD, {"blocks.write": True})
+    assert stage.reindexer().begin(FLOAT).step is Step.PLANNED
