@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -126,7 +128,6 @@ def cli(ctx: click.Context, verbose: bool, config: str | None) -> None:
     Exit code 0: done; 1: failed; 2: an argument or a setting is wrong.
     """
     import logging
-    import os
 
     ctx.ensure_object(dict)
     ctx.obj["verbose"] = verbose
@@ -141,7 +142,13 @@ def cli(ctx: click.Context, verbose: bool, config: str | None) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    if os.getpid() == 1:  # in a container, where a signal that nobody waits for is dropped
+        signal.signal(signal.SIGTERM, _end)
     sys.exit(_run(list(sys.argv[1:] if args is None else args)))
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _run(args: list[str]) -> int:
