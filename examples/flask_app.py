@@ -56,7 +56,9 @@ def register(id: str) -> tuple[Response, int]:
 @app.get("/videos/<id>")
 def status(id: str) -> Response:
     record = video_status(id)
-    return jsonify({"id": id, "state": record.state, "error": record.error and str(record.error)})
+    # The message of an error may name folders and hosts: nothing for users.
+    error = record.error.type if record.error else None
+    return jsonify({"id": id, "state": record.state, "error": error})
 
 
 @app.errorhandler(VideoNotRegisteredError)
