@@ -117,10 +117,12 @@ def _server(context: WebContext) -> MCPServer:
 
 def _strict(tool: Tool) -> Tool:
     """The tool, which refuses arguments that it does not know and would pass over in silence."""
-    known = tool.fn_metadata.arg_model
-    strict = create_model(known.__name__, __base__=known, __config__=ConfigDict(extra="forbid"))
-    tool.fn_metadata.arg_model = strict
-    tool.parameters = strict.model_json_schema(by_alias=True)
+    about = tool.fn_metadata
+    known = about.arg_model
+    about.arg_model = create_model(
+        known.__name__, __base__=known, __config__=ConfigDict(extra="forbid")
+    )
+    tool.parameters = about.arg_model.model_json_schema(by_alias=True)
     return tool
 
 
