@@ -4,25 +4,37 @@
 #
 # EXTRAS and PAGE_EXTRAS add extras, such as s3 or aws: --build-arg EXTRAS=worker,opensearch,metrics,export,s3
 
-FROM python:3.12-slim AS sources
+FROM python:3.12-slim AS tools
 RUN pip install --no-cache-dir uv
+# Images run without root, which can keep no bytecode: else each start compiles all of it anew.
+ENV UV_COMPILE_BYTECODE=1 \
+    UV_NO_CACHE=1
 WORKDIR /src
-COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
+
+FROM tools AS sources
+COPY pyproject.toml hatch_build.py README.md CHANGELOG.md LICENSE ./
 COPY plugin plugin
 COPY tasks tasks
 COPY mappings mappings
 
-FROM sources AS build-worker
+FROM tools AS build-worker
 # cpu, or a CUDA version as uv knows it (cu126, cu128, …): the wheels of torch bring CUDA along.
 ARG TORCH=cpu
 ARG EXTRAS=worker,opensearch,metrics,export
+# The packages first: this layer stays while only the sources change.
+COPY pyproject.toml ./
 RUN uv venv /opt/vidsearch \
-    && uv pip install --no-cache --python /opt/vidsearch/bin/python --torch-backend "${TORCH}" ".[${EXTRAS}]"
+    && uv pip install --python /opt/vidsearch/bin/python --torch-backend "${TORCH}" -r pyproject.toml $(echo "${EXTRAS}" | sed 's/[^,]*/--extra &/g; s/,/ /g')
+COPY --from=sources /src /src
+RUN uv pip install --python /opt/vidsearch/bin/python --no-deps .
 
-FROM sources AS build-page
+FROM tools AS build-page
 ARG PAGE_EXTRAS=web,query,opensearch,metrics
+COPY pyproject.toml ./
 RUN uv venv /opt/vidsearch \
-    && uv pip install --no-cache --python /opt/vidsearch/bin/python ".[${PAGE_EXTRAS}]"
+    && uv pip install --python /opt/vidsearch/bin/python -r pyproject.toml $(echo "${PAGE_EXTRAS}" | sed 's/[^,]*/--extra &/g; s/,/ /g')
+COPY --from=sources /src /src
+RUN uv pip install --python /opt/vidsearch/bin/python --no-deps .
 
 FROM python:3.12-slim AS runtime
 # The folders are made here, so that volumes mounted on them belong to the user.

@@ -93,7 +93,8 @@ async def register(id: str, video: NewVideo) -> Status:
 @app.get("/videos/{id}")
 async def status(id: str) -> Status:
     record = await video_status(id)
-    return Status(id=id, state=record.state, error=str(record.error) if record.error else None)
+    # Its message may name folders and hosts: nothing for users.
+    return Status(id=id, state=record.state, error=record.error.type if record.error else None)
 
 
 @app.exception_handler(VideoNotRegisteredError)

@@ -48,6 +48,8 @@ def search() -> Response:
 def register(id: str) -> tuple[Response, int]:
     """``{"uri": …, "title": …}``. Set ``sources.roots`` or ``sources.hosts``, and say who may."""
     video = request.get_json()
+    if not isinstance(video, dict):
+        return jsonify({"detail": "send a JSON object"}), 422
     title = video.get("title", "")
     record = register_video(id, uri=video.get("uri", ""), fields={"title": title})
     return jsonify({"id": id, "state": record.state}), 202
@@ -56,7 +58,9 @@ def register(id: str) -> tuple[Response, int]:
 @app.get("/videos/<id>")
 def status(id: str) -> Response:
     record = video_status(id)
-    return jsonify({"id": id, "state": record.state, "error": record.error and str(record.error)})
+    # The message of an error may name folders and hosts: nothing for users.
+    error = record.error.type if record.error else None
+    return jsonify({"id": id, "state": record.state, "error": error})
 
 
 @app.errorhandler(VideoNotRegisteredError)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import textwrap
@@ -27,15 +28,32 @@ MODULES = {
     "vidsearch.search": "What searches take and return, beside the names above.",
     "vidsearch.reindex": "What `reindexer` and `run_store` of `vidsearch_tasks` return and take.",
     "vidsearch.registration": "Files that list videos.",
+    "vidsearch.encoders": "Models, and what [an encoder of your own](encoders.md) has to do.",
+    "vidsearch.engines": "[Connections](engines.md) to Elasticsearch and OpenSearch.",
+    "vidsearch.index": "[Indices](indices.md): made, opened, attached, compared.",
+    "vidsearch.web": "The [search page and the HTTP API](web.md) in an ASGI server of your own.",
+    "vidsearch.contrib.django.models": "For [a Django project](frameworks.md#django).",
+    "vidsearch.contrib.django.search": "What a search gives there.",
+    "vidsearch.contrib.django.admin": "Its admin site.",
+    "vidsearch.contrib.langchain": "For [LangChain](frameworks.md#langchain).",
+    "vidsearch.contrib.haystack": "For [Haystack](frameworks.md#haystack).",
+    "vidsearch.contrib.llamaindex": "For [LlamaIndex](frameworks.md#llamaindex).",
+    "vidsearch.contrib.passages": "What the retrievers of these three return, before each gives it "
+    "the form of its framework.",
     "vidsearch.testing.in_process": "For the tests of your application.",
 }
 _INTRO = """\
 This page is written by `make docs` from signatures and docstrings. How to use the names is in the
 guides, beginning with [searching](search.md) and [for backend engineers](howto-backend.md).
 """
-_LEFT_OUT = {"__version__", "app"}
+_LEFT_OUT = {
+    *("__version__", "app"),
+    *("TEXT_FIELDS", "PassageSearch", "passages_of", "search_rows"),  # for modules beside theirs
+}
 _MADE_BY_OTHERS = {"Services", "SearchRequest", "Settings"}
 """Classes whose methods are for vidsearch itself; applications make them and pass them on."""
+_OF_FRAMEWORKS = {"model_post_init", "get_changelist"}
+"""Methods that a framework calls."""
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _ROLE = re.compile(r":\w+:`(~?)([^`]+)`")
 _SECTION = re.compile(r"(Args|Raises|Returns|Yields|Attributes):$")
@@ -44,15 +62,32 @@ _ITEM = re.compile(r"(\*{0,2}[\w, ]+):(?: |$)(.*)")
 
 def api_reference() -> str:
     """The whole of docs/api.md."""
+    _set_frameworks_up()
     parts = ["# Python API\n", _INTRO]
-    seen: set[str] = set()
+    seen: list[object] = []
     for name, about in MODULES.items():
         parts.append(f"## {name}\n\n{about}\n")
         module = importlib.import_module(name)
-        for public in sorted(set(module.__all__) - _LEFT_OUT - seen, key=_by_letters):
-            seen.add(public)
-            parts += _described(public, getattr(module, public), name)
+        for public in sorted(set(module.__all__) - _LEFT_OUT, key=_by_letters):
+            value = getattr(module, public)
+            if not any(value is other for other in seen):
+                seen.append(value)
+                parts += _described(public, value, name)
     return linked("\n".join([*parts, *_errors()]))
+
+
+def _set_frameworks_up() -> None:
+    """So that the modules about them can be imported, and do nothing else."""
+    os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "false"
+    import django
+    from django.conf import settings
+
+    if not settings.configured:
+        settings.configure(
+            INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
+            LOGGING_CONFIG=None,
+        )
+        django.setup()
 
 
 def linked(page: str) -> str:
@@ -77,7 +112,7 @@ def _by_letters(name: str) -> tuple[str, str]:
 
 def _described(name: str, value: Any, module: str) -> Iterator[str]:
     yield f"### {name}\n"
-    if inspect.isclass(value):
+    if inspect.isclass(value) and value.__name__ == name:
         yield from _class(name, value)
     elif inspect.isfunction(value):
         yield from _function(name, value)
@@ -99,6 +134,8 @@ def _class(name: str, cls: type) -> Iterator[str]:
         yield ", ".join(f"`{each.value}`" for each in cls) + "\n"
     for each in [] if name in _MADE_BY_OTHERS else node.body:
         if not isinstance(each, _FUNCTION) or each.name.startswith("_"):
+            continue
+        if each.name in _OF_FRAMEWORKS:
             continue
         kinds = {ast.unparse(one) for one in each.decorator_list}
         yield f"#### {name}.{each.name}\n"
@@ -134,7 +171,8 @@ def _function(name: str, function: Any) -> Iterator[str]:
 
 def _alias(name: str, package: str) -> Iterator[str]:
     """A type under a name of its own, as the module that defines it writes it."""
-    for module in map(importlib.import_module, sorted(_modules_of(package))):
+    defined_in = [*sorted(_modules_of(package)), _definition(name, package)[0]]
+    for module in map(importlib.import_module, defined_in):
         found = list(_assigned(ast.parse(inspect.getsource(module)).body))
         for target, value, doc in found:
             if target == name:
@@ -145,6 +183,9 @@ def _alias(name: str, package: str) -> Iterator[str]:
 
 def _modules_of(package: str) -> Iterator[str]:
     module = importlib.import_module(package)
+    if not hasattr(module, "__path__"):
+        yield package
+        return
     yield from (each.name for each in pkgutil.iter_modules(module.__path__, f"{package}."))
 
 

@@ -7,7 +7,9 @@ from typing import Any, Literal
 __all__ = ["EngineKind", "Json", "Level", "Quantization"]
 
 Json = dict[str, Any]
+"""An object of JSON: a body, a mapping, a document."""
 EngineKind = Literal["elasticsearch", "opensearch"]
+"""Which of the two engines; the setting `engine.kind` may leave it to be found out."""
 Quantization = Literal[
     "float",
     "int8",

@@ -79,7 +79,9 @@ class WebSettings(Section):
         20.0,
         gt=0,
         allow_inf_nan=False,
-        description="Number of seconds after which a search is given up, its wait included.",
+        description="Number of seconds after which a search is given up, its wait included. The "
+        "head of a request must arrive in the same time, and so must its body, with a second more "
+        "for each 32 KiB.",
     )
     hidden_fields: tuple[str, ...] = Field(
         (),

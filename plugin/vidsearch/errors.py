@@ -321,7 +321,7 @@ class BackendError(VidsearchError):
 
 
 class BackendUnavailableError(BackendError):
-    """Not reachable, timed out or overloaded."""
+    """The search engine or the broker: not reachable, timed out or overloaded."""
 
     fault: ClassVar[Fault] = "outage"
 

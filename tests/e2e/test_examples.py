@@ -138,6 +138,7 @@ def _flask_app_searches_and_registers(client: Any, clip: Path) -> None:
     wrong = client.get("/search?q=%20")
     assert (wrong.status_code, "text is empty" in wrong.json["detail"]) == (422, True)
     assert client.get("/videos/clip-41").status_code == 404
+    assert client.post("/videos/clip-41", json=[]).status_code == 422
     state = {"id": "clip-42", "state": "indexed", "error": None}
     assert client.get("/videos/clip-42").json == state
     again = client.post("/videos/clip-42", json={"uri": str(clip), "title": "Harbour at dawn"})

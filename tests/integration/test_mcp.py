@@ -114,6 +114,9 @@ def test_tools_of_a_process_find_videos_moments_and_similar_ones(settings: Setti
             assert ": id: no video 'nobody'" in nobody
             wrong = await _refused(client, "search_videos", text=text, skip=-1)
             assert ": skip must be" in wrong
+            unknown = await _refused(client, "search_videos", text=text, filters=even)
+            assert "filters\n  Extra inputs are not permitted" in unknown
+            assert all(not tool.input_schema["additionalProperties"] for tool in tools.values())
             wrong = await _refused(client, "get_moments", id=best[1], text=text, k=-1)
             assert ": k must be" in wrong
 
@@ -131,6 +134,8 @@ def test_streamable_http_has_the_same_tools_behind_the_same_guard(settings: Sett
     few = settings.model_copy(update={"web": settings.web.model_copy(update={"max_k": 3})})
     with serving(http_app(few)) as url:
         asyncio.run(work(url))
+        stream = httpx.get(f"{url}/mcp", headers={"accept": "text/event-stream"})
+        assert (stream.status_code, stream.headers["allow"]) == (405, "POST")
         counted = httpx.get(f"{url}/metrics").text
         assert 'vidsearch_web_requests_total{endpoint="/mcp",status="200"}' in counted
         assert "vidsearch_web_ready 1.0" in counted

@@ -373,6 +373,8 @@ def test_without_a_script_words_pictures_and_filters_work(
 def test_a_phone_scrolls_in_one_direction_only(tab: OpenTab, path: str) -> None:
     page = tab(path, viewport=PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    wide = "[...document.querySelectorAll('.scroll')].filter(it => it.scrollWidth > it.clientWidth)"
+    assert page.evaluate(f"{wide}.length") == 0
 
 
 def test_a_phone_shows_filters_when_asked(tab: OpenTab) -> None:

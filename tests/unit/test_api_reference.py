@@ -10,7 +10,7 @@ import pytest
 
 import vidsearch
 import vidsearch_tasks
-from vidsearch import errors, reindex, search
+from vidsearch import encoders, engines, errors, index, reindex, search
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "scripts/api_reference.py"))
@@ -19,7 +19,9 @@ SECTIONS = dict(re.findall(r"^### (\w+)\n\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | r
 
 
 @pytest.mark.parametrize(
-    "module", [vidsearch, vidsearch_tasks, search, reindex], ids=lambda module: module.__name__
+    "module",
+    [vidsearch, vidsearch_tasks, search, reindex, encoders, engines, index],
+    ids=lambda module: module.__name__,
 )
 def test_every_public_name_is_there_with_a_text(module: object) -> None:
     names = set(module.__all__) - {"__version__", "app"}  # type: ignore[attr-defined]
@@ -27,6 +29,25 @@ def test_every_public_name_is_there_with_a_text(module: object) -> None:
     told = {name: re.sub(r"```text.*?```", "", SECTIONS[name], flags=re.DOTALL) for name in names}
     # The modes are described where they are an argument.
     assert {name for name, text in told.items() if not text.strip()} <= {"Mode"}
+
+
+def test_the_classes_for_frameworks_are_there_each_under_its_module() -> None:
+    sections = dict(re.findall(r"^## ([\w.]+)\n\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
+    named = {
+        name.removeprefix("vidsearch.contrib."): set(re.findall(r"^### (\w+)", text, re.MULTILINE))
+        for name, text in sections.items()
+        if name.startswith("vidsearch.contrib.")
+    }
+    assert named == {
+        "django.models": {"VideoManager", "VideoModel", "VideoQuerySet"},
+        "django.search": {"VideoMatches"},
+        "django.admin": {"VideoAdmin"},
+        **{name: {"VideoRetriever"} for name in ("langchain", "haystack", "llamaindex")},
+        "passages": {"Passage"},
+    }
+    assert "top_k: int = 10" in sections["vidsearch.contrib.haystack"]
+    assert "- `k: int = 10`: Maximum number of" in sections["vidsearch.contrib.langchain"]
+    assert "#### VideoModel.vidsearch_uri" in sections["vidsearch.contrib.django.models"]
 
 
 def test_every_method_has_a_text() -> None:

@@ -56,23 +56,32 @@ def test_bash_completes_commands_options_and_values(run: Run, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("shell", "start", "words", "answer"),
+    ("shell", "start", "binding", "words", "answer"),
     [
-        ("zsh", "#compdef vidsearch", ("vidsearch index up", "2"), "plain\nupgrade\n"),
-        ("fish", "function _vidsearch_completion", ("vidsearch index", "up"), "plain,upgrade\t"),
+        (
+            *("zsh", "#compdef vidsearch", "compdef _vidsearch_completion vidsearch"),
+            *(("vidsearch index up", "2"), "plain\nupgrade\n"),
+        ),
+        (
+            *("fish", "function _vidsearch_completion", "complete --no-files --command vidsearch"),
+            *(("vidsearch index", "up"), "plain,upgrade\t"),
+        ),
     ],
+    ids=["zsh", "fish"],
 )
 def test_other_shells_have_scripts_that_ask_as_click_answers(
     run: Run,
     monkeypatch: pytest.MonkeyPatch,
     shell: str,
     start: str,
+    binding: str,
     words: tuple[str, str],
     answer: str,
 ) -> None:
     shown = run("completion", shell)
     assert shown.code == 0
     assert shown.out.startswith(start)
+    assert binding in shown.out, "what makes the shell call the function"
     assert "%(" not in shown.out
     asked = f"_VIDSEARCH_COMPLETE={shell}_complete"
     assert asked in shown.out

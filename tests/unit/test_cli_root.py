@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -33,6 +34,24 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
 
     monkeypatch.setattr("vidsearch.cli.settings.load_settings", load)
     return errors
+
+
+def test_the_first_process_of_a_container_ends_when_it_is_told_to() -> None:
+    # The kernel drops what such a process does not wait for; elsewhere it ends by the signal.
+    code = (
+        "import os; os.getpid = lambda: 1\n"
+        "from vidsearch.cli import completion, main\n"
+        "def wait(_): print('begun', flush=True); os.read(0, 1)\n"
+        "completion.get_completion_class = wait\n"
+        "main(['completion', 'bash'])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
 
 
 def every_command() -> list[tuple[str, click.Command]]:

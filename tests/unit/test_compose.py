@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,10 +184,28 @@ def test_images_install_extras_that_exist_and_the_page_has_no_torch(
         (given,) = [each for each in stages[stage].all("ARG") if each.startswith(argument)]
         names = given.partition("=")[2].split(",")
         assert set(names) <= set(EXTRAS)
-        assert f'".[${{{argument}}}]"' in "".join(stages[stage].lines)
+        (chosen,) = re.findall(r"-r pyproject\.toml \$\((.*)\)", "".join(stages[stage].lines))
+        command, given_two = ["sh", "-c", chosen], {argument: "a,b-c"}
+        done = subprocess.run(command, env=given_two, capture_output=True, text=True, check=True)
+        assert done.stdout == "--extra a --extra b-c\n"
         brings_torch = any("torch" in each for name in names for each in EXTRAS[name])
         assert brings_torch == (stage == "build-worker")
     assert "ARG TORCH=cpu" in stages["build-worker"].lines
+
+
+def test_a_change_of_the_sources_installs_no_package_anew(stages: dict[str, Stage]) -> None:
+    for name in ("build-worker", "build-page"):
+        lines = stages[name].lines
+        packages, own = [at for at, line in enumerate(lines) if "uv pip install" in line]
+        (copied,) = [at for at, line in enumerate(lines) if "--from=sources" in line]
+        assert packages < copied < own
+        assert "--no-deps" in lines[own]
+        assert "UV_COMPILE_BYTECODE=1" in "".join(stages[stages[name].base].all("ENV"))
+
+
+def test_the_page_may_end_its_answers(services: dict[str, dict[str, Any]]) -> None:
+    seconds = int(services["page"]["stop_grace_period"].removesuffix("s"))
+    assert seconds > load_settings().web.timeout + 1
 
 
 def test_workers_begin_with_one_thread(stages: dict[str, Stage]) -> None:

@@ -78,7 +78,7 @@ def test_the_list_of_rows_is_shown_although_the_engine_is_away(
 def test_the_action_embeds_chosen_videos_again(site: Site, admin: Any) -> None:
     red, blue = site.Film.objects.bulk_create([site.film("red"), site.film("blue")])
     before = [video_status(film.vidsearch_id).indexed_at for film in (red, blue)]
-    assert "1 videos are to be embedded." in act(admin, "embed_again", red)
+    assert "1 video is to be embedded." in act(admin, "embed_again", red)
     after = [video_status(film.vidsearch_id) for film in (red, blue)]
     assert [str(record.state) for record in after] == ["indexed", "indexed"]
     assert after[0].indexed_at != before[0]
@@ -92,9 +92,52 @@ def test_the_action_retries_failed_videos_and_tells_of_others(
     assert site.state(late) == "failed"
     (tmp_path / "red.mp4").rename(tmp_path / "l.mp4")
     page = act(admin, "retry", late, good)
-    assert "1 videos are to be embedded." in page
+    assert "1 video is to be embedded." in page
+    assert f'<a href="/admin/films/film/{good.pk}/change/">all red</a>: video ' in page
     assert "only failed or dead videos are retried" in page
     assert site.state(late) == "indexed"
+
+
+def test_the_action_tells_which_videos_are_not_embedded_and_why(
+    site: Site, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, broken, bare = site.Film.objects.bulk_create(
+        [site.film("red"), site.film("blue", title="<b>"), site.film("green", file="")]
+    )
+    uri = site.Film.vidsearch_uri
+
+    def untold(film: Any) -> Any:
+        if film.pk == broken.pk:
+            raise OSError("the storage does not answer")
+        return uri(film)
+
+    monkeypatch.setattr(site.Film, "vidsearch_uri", untold)
+    page = act(admin, "embed_again", good, broken, bare)
+    assert "1 video is to be embedded." in page
+    assert "2 videos are not:" in page
+    told = {film.pk: f'<a href="/admin/films/film/{film.pk}/change/">' for film in (broken, bare)}
+    assert f"{told[broken.pk]}&lt;b&gt;</a>: films.Film {broken.pk} does not tell" in page
+    assert "OSError: the storage does not answer" in page
+    assert f"{told[bare.pk]}all green</a>: no video of it is registered: it has no file" in page
+    assert site.state(good) == "indexed"
+
+
+def test_the_action_names_ten_rows_at_most(site: Site, admin: Any) -> None:
+    films = site.Film.objects.bulk_create([site.film("red", file="") for _ in range(12)])
+    page = act(admin, "retry", *films)
+    assert "0 videos are to be embedded." in page
+    assert "12 videos are not:" in page
+    assert page.count("no video of it is registered") == 10
+    assert "The log has 2 more." in page
+
+
+def test_the_action_tells_of_a_setting_that_is_wrong(
+    site: Site, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = site.film("red")
+    film.save()
+    monkeypatch.setattr(site.Film, "vidsearch_source", "fil")
+    assert "there is no such column" in act(admin, "embed_again", film)
 
 
 def test_sync_registers_rows_of_before_and_deletes_videos_whose_rows_are_gone(

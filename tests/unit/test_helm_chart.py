@@ -214,8 +214,11 @@ def test_secrets_come_from_the_secret_alone(name: str) -> None:
 def test_pods_have_no_rights_that_they_do_not_need(name: str) -> None:
     for pod in pods(name):
         assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert pod["spec"]["automountServiceAccountToken"] is False
         for container in pod["spec"]["containers"]:
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert "/tmp" in {each["mountPath"] for each in container["volumeMounts"]}
             mounted = {each["name"] for each in container["volumeMounts"]}
             assert mounted == {each["name"] for each in pod["spec"]["volumes"]}
 
@@ -264,6 +267,21 @@ def test_the_page_answers_to_its_host_beside_those_of_the_settings() -> None:
     hosts = json.loads(variables["VIDSEARCH_WEB__ALLOWED_HOSTS"])
     (rule,) = of_kind("full", "Ingress")["page"]["spec"]["rules"]
     assert hosts == ["videos.internal", rule["host"]]
+
+
+def test_the_page_ends_its_answers_before_it_goes() -> None:
+    pod = of_kind("full", "Deployment")["page"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    *_, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+    longest = float(seconds) + load_settings().web.timeout + 1
+    assert pod["terminationGracePeriodSeconds"] > longest
+
+
+def test_only_a_page_behind_an_ingress_believes_who_asks() -> None:
+    variables = [{each["name"] for each in container["env"]} for container in containers("full")]
+    assert sum("FORWARDED_ALLOW_IPS" in names for names in variables) == 1
+    page = of_kind("full", "Deployment")["page"]["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "FORWARDED_ALLOW_IPS", "value": "*"} in page["env"]
 
 
 @each_set

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from threading import Barrier, BrokenBarrierError
+from threading import Barrier, BrokenBarrierError, Event
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.page_stage import TOKEN, Page, open_page
+from tests.waiting import until
 
 from vidsearch.errors import BackendUnavailableError
 from vidsearch.registry import ErrorRecord, Pause, State, VideoRecord
@@ -170,6 +171,7 @@ def test_videos_are_retried_by_cause_where_writes_are_allowed() -> None:
         states = {id: writing.services.registry.get(id).state for id in "xyr"}
         assert states == {"x": State.QUEUED, "y": State.QUEUED, "r": State.INDEXED}
         assert "2 videos queued again" in writing.get("/admin?retried=2").text
+        assert "still being queued again" in writing.get("/admin?retried=some").text
 
 
 @pytest.mark.usefixtures("broker")
@@ -213,6 +215,30 @@ def test_a_second_click_on_retry_waits_for_the_first(monkeypatch: pytest.MonkeyP
             answers = list(hands.map(click, range(2)))
         there = sorted(answer.headers.get("location", answer.text) for answer in answers)
         assert there == ["/admin?retried=0", "/admin?retried=1"]
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_retry_of_many_videos_goes_on_after_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = Event()
+
+    def retry_late(ids: list[str], *, services: Services) -> list[VideoRecord]:
+        goes_on.wait(60)
+        return retry_videos(ids, services=services)
+
+    monkeypatch.setattr("vidsearch_tasks.retry_videos", retry_late)
+    web = {"token": TOKEN, "allow_writes": True, "timeout": 0.3}
+    with open_page(web=web, broker={"url": "memory://"}) as writing:
+        _fail(writing, "x", "broken")
+        writing.post("/login", data={"token": TOKEN})
+        try:
+            for _ in range(2):  # the second one waits as long for the first
+                answer = writing.post("/admin/retry", data={"error": "VideoOpenError"})
+                assert answer.headers["location"] == "/admin?retried=some"
+            assert writing.services.registry.get("x").state is State.FAILED
+        finally:
+            goes_on.set()
+        registry = writing.services.registry
+        until(lambda: registry.get("x").state is State.QUEUED, what="the video to be queued")
 
 
 @pytest.mark.usefixtures("broker")

@@ -227,3 +227,23 @@ def test_a_store_of_pictures_that_hangs_holds_up_no_search(
         finally:
             goes_on.set()
         assert {one.result().status_code for one in pictures} == {404}
+
+
+def test_a_file_that_cannot_be_reached_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    goes_on = Event()
+
+    def hang(*_: Any) -> None:
+        goes_on.wait(60)
+
+    monkeypatch.setattr(ThumbnailStore, "read", hang)
+    monkeypatch.setattr("vidsearch.web.media._place", hang)
+    with open_page(thumbnails={"url": str(tmp_path)}, web={"timeout": 0.3}) as page:
+        try:
+            for path in ("/thumbnail/a", "/video/r"):
+                answer = page.get(path)
+                assert answer.status_code == 503
+                assert "took longer than 0.3 seconds" in answer.text
+        finally:
+            goes_on.set()

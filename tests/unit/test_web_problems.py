@@ -20,6 +20,7 @@ from vidsearch.errors import (
 )
 from vidsearch.search.filters import build_filters
 from vidsearch.search.value_fields import value_field
+from vidsearch.web.pages.rendering import failure_of
 from vidsearch.web.problems import problem_of
 
 CLASSES = [
@@ -96,3 +97,9 @@ def test_caller_is_not_told_the_names_of_other_fields(find: Callable[[str], obje
         find("nope")
     assert "'nope'" in problem_of(caught.value).detail
     assert "secret" not in problem_of(caught.value).detail
+
+
+def test_people_are_told_once_to_look_into_the_log() -> None:
+    for error in (errors.BackendUnavailableError(SECRET), errors.ConfigError(SECRET)):
+        told = failure_of(problem_of(error), path="/")
+        assert f"{told.text} {told.advice}".count("log of the server") == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import email
+import re
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -77,6 +79,7 @@ def test_the_sdist_holds_what_the_wheel_is_built_of_and_nothing_else(sdist: Path
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     texts = {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".gitignore"}
+    texts.add("hatch_build.py")
     assert {name for name in names if "/" not in name} <= texts
     assert {name.partition("/")[0] for name in names if "/" in name} == {
         *("plugin", "tasks", "mappings"),
@@ -98,3 +101,32 @@ def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
     assert about["Requires-Python"] == ">=3.10"
     assert {"worker", "query", "web"} <= set(about.get_all("Provides-Extra", []))
     assert about["Version"] == __version__
+
+
+def test_what_an_index_shows_names_no_file_beside_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        about = email.message_from_bytes(archive.read(name))
+    shown = about.get_payload()
+    assert about["Description-Content-Type"] == "text/markdown"
+    assert shown.startswith("# vidsearch\n")
+    assert "pip install '.[worker]'" in shown
+    assert re.findall(r"\]\((?!https?://).*?\)", shown) == []
+
+
+def test_links_and_pictures_are_those_of_the_repository_where_one_is_named() -> None:
+    pytest.importorskip("hatchling")
+    described = runpy.run_path(str(ROOT / "hatch_build.py"))["long_description"]
+    readme = (
+        "[a `b`](docs/a.md#b), [c](#c), [d](https://d.example)\n\n![e](docs/e.png)\n\n"
+        "```\n[f](g)\n```\n\n## More\n\n[h](docs/h.md)\n"
+    )
+    at = "https://git.example/of/it"
+    assert described(readme, source=f"{at}/") == (
+        f"[a `b`]({at}/blob/HEAD/docs/a.md#b), [c]({at}/blob/HEAD/README.md#c), "
+        f"[d](https://d.example)\n\n![e]({at}/raw/HEAD/docs/e.png)\n\n"
+        f"```\n[f](g)\n```\n\n## More\n\n[h]({at}/blob/HEAD/docs/h.md)\n"
+    )
+    assert described(readme, source=None) == (
+        "a `b`, c, [d](https://d.example)\n\n```\n[f](g)\n```\n"
+    )

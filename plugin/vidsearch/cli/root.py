@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -129,7 +131,6 @@ def cli(ctx: click.Context, verbose: bool, config: str | None) -> None:
     Exit code 0: done; 1: failed; 2: an argument or a setting is wrong.
     """
     import logging
-    import os
 
     ctx.ensure_object(dict)
     ctx.obj["verbose"] = verbose
@@ -153,6 +154,8 @@ def main(args: Sequence[str] | None = None) -> None:
     are imported without what it does not use.
     """
     alone = args is None
+    if os.getpid() == 1:  # in a container, where a signal that nobody waits for is dropped
+        signal.signal(signal.SIGTERM, _end)
     try:
         sys.exit(_run(list(sys.argv[1:] if args is None else args), alone=alone))
     finally:
@@ -160,6 +163,10 @@ def main(args: Sequence[str] | None = None) -> None:
             # Else Python looks through all that was imported once more, only to free it: a fifth of
             # the time of a short command.
             gc.freeze()
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _run(args: list[str], *, alone: bool) -> int:

@@ -43,11 +43,15 @@ def serve(app: Any, settings: WebSettings, *, host: str, port: int, extra: str) 
                 "Warning: web.allowed_hosts holds names of this machine only: requests by another "
                 "name are refused"
             )
+    from vidsearch.cli.slow_clients import http_protocol
+
     # A client cannot hold the server up at its end for longer than a search may take.
     uvicorn.run(
         app,
         host=host,
         port=port,
+        http=http_protocol(seconds=settings.timeout),
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

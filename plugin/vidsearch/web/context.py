@@ -57,6 +57,8 @@ class WebContext:
         self._searches = Places(web.max_searches, seconds=web.timeout, what="the search")
         self._pictures = Places(_PICTURES, seconds=web.timeout, what="the search")
         self._records = Places(_RECORD_THREADS, seconds=web.timeout, what="the registry")
+        self._orders = Places(1, seconds=web.timeout, what="queueing the videos again")
+        self._files = Places(_MEDIA_THREADS, seconds=web.timeout, what="reading the file")
         self.ingestion: Latest[IngestionStatus] = Latest(
             lambda: self._registry.call(self._ask_ingestion),
             seconds=web.timeout,
@@ -102,12 +104,26 @@ class WebContext:
         """
         return await self._records.call(lambda: self._registry.call(work))
 
+    async def one_order(self, work: Callable[[], _T]) -> _T:
+        """What an order about many videos gives, of which one at a time is carried out.
+
+        Args:
+            work: asks registry and broker; it goes on where it takes too long.
+
+        Raises:
+            TookTooLongError: it took longer than ``web.timeout``, or another one did.
+        """
+        return await self._orders.call(lambda: self._registry.call(work))
+
     async def beside_searches(self, work: Callable[[], _T]) -> _T:
         """What reading a place of videos or pictures gives, which may hang.
 
         In threads of its own, as the others embed the texts of searches.
+
+        Raises:
+            Problem: it took longer than ``web.timeout``.
         """
-        return await self._media.call(work)
+        return await self._files.call(lambda: self._media.call(work))
 
     async def find(self, request: SearchRequest, *, within: str | None = None) -> SearchResult:
         """Search within the limits that the settings give to requests from outside.
@@ -220,7 +236,10 @@ class WebContext:
     async def close(self) -> None:
         """Close what was opened here; services that were handed in stay open."""
         self.ingestion.close()
-        for places in (self._searches, self._pictures, self._records):
+        for places in (
+            *(self._searches, self._pictures, self._records),
+            *(self._orders, self._files),
+        ):
             places.close()
         for threads in (self._embedding, self._media, self._registry):
             threads.close()

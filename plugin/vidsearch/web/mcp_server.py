@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, create_model
 
 from vidsearch import __version__
 from vidsearch.config import Settings
@@ -18,11 +18,14 @@ from vidsearch.errors import MissingExtraError, VidsearchError
 try:
     from mcp.server.mcpserver import MCPServer
     from mcp.server.mcpserver.exceptions import ToolError
+    from mcp.server.mcpserver.tools import Tool
     from mcp.server.transport_security import TransportSecuritySettings
     from mcp.types import ToolAnnotations
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
-    from starlette.routing import BaseRoute, Mount
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute, Mount, Route
 except ImportError as _error:
     raise MissingExtraError.of("mcp", needed_for="the MCP server") from _error
 
@@ -74,7 +77,11 @@ def http_app(settings: Settings) -> Starlette:
         async with context.running(), tools.router.lifespan_context(tools):
             yield
 
-    routes: list[BaseRoute] = [*health.routes(context), Mount("/", tools)]
+    routes: list[BaseRoute] = [
+        *health.routes(context),
+        Route("/mcp", _no_stream, methods=["GET"]),
+        Mount("/", tools),
+    ]
     middleware = [Middleware(Guard, settings.web)]
     metrics = RequestMetrics.of(context)
     if metrics is not None:
@@ -84,18 +91,39 @@ def http_app(settings: Settings) -> Starlette:
     return Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
 
 
+async def _no_stream(request: Request) -> Response:
+    """Without sessions there is nothing to tell a client unasked: the SDK would wait for ever."""
+    detail = "this server tells nothing by itself; ask by POST"
+    return Problem.of_status(405, detail, headers={"allow": "POST"}).response()
+
+
 def _context(settings: Settings) -> WebContext:
     return WebContext(settings, AsyncVideoSearch.from_settings(settings))
 
 
 def _server(context: WebContext) -> MCPServer:
-    server = MCPServer(
-        "vidsearch", instructions=_INSTRUCTIONS, version=__version__, log_level="WARNING"
-    )
     tools = _Tools(context)
-    for tool in (tools.search_videos, tools.get_moments, tools.find_similar):
-        server.add_tool(tool, annotations=_READS)
-    return server
+    return MCPServer(
+        "vidsearch",
+        instructions=_INSTRUCTIONS,
+        version=__version__,
+        log_level="WARNING",
+        tools=[
+            _strict(Tool.from_function(each, annotations=_READS))
+            for each in (tools.search_videos, tools.get_moments, tools.find_similar)
+        ],
+    )
+
+
+def _strict(tool: Tool) -> Tool:
+    """The tool, which refuses arguments that it does not know and would pass over in silence."""
+    about = tool.fn_metadata
+    known = about.arg_model
+    about.arg_model = create_model(
+        known.__name__, __base__=known, __config__=ConfigDict(extra="forbid")
+    )
+    tool.parameters = about.arg_model.model_json_schema(by_alias=True)
+    return tool
 
 
 def _of(name: str) -> Any:

@@ -10,9 +10,13 @@ from typing import Any, TypeVar
 
 from vidsearch.web.problems import RETRY_SECONDS, Problem
 
-__all__ = ["Places", "Threads", "in_time", "looked_at"]
+__all__ = ["Places", "Threads", "TookTooLongError", "in_time", "looked_at"]
 
 _T = TypeVar("_T")
+
+
+class TookTooLongError(Problem):
+    """A call was waited for as long as it may be; it may go on."""
 
 
 async def in_time(task: asyncio.Task[Any], *, seconds: float, what: str) -> None:
@@ -24,11 +28,11 @@ async def in_time(task: asyncio.Task[Any], *, seconds: float, what: str) -> None
         what: takes too long, for the message.
 
     Raises:
-        Problem: it took too long.
+        TookTooLongError: it took too long.
     """
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:
-        raise Problem.of_status(
+        raise TookTooLongError.of_status(
             503, f"{what} took longer than {seconds:g} seconds", retry_after=RETRY_SECONDS
         )
 
@@ -95,7 +99,7 @@ class Places:
         """What the work gives.
 
         Raises:
-            Problem: it took too long.
+            TookTooLongError: it took too long.
         """
         task = asyncio.create_task(self._in_turn(work))
         self._tasks.add(task)

@@ -21,7 +21,7 @@ from vidsearch.errors import (
     VidsearchError,
 )
 
-__all__ = ["HTTP_NAMES", "PROBLEM_JSON", "RETRY_SECONDS", "Problem", "problem_of"]
+__all__ = ["HTTP_NAMES", "PROBLEM_JSON", "RETRY_SECONDS", "SEE_LOG", "Problem", "problem_of"]
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = 5
@@ -40,6 +40,8 @@ _STATUS: dict[Fault, int] = {
 }
 _DETAILS = {404: "there is nothing at this path", 405: "this path does not take the method"}
 """What Starlette says in a word."""
+SEE_LOG = "; the log of the server says more"
+"""At the end of what is told where the server is at fault."""
 HTTP_NAMES: Mapping[str, str] = {"from_": "from"}
 """Arguments that HTTP spells otherwise."""
 
@@ -129,7 +131,7 @@ def problem_of(error: Exception, *, names: Mapping[str, str] = HTTP_NAMES) -> Pr
         detail = _spelled(message, argument, names)
     else:
         _log.log(logging.ERROR if status >= 500 else logging.INFO, "%s: %s", kind.__name__, error)
-        detail = meaning + ("" if status < 500 else "; the log of the server says more")
+        detail = meaning + ("" if status < 500 else SEE_LOG)
     return Problem(
         status,
         meaning,

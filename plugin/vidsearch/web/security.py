@@ -5,6 +5,7 @@ A pure ASGI middleware, so that it also holds for apps that are mounted.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
@@ -41,6 +42,8 @@ FOR_PROGRAMS = ("/api", "/mcp", "/metrics")
 """Paths that answer no person: neither with a page nor by sending them to sign in."""
 _LOCAL = re.compile(r"/(?![/\\])[^\\\x00-\x20]*")
 _WEEK = 7 * 86_400
+_SLOWEST = 32 * 1024
+"""Bytes per second that a large body has to bring; a small one has the time of a search."""
 
 
 class Guard:
@@ -65,7 +68,9 @@ class Guard:
         self._settings = settings
         self._failed = failed
         self._headers = _response_headers(settings.media_origins)
-        self._bodies = _Bodies(settings.max_upload_bytes, settings.max_searches)
+        self._bodies = _Bodies(
+            settings.max_upload_bytes, settings.max_searches, seconds=settings.timeout
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -245,17 +250,19 @@ class _Bodies:
     Args:
         limit: bytes of one.
         number: of such bodies that all of them together may be as large as.
+        seconds: for which a small one is waited for.
     """
 
-    def __init__(self, limit: int, number: int) -> None:
+    def __init__(self, limit: int, number: int, *, seconds: float) -> None:
         self.limit = limit
         self.most = limit * number
+        self.seconds = seconds
         self.held = 0
         """Bytes."""
 
 
 class _Watched:
-    """Counts the bytes of a request, and adds headers to its answer."""
+    """Counts the bytes and seconds of a request's body, and adds headers to its answer."""
 
     def __init__(
         self, receive: Receive, send: Send, bodies: _Bodies, headers: dict[str, str]
@@ -264,12 +271,15 @@ class _Watched:
         self._send = send
         self._bodies = bodies
         self._headers = headers
+        self._is_whole = False
+        self._waited = 0.0
         self.received = 0
         self.answered = False
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        message = await (self._receive() if self._is_whole else self._received_in_time())
         if message["type"] == "http.request":
+            self._is_whole = not message.get("more_body", False)
             length = len(message.get("body", b""))
             self.received += length
             self._bodies.held += length
@@ -280,6 +290,22 @@ class _Watched:
                     503, "other requests are too large already", retry_after=RETRY_SECONDS
                 )
         return message
+
+    async def _received_in_time(self) -> Message:
+        """The next part of the body; only the time that it is waited for counts."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        allowed = self._bodies.seconds + self.received / _SLOWEST
+        try:
+            return await asyncio.wait_for(self._receive(), max(0.0, allowed - self._waited))
+        except asyncio.TimeoutError:
+            raise Problem.of_status(
+                408,
+                f"the body came too slowly: {self.received} bytes in {allowed:.3g} seconds",
+                headers={"connection": "close"},
+            ) from None
+        finally:
+            self._waited += loop.time() - begun
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

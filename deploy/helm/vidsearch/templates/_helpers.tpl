@@ -48,12 +48,17 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- end }}
 {{- end }}
 
-{{/* What every container has: (list $ $settingsOverTheOthers) */}}
+{{/* What every container has: (list $ $settingsOverTheOthers), and more variables, which extraEnv is over */}}
 {{- define "vidsearch.environment" -}}
 {{- $root := index . 0 -}}
 {{- $settings := mergeOverwrite (deepCopy $root.Values.settings) (index . 1) -}}
 env:
   {{- include "vidsearch.variables" $settings | trim | nindent 2 }}
+  {{- if gt (len .) 2 }}
+  {{- with index . 2 }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- end }}
   {{- with $root.Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -70,6 +75,7 @@ securityContext:
 {{- define "vidsearch.pod" -}}
 {{- $root := index . 0 -}}
 serviceAccountName: {{ include "vidsearch.serviceAccount" $root }}
+automountServiceAccountToken: false
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -90,7 +96,10 @@ affinity:
 {{- end }}
 {{- end }}
 
+{{/* The root of a container is read-only; /tmp has the size of worker.tmpSize where a worker needs it. */}}
 {{- define "vidsearch.mounts" -}}
+- name: tmp
+  mountPath: /tmp
 - name: models
   mountPath: /var/lib/vidsearch/models
 {{- with .Values.extraVolumeMounts }}
@@ -98,15 +107,24 @@ affinity:
 {{- end }}
 {{- end }}
 
+{{/* Volumes of a pod: (list $ $sizeOfTmp), which may be unset */}}
 {{- define "vidsearch.volumes" -}}
-- name: models
-  {{- if .Values.models.existingClaim }}
-  persistentVolumeClaim:
-    claimName: {{ .Values.models.existingClaim }}
+{{- $root := index . 0 -}}
+- name: tmp
+  {{- with index . 1 }}
+  emptyDir:
+    sizeLimit: {{ . }}
   {{- else }}
   emptyDir: {}
   {{- end }}
-{{- with .Values.extraVolumes }}
+- name: models
+  {{- if $root.Values.models.existingClaim }}
+  persistentVolumeClaim:
+    claimName: {{ $root.Values.models.existingClaim }}
+  {{- else }}
+  emptyDir: {}
+  {{- end }}
+{{- with $root.Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 
 from vidsearch.batches import in_batches
 from vidsearch.contrib.django.derived import video_ids
 from vidsearch.contrib.django.sync import sync_rows
-from vidsearch.errors import BackendError, first_line
+from vidsearch.errors import BackendError, VideoNotRegisteredError, VidsearchError, first_line
 from vidsearch.registry import Registry
 from vidsearch_mappings.registry import VideoRecord
 from vidsearch_tasks import Registration, current_services, enqueue_many
@@ -22,6 +26,10 @@ __all__ = ["VideoAdmin"]
 
 _AWAY = "unknown: the search engine is away"
 _LONGEST = 120
+_TOLD = 10
+"""Number of rows that a message names."""
+
+_log = logging.getLogger(__name__)
 
 
 class VideoAdmin(admin.ModelAdmin):
@@ -51,22 +59,28 @@ class VideoAdmin(admin.ModelAdmin):
         """Have workers embed the chosen videos, even where nothing of them changed."""
         pks = list(queryset.values_list("pk", flat=True))
         with self._telling_errors(request):
-            sync_rows(self.model, dict.fromkeys(pks, "bulk"), using=queryset.db)
+            done = sync_rows(self.model, dict.fromkeys(pks, "bulk"), using=queryset.db)
+            # Where engine or broker took nothing, it is tried once more.
+            wrong = {
+                id: error
+                for id, error in done.errors.items()
+                if not isinstance(error, BackendError)
+            }
             again = partial(Registry.reopen_many, forget=True)
-            self._enqueue(request, pks, again, using=queryset.db)
+            self._enqueue(request, pks, again, using=queryset.db, wrong=wrong)
 
     @admin.action(description="Retry failed videos", permissions=["change"])
     def retry(self, request: Any, queryset: Any) -> None:
         """Give those of the chosen videos that failed all their attempts again."""
         with self._telling_errors(request):
             pks = queryset.values_list("pk", flat=True)
-            self._enqueue(request, pks, Registry.retry_many, using=queryset.db)
+            self._enqueue(request, pks, Registry.retry_many, using=queryset.db, wrong={})
 
     @contextmanager
     def _telling_errors(self, request: Any) -> Iterator[None]:
         try:
             yield
-        except BackendError as error:
+        except VidsearchError as error:
             self.message_user(request, str(error), messages.ERROR)
 
     def _enqueue(
@@ -76,20 +90,60 @@ class VideoAdmin(admin.ModelAdmin):
         reopen: Callable[[Registry, Sequence[str]], Sequence[Registration]],
         *,
         using: str,
+        wrong: Mapping[str, VidsearchError],
     ) -> None:
+        """Queue the videos of rows and tell how many, and which were not.
+
+        Args:
+            request: that the person is told by.
+            pks: of the rows.
+            reopen: makes videos wait for a worker again.
+            using: alias of the database.
+            wrong: by id those that are not to be queued, and why.
+        """
         registry = current_services().registry
-        errors, done = [], 0
-        for batch in in_batches(pks):
-            ids = video_ids(self.model, batch, using=using)
-            for one in enqueue_many(reopen(registry, [*ids.values()])):
-                if one.error:
-                    errors.append(one.error)
-                else:
-                    done += 1
-        self.message_user(request, f"{done} videos are to be embedded.")
-        if errors:
-            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-            self.message_user(request, f"{first_line(errors[0])}{more}", messages.WARNING)
+        failed: dict[Any, VidsearchError] = {}
+        done = 0
+        try:
+            for batch in in_batches(pks):
+                by_id = {id: pk for pk, id in video_ids(self.model, batch, using=using).items()}
+                failed.update((by_id[id], error) for id, error in wrong.items() if id in by_id)
+                for one in enqueue_many(reopen(registry, [id for id in by_id if id not in wrong])):
+                    if one.error:
+                        _log.warning("video %r is not to be embedded: %s", one.id, one.error)
+                        failed[by_id[one.id]] = one.error
+                    else:
+                        done += 1
+        finally:  # some may be queued where it fails
+            self.message_user(request, f"{_counted(done)} to be embedded.")
+            if failed:
+                self.message_user(request, self._told(failed, using=using), messages.WARNING)
+
+    def _told(self, failed: Mapping[Any, VidsearchError], *, using: str) -> str:
+        """Which rows failed and why, with links to them."""
+        pks = list(failed)[:_TOLD]
+        rows = self.model._base_manager.using(using).in_bulk(pks)
+        about = self.model._meta
+        page = f"{self.admin_site.name}:{about.app_label}_{about.model_name}_change"
+        lines = format_html_join(
+            "",
+            '<br><a href="{}">{}</a>: {}',
+            ((reverse(page, args=[quote(pk)]), rows.get(pk, pk), _why(failed[pk])) for pk in pks),
+        )
+        left = len(failed) - len(pks)
+        more = f" The log has {left} more." if left else ""
+        text: str = format_html("{} not:{}{}", _counted(len(failed)), lines, more)
+        return text
+
+
+def _counted(videos: int) -> str:
+    return "1 video is" if videos == 1 else f"{videos} videos are"
+
+
+def _why(error: VidsearchError) -> str:
+    if isinstance(error, VideoNotRegisteredError):
+        return "no video of it is registered: it has no file, or needs manage.py vidsearch_sync"
+    return first_line(error)
 
 
 class _VideoChangeList(ChangeList):

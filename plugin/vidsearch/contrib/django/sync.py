@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -43,15 +43,15 @@ class Synced:
     """Videos that are new, or of which something changed."""
     unchanged: int = 0
     removed: int = 0
-    errors: tuple[VidsearchError, ...] = ()
-    """Of videos that were not registered, or not queued."""
+    errors: Mapping[str, VidsearchError] = field(default_factory=dict)
+    """By id those of videos that were not registered, or not queued."""
 
     def __add__(self, other: Synced) -> Synced:
         return Synced(
             self.registered + other.registered,
             self.unchanged + other.unchanged,
             self.removed + other.removed,
-            self.errors + other.errors,
+            {**self.errors, **other.errors},
         )
 
 
@@ -168,7 +168,7 @@ def _sync_batch(
         else:
             videos += [video] if video else []
     registered = register_videos(videos, services=services) if videos else []
-    done = _summary(registered) + Synced(errors=tuple(wrong.values()))
+    done = _summary(registered) + Synced(errors=wrong)
     # Who deletes a row meanwhile may have removed its video before it was registered here.
     left = rows.values_list("pk", flat=True) if videos or wrong else ()
     there = set(map(model.vidsearch_id_of, left))
@@ -213,7 +213,7 @@ def _summary(registered: Iterable[Registration]) -> Synced:
         if one.error:
             state = one.record.state if one.record else None
             _log.warning("video %r (%s): %s", one.id, state or "not registered", one.error)
-            done += Synced(errors=(one.error,))
+            done += Synced(errors={one.id: one.error})
         elif one.changed:
             done += Synced(registered=1)
         else:

@@ -31,6 +31,7 @@ _STATUSES = {
     401: "A token is needed, or the one given is wrong.",
     403: "A page of another site sent the request, or this server takes no writes.",
     404: "There is no such video.",
+    408: "The body came too slowly.",
     409: "Somebody else changed it at the same moment.",
     413: "The body has too many bytes.",
     415: "The body is of another media type.",
@@ -159,7 +160,7 @@ def _paths(request: Json) -> Json:
                 },
                 "responses": {
                     "200": found,
-                    **_problems(400, 401, 403, 413, 415, 421, 422, 500, 503),
+                    **_problems(400, 401, 403, 408, 413, 415, 421, 422, 500, 503),
                 },
             },
         },
@@ -200,7 +201,7 @@ def _paths(request: Json) -> Json:
                 "responses": {
                     "200": _answer("It is indexed already, with the same file.", "Video"),
                     "202": _answer("It waits for a worker.", "Video"),
-                    **_problems(400, 401, 403, 409, 413, 415, 421, 422, 500, 503),
+                    **_problems(400, 401, 403, 408, 409, 413, 415, 421, 422, 500, 503),
                 },
             }
         },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from vidsearch.web.forms import opened_form
 from vidsearch.web.latest import Latest
 from vidsearch.web.pages.admin_view import admin_view
 from vidsearch.web.pages.rendering import render, root_of
+from vidsearch.web.places import TookTooLongError
 from vidsearch.web.problems import Problem
 from vidsearch_mappings.registry import GIVEN_UP
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from vidsearch_tasks import Services
 
 __all__ = ["AdminPage"]
+
+_SOME = "some"
+"""In the address in place of their number, where videos are still being queued."""
 
 
 class AdminPage:
@@ -39,8 +42,6 @@ class AdminPage:
             seconds=context.settings.web.timeout,
             what="the list of reindex runs",
         )
-        # A second click must not find the same videos.
-        self._one_at_a_time = asyncio.Lock()
 
     async def show(self, request: Request) -> Response:
         """The numbers of ``vidsearch status``, and the runs of ``vidsearch reindex list``.
@@ -59,11 +60,15 @@ class AdminPage:
             "may_write": self._context.settings.web.allow_writes,
             "signed_in": self._context.settings.web.token is not None,
             "retried": retried if retried.isdecimal() else "",
+            "goes_on": retried == _SOME,
         }
         return render(request, "admin.html", values, tab="admin")
 
     async def retry(self, request: Request) -> Response:
         """Enqueue the videos again that failed for one cause.
+
+        It goes on where it takes longer than ``web.timeout``. A second click waits for it, so that
+        both do not find the same videos.
 
         Raises:
             Problem: the settings allow no writes.
@@ -77,11 +82,13 @@ class AdminPage:
             cause = form.get("error")
         if not isinstance(cause, str) or not cause:
             raise QueryError("name the class of errors to retry", argument="error")
-        async with self._one_at_a_time:
-            try:
-                number = await asyncio.to_thread(lambda: _retry(self._context.services, cause))
-            finally:  # some may be queued where it fails
-                self._context.ingestion.forget()
+        number: int | str
+        try:
+            number = await self._context.one_order(lambda: _retry(self._context.services, cause))
+        except TookTooLongError:
+            number = _SOME
+        finally:  # some may be queued where it fails
+            self._context.ingestion.forget()
         return RedirectResponse(f"{root_of(request)}/admin?retried={number}", 303)
 
 

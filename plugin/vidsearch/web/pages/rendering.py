@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from vidsearch import __version__
-from vidsearch.web.problems import Problem
+from vidsearch.web.problems import SEE_LOG, Problem
 
 __all__ = ["FOLDER", "Failure", "failure_of", "render", "root_of"]
 
@@ -26,6 +26,7 @@ _TITLES = {
     403: "That is not allowed here",
     404: "There is no such page",
     405: "That cannot be done with this page",
+    408: "That came too slowly",
     413: "That is too large",
 }
 """By the status of the answer."""
@@ -33,7 +34,7 @@ _OWN_TITLES: tuple[tuple[str, frozenset[int], str], ...] = (
     ("/video/", frozenset(), "This video cannot be shown"),
     ("/admin/retry", frozenset({400, 422, 503}), "The videos cannot be queued again"),
     ("/admin", frozenset({503}), "The state of ingestion cannot be read"),
-    ("/login", frozenset({400, 413}), "Signing in did not work"),
+    ("/login", frozenset({400, 408, 413}), "Signing in did not work"),
     ("/picture", frozenset({413}), "The picture is too large"),
     ("/", frozenset({400, 422}), "That cannot be searched for"),
     ("/", frozenset({503}), "The search is away"),
@@ -59,7 +60,7 @@ def failure_of(problem: Problem, *, path: str) -> Failure:
         problem: of a request.
         path: that was asked for, below the one that the app is mounted at.
     """
-    detail = problem.detail.replace("``", "")
+    detail = problem.detail.replace("``", "").removesuffix(SEE_LOG)  # which the advice says
     text = detail[:1].upper() + detail[1:]
     return Failure(
         title=_title(problem.status, path),

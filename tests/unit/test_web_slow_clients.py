@@ -1,0 +1,125 @@
+"""Clients that send slowly, to the app behind a real port."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from tests.serving import serving
+
+from vidsearch.cli.serving import serve
+from vidsearch.config import WebSettings
+from vidsearch.web import security
+from vidsearch.web.security import Guard
+
+SECONDS = 1.0
+"""A whole request is sent within it, however busy the machine is."""
+
+
+@contextmanager
+def served(app: Any, settings: WebSettings, patch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """Where the app is, served as the command line serves it."""
+    given: dict[str, Any] = {}
+    patch.setattr("uvicorn.run", lambda app, **options: given.update(options))
+    serve(app, settings, host="127.0.0.1", port=1, extra="web")
+    with serving(app, **{**given, "port": 0, "lifespan": "off"}) as url:
+        parts = urlsplit(url)
+        yield str(parts.hostname), parts.port or 0
+
+
+@contextmanager
+def sent(place: tuple[str, int], data: bytes) -> Iterator[socket.socket]:
+    """A connection on which so much was sent."""
+    with socket.create_connection(place, timeout=60) as connection:
+        connection.sendall(data)
+        yield connection
+
+
+def answer(connection: socket.socket) -> http.client.HTTPResponse:
+    """The answer with its body, once it is there."""
+    got = http.client.HTTPResponse(connection)
+    got.begin()
+    return got
+
+
+def head(length: int) -> bytes:
+    return f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+async def _count(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+def _guarded(settings: WebSettings) -> Starlette:
+    routes = [Route("/", _count, methods=["POST"])]
+    return Starlette(routes=routes, middleware=[Middleware(Guard, settings)])
+
+
+def test_a_connection_without_a_whole_head_is_closed_and_one_that_is_answered_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    goes_on = Event()
+
+    async def answered_late(request: Request) -> Response:
+        await anyio.to_thread.run_sync(goes_on.wait)
+        return PlainTextResponse("late")
+
+    app = Starlette(routes=[Route("/", answered_late), Route("/at-once", lambda _: Response())])
+    asked, half = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX-"
+    at_once = b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n"
+    with (
+        served(app, WebSettings(timeout=SECONDS), monkeypatch) as place,
+        sent(place, asked) as working,
+        sent(place, half) as slow,
+        sent(place, b"") as silent,
+        sent(place, at_once + half) as slow_again,
+    ):
+        try:
+            assert slow.recv(1) == b""
+            assert silent.recv(1) == b""
+            assert answer(slow_again).status == 200
+            slow_again.settimeout(60)
+            while slow_again.recv(1024):
+                pass
+        finally:
+            goes_on.set()
+        assert answer(working).read() == b"late"
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_and_leaves_its_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = WebSettings(timeout=SECONDS, max_upload_bytes=1024, max_searches=1)
+    with served(_guarded(settings), settings, monkeypatch) as place:
+        with sent(place, head(1001) + b"x" * 1000) as slow:
+            told = answer(slow)
+            assert (told.status, told.headers["connection"]) == (408, "close")
+            assert b"1000 bytes" in told.read()
+            assert slow.recv(1) == b"", "nothing more is read of it"
+        with sent(place, head(1024) + b"x" * 1024) as next_one:
+            assert answer(next_one).read() == b"1024"
+
+
+def test_a_large_body_has_more_time_than_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security, "_SLOWEST", 1)
+    settings = WebSettings(timeout=SECONDS)
+    with (
+        served(_guarded(settings), settings, monkeypatch) as place,
+        sent(place, head(101) + b"x" * 100) as large,
+        sent(place, head(2) + b"x") as small,
+    ):
+        assert answer(small).status == 408
+        large.sendall(b"x")
+        assert answer(large).read() == b"101"
