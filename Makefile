@@ -3,6 +3,10 @@ ENGINE ?= elasticsearch
 # Processes that share the tests; each starts nodes of its own. They wait more than they compute.
 TESTERS ?= 3
 BIN := .venv/bin
+# With one thread each: those of torch that wait for each other would take the cores of others.
+SHARED := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+# Every process of the tests, and there are hundreds, would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-quick drill check format docs site extras chart bench clean
@@ -11,16 +15,16 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## make .venv with everything
-	@scripts/setup
+	@PYTHONDONTWRITEBYTECODE=$(PYTHONDONTWRITEBYTECODE) scripts/setup
 
 demo: setup ## the whole way on this machine (ENGINE=opensearch for the other engine)
 	@$(BIN)/vidsearch demo --engine $(ENGINE)
 
 test: setup ## all tests, on real nodes, Redis and workers
-	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
+	@$(SHARED)
 
 test-quick: setup ## tests that need no node or worker, without the long ones of the decoders
-	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile tests/unit --ignore-glob='*/test_media_*'
+	@$(SHARED) tests/unit --ignore-glob='*/test_media_*'
 
 drill: setup ## kills and outages while thousands of videos are ingested or reindexed; ends with tables
 	@$(BIN)/python -m pytest -m drill -k "not short"

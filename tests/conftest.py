@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.order import mixed
 from tests.services import NODES, WHOLE_WAYS, RunningServices
 
 from vidsearch.engines import Engine
@@ -40,20 +41,22 @@ settings.load_profile("shared")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whole ways, through commands and workers, go over the newest node of each engine.
+    """Whole ways, through commands and workers, go over the newest node of each engine; and so do
+    tests marked ``newest_nodes``.
 
     What goes over the wire is held to all three by the contract tests and ``test_*_engines.py``.
     """
-    is_whole_way = "demo_env" in metafunc.fixturenames or "e2e" in metafunc.definition.nodeid
-    is_given = any(
-        "search_node" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")
-    )
-    if "search_node" in metafunc.fixturenames and is_whole_way and not is_given:
+    definition = metafunc.definition
+    is_whole_way = "demo_env" in metafunc.fixturenames or "e2e" in definition.nodeid
+    is_newest = definition.get_closest_marker("newest_nodes") is not None
+    is_given = any("search_node" in mark.args[0] for mark in definition.iter_markers("parametrize"))
+    if "search_node" in metafunc.fixturenames and (is_whole_way or is_newest) and not is_given:
         nodes = pytest.mark.parametrize("search_node", WHOLE_WAYS, indirect=True, scope="session")
-        metafunc.definition.add_marker(nodes)
+        definition.add_marker(nodes)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(trylast=True)  # pytest itself puts the tests of each node in a row
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test of services that fails is run once more, and the summary names it (``RERUN``).
 
     Nodes, workers and encoders share two cores with the tests; among thousands of tests, one may
@@ -63,6 +66,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if unit not in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1))
+    if hasattr(config, "workerinput"):  # a tester of pytest-xdist
+        items[:] = mixed(items, unit=unit)
 
 
 @pytest.fixture(autouse=True)

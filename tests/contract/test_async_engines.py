@@ -42,7 +42,13 @@ class RunInALoop:
 
 
 @pytest.mark.integration
+@pytest.mark.newest_nodes  # the steps of a call are those of test_engines.py, on all three nodes
 class TestAsyncEngineOnRealNodes(EngineContract):
+    # These are about what a sync engine does here, and the same in test_engines.py.
+    test_scan_yields_every_document_once = None
+    test_slices_of_a_scan_hold_every_document_once = None
+    test_changes_are_those_between_two_checkpoints = None
+
     @pytest.fixture
     def engine(self, search_node: SearchNode) -> Iterator[Any]:
         loop = asyncio.new_event_loop()

@@ -26,7 +26,8 @@ from vidsearch.registry import State
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, queue_depth
 
-pytestmark = pytest.mark.integration
+# Commands; what they call of the engine is held to all three nodes by test_registry_engines.py.
+pytestmark = [pytest.mark.integration, pytest.mark.newest_nodes]
 
 
 @pytest.fixture

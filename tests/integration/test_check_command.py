@@ -22,6 +22,9 @@ from vidsearch_tasks import Services
 
 pytestmark = pytest.mark.integration
 
+# On both engines: test_check_reports_each_part_that_fails of test_cli_admin.py.
+about_workers = pytest.mark.parametrize("search_node", ["es-9.5.3"], indirect=True)
+
 
 @pytest.fixture
 def env(
@@ -77,6 +80,7 @@ def worker(folder: Path, env: dict[str, str], *options: str, **others: str) -> W
     return Worker(folder, {**env, **others}, app="vidsearch_tasks", options=options)
 
 
+@about_workers
 def test_workers_are_checked_by_what_they_run(
     run: Run, built: Services, env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -91,6 +95,7 @@ def test_workers_are_checked_by_what_they_run(
         until(lambda: said in run("status").err, what="status says so, too")
 
 
+@about_workers
 def test_a_worker_of_another_sampling_is_found(
     run: Run, built: Services, env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -100,6 +105,7 @@ def test_a_worker_of_another_sampling_is_found(
         assert "(differs in sampling)" in found["workers"]["detail"]
 
 
+@about_workers
 def test_a_worker_without_its_encoder_says_so_in_the_record_and_to_check(
     run: Run, built: Services, env: dict[str, str], tmp_path: Path, clip: Path
 ) -> None:
@@ -116,6 +122,7 @@ def test_a_worker_without_its_encoder_says_so_in_the_record_and_to_check(
         assert "there is no module 'nowhere'" in found["workers"]["detail"]
 
 
+@about_workers
 def test_what_a_machine_without_a_model_lacks_is_no_failure(
     run: Run,
     built: Services,

@@ -135,6 +135,7 @@ def test_index_of_another_origin_is_not_dropped(admin: Admin, index_name: str) -
     assert call(admin.node.url, "GET", f"/_cat/indices/{index_name}?format=json")
 
 
+@pytest.mark.newest_nodes  # the next one runs the command on all three
 def test_check_reports_each_part_that_fails(
     admin: Admin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

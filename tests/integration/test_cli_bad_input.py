@@ -13,7 +13,8 @@ from vidsearch.cli.root import main
 from vidsearch.local import SearchNode
 from vidsearch.testing.checkpoints import random_clip_checkpoint
 
-pytestmark = pytest.mark.integration
+# What the engines refuse is held to all three nodes by test_engine_errors.py.
+pytestmark = [pytest.mark.integration, pytest.mark.newest_nodes]
 
 
 class Cli:

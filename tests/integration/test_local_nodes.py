@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
-from tests.services import NODES, RunningServices, call
+from tests.services import NODES, WHOLE_WAYS, RunningServices, call
 from tests.waiting import processes_of, until, until_none_of
 
 from vidsearch.errors import LocalError
@@ -67,7 +67,7 @@ def test_node_finds_the_nearest_vector(search_node: SearchNode, index_name: str)
     assert [hit["_id"] for hit in found["hits"]["hits"]] == ["1"]
 
 
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", WHOLE_WAYS)
 def test_node_stops_cleanly_and_keeps_its_data(
     name: str, services: RunningServices, tmp_path: Path
 ) -> None:

@@ -218,6 +218,7 @@ def copied(two: TwoIndices) -> None:
     catch_up(two.registry, two.opened(two.old), two.opened(two.new), since=began)
 
 
+@pytest.mark.newest_nodes  # each write is held to all three by the contract of engines
 def test_hot_videos_agree_in_both_indices_over_swap_and_way_back(
     two: TwoIndices, fleet: Fleet
 ) -> None:
@@ -235,6 +236,7 @@ def test_hot_videos_agree_in_both_indices_over_swap_and_way_back(
         assert disagreements(two, name) == {}
 
 
+@pytest.mark.newest_nodes  # each write is held to all three by the contract of engines
 def test_what_writers_do_not_mirror_is_caught_up_with(two: TwoIndices, fleet: Fleet) -> None:
     began = two.registry.now()
     with fleet.at_work(3, mirrors=False):

@@ -166,6 +166,8 @@ class Loads:
         monkeypatch.setattr("vidsearch.search.models._AGE", 0.5)
 
 
+# What searches are by, and find, is held to all three nodes by test_search_engines.py.
+@pytest.mark.newest_nodes
 def test_changes_of_the_model_there_and_back_fail_no_search_mix_no_result_and_keep_nobody_waiting(
     engine: Engine,
     index_name: str,

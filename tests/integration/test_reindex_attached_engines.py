@@ -143,6 +143,7 @@ def shop(search_node: SearchNode, index_name: str) -> Iterator[Shop]:
         yield shop
 
 
+@pytest.mark.newest_nodes  # a copy under writers is on all three in test_attach_copy_engines.py
 def test_a_reindex_and_its_rollback_lose_nothing_that_an_application_writes_directly(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

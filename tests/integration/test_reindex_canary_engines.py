@@ -18,7 +18,8 @@ from vidsearch.registry import Registry
 from vidsearch.reindex.canary import CanaryReport, check_target
 from vidsearch.testing.fake_encoder import FakeEncoder
 
-pytestmark = pytest.mark.integration
+# The presets are held to all three nodes by test_quantizations.py, the searches by those of theirs.
+pytestmark = [pytest.mark.integration, pytest.mark.newest_nodes]
 
 DIMS = 128
 IDS = [f"v{number:02}" for number in range(60)]
