@@ -128,7 +128,7 @@ class FrameTimes:
         """As :meth:`advance`, by what OpenCV tells: the time stamp in seconds from the start that
         the container names, 0 if unknown, and the time of decoding where the container has that.
         """
-        unknown = seconds == 0 and self.number >= 0 and self._stamped
+        unknown = seconds == 0 and self.number >= 0 and self._stamped and not self._starts_anew()
         if unknown or self._counts or not math.isfinite(seconds):
             return self.advance(None, lost=lost)
         stamp = round(seconds / self._unit) + self._start
@@ -138,6 +138,12 @@ class FrameTimes:
         if self._delay is None:
             self._delay = brought_out_by
         return self._show(max(brought_out_by - self._delay, self.number + 1))
+
+    def _starts_anew(self) -> bool:
+        """Whether a later frame has the time stamp that the stream starts with."""
+        if self.order is None or not self.is_exact:
+            return False
+        return self.order.number(self._start, after=self.number) > self.number
 
     def _position(self, stamp: int) -> int:
         """Of a frame's packet, by the time of the packet that brought the frame out."""
