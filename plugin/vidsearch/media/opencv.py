@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vidsearch.errors import NoFramesError, VideoOpenError
 from vidsearch.media.batches import Batches
-from vidsearch.media.capture import Capture, opened
+from vidsearch.media.capture import Capture, errors_are_heard, opened
 from vidsearch.media.display import BatchDecoder, FrameRequest, refuse_too_many_pixels
 from vidsearch.media.frames import (
     DEFAULT_LIMITS,
@@ -52,7 +52,7 @@ class OpenCvDecoder(BatchDecoder):
     not always when they are shown, so PyAV reads the file, too, as for
     :class:`~vidsearch.media.pyav.PyAvDecoder`, and OpenCV gives the pictures of the same frames.
     HEVC, VP8 and VP9, in which only a missing frame shows damage, are decoded by OpenCV alone until
-    one is missing.
+    one is missing, and H.264 until the codec says that something is wrong.
 
     A range, too, is decoded from the first frame of the video on.
 
@@ -100,6 +100,7 @@ class OpenCvDecoder(BatchDecoder):
                 max_damaged=self._max_damaged,
                 threads=self._threads,
                 are_drawn=False,
+                are_errors_heard=errors_are_heard(),
             )
             late = video.late_picture
             with opened(path, threads=self._threads, late_picture=late, turn=turn) as capture:
@@ -107,7 +108,7 @@ class OpenCvDecoder(BatchDecoder):
                 for point in frames:
                     _refuse_noise(video, point)
                     image = pictures.of(point)
-                    if pictures.has_gap and frames.may_be_doubted:
+                    if pictures.is_doubtful and frames.may_be_doubted:
                         frames.doubt()
                     elif image is None:
                         lacking += 1
@@ -137,8 +138,9 @@ class _Pictures:
         self._times = FrameTimes(frames.index, frames.order)
         self.count = 0
         """Frames that came out so far."""
-        self.has_gap = False
-        """Some did not, or a packet did not decode."""
+        self.is_doubtful = False
+        """Some did not, a packet did not decode, or the codec said that something is wrong."""
+        self._errors = capture.errors if frames.is_damage_told else None
         self._given = -1
         self._image: NDArray[np.uint8] | None = None
 
@@ -164,12 +166,14 @@ class _Pictures:
 
     def _read(self) -> bool:
         if not self._capture.read():
-            self.has_gap = True
+            self.is_doubtful = True
             return False
         self.count += 1
         before, lost = self._times.number, self._capture.lost
         self._times.advance_to(self._capture.seconds, lost=lost)
-        self.has_gap = self.has_gap or lost > 0 or self._times.number > before + 1
+        has_gap = lost > 0 or self._times.number > before + 1
+        is_wrong = self._errors is not None and self._capture.errors > self._errors
+        self.is_doubtful = self.is_doubtful or has_gap or is_wrong
         return True
 
 

@@ -17,7 +17,14 @@ from vidsearch.media.pyav.av1_headers import OrderHints
 from vidsearch.media.pyav.codec import skips_exactly
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.hevc_headers import PictureOrder
-from vidsearch.media.pyav.nal_units import NalUnits, SequenceParameters, frame_number
+from vidsearch.media.pyav.nal_units import (
+    UNIT_HEAD,
+    NalUnits,
+    SequenceParameters,
+    frame_number,
+    h264_units,
+    is_cabac,
+)
 from vidsearch.media.pyav.vop_times import VopTimes
 
 if TYPE_CHECKING:
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameNumbers", "References", "frame_numbers", "missing_in"]
 
-_SLICE, _IDR_SLICE, _SPS = 1, 5, 7
+_SLICE, _IDR_SLICE, _SPS, _PPS = 1, 5, 7, 8
 """Types of NAL units in H.264."""
 _REFERENCE = 0x60
 """Bits in the first byte of a NAL unit in H.264."""
@@ -47,6 +54,10 @@ class FrameNumbers(Protocol):
 
     tell_all: bool
     """Whether they show every hole; else, only some."""
+
+    @property
+    def errors_are_told(self) -> bool:
+        """See :attr:`~vidsearch.media.pyav.packets.PacketIndex.errors_are_told`."""
 
     def add(self, packet: Packet[Any]) -> None:
         """Read the number of its frame."""
@@ -104,6 +115,11 @@ class _H264:
 
     def __init__(self, extradata: bytes) -> None:
         self._parameters: SequenceParameters | None = None
+        self._sets: set[bytes] = set()
+        """Parameter sets so far."""
+        self._forms = 0
+        """How many of them say what the frames are like."""
+        self._is_steady = True
         self._configure(extradata)
         self._before: int | None = None
         self._position = -1
@@ -121,17 +137,38 @@ class _H264:
             if kind == _IDR_SLICE:
                 self._before = 0
                 return
-            if kind == _SPS:
-                self._parameters = SequenceParameters.of(unit) or self._parameters
+            if kind in (_SPS, _PPS):
+                self._set(unit)
         if packet.is_keyframe:  # its number is not found
             self._before = None
 
     def missing(self) -> list[int]:
         return self._missing
 
+    @property
+    def errors_are_told(self) -> bool:
+        return self._is_steady and self._forms == 1
+
     def _configure(self, extradata: bytes) -> None:
         self._units = NalUnits(extradata, is_hevc=False)
-        self._parameters = SequenceParameters.first_of(extradata)
+        self._parameters = None
+        for unit in reversed(h264_units(extradata)):  # the first one last
+            if unit[0] & 31 in (_SPS, _PPS):
+                self._set(unit)
+
+    def _set(self, unit: bytes) -> None:
+        """Take a parameter set."""
+        kept = unit[:UNIT_HEAD].rstrip(b"\0")
+        is_new = kept not in self._sets
+        self._sets.add(kept)
+        if unit[0] & 31 == _PPS:
+            self._is_steady = self._is_steady and (not is_new or is_cabac(unit))
+            return
+        parameters = SequenceParameters.of(unit)
+        self._parameters = parameters or self._parameters
+        self._forms += is_new
+        is_steady = parameters is not None and not parameters.may_interlace
+        self._is_steady = self._is_steady and is_steady
 
     def _slice(self, unit: bytes) -> None:
         parameters = self._parameters
@@ -152,6 +189,7 @@ class _InOrderOfDisplay(ABC):
     """
 
     tell_all = True
+    errors_are_told = False
 
     def __init__(self) -> None:
         self._numbers = array("q")
