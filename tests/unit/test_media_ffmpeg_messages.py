@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.clock_clips import TENTHS, joined, write
-from tests.damage_clips import intact, read, scribbled
+from tests.damage_clips import H264, intact, read, scribbled
 
 from vidsearch.media import opencv
 from vidsearch.media.ffmpeg_messages import Listener, listener_of
@@ -17,9 +17,6 @@ from vidsearch.media.pyav.container import opened
 from vidsearch.media.pyav.packets import read_packets
 
 cv2 = pytest.importorskip("cv2")
-
-CABAC = ("h264-mp4", "h264-mkv", "h264-ts", "h264-flv", "h264-open-gop", "h264-pyramid")
-"""Clips that are encoded so."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,7 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-@pytest.mark.parametrize("name", CABAC)
+@pytest.mark.parametrize("name", H264)
 def test_intact_h264_is_decoded_by_opencv_alone(
     tmp_path: Path, name: str, listener: Listener, decodings: list[str]
 ) -> None:
@@ -63,8 +60,8 @@ def test_intact_h264_is_decoded_by_opencv_alone(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-@pytest.mark.parametrize("packet", [0, 1, 35, 79])
-@pytest.mark.parametrize("name", ["h264-mp4", "h264-ts"])
+@pytest.mark.parametrize("packet", [0, 35, 79])
+@pytest.mark.parametrize("name", ["h264-mp4", "h264-ts", "h264-slices"])
 def test_pyav_decodes_once_the_codec_says_that_something_is_wrong(
     tmp_path: Path, name: str, packet: int, share: float, listener: Listener, decodings: list[str]
 ) -> None:
@@ -98,8 +95,7 @@ def test_damage_is_seen_where_nothing_is_heard(
 
 ENCODED: dict[str, tuple[bool, dict[str, str]]] = {
     "plain": (True, {}),
-    "baseline": (False, {"profile": "baseline", "bf": "0"}),
-    "cavlc": (False, {"coder": "0"}),
+    "baseline": (True, {"profile": "baseline", "bf": "0"}),
     "interlaced": (False, {"flags": "+ildct", "x264-params": "tff=1"}),
     "said-for-each-picture": (False, {"x264-params": "pic-struct=1"}),
     "buffers": (True, {"x264-params": "nal-hrd=vbr:vbv-maxrate=900:vbv-bufsize=900"}),

@@ -23,7 +23,6 @@ from vidsearch.media.pyav.nal_units import (
     SequenceParameters,
     frame_number,
     h264_units,
-    is_cabac,
 )
 from vidsearch.media.pyav.vop_times import VopTimes
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameNumbers", "References", "frame_numbers", "missing_in"]
 
-_SLICE, _IDR_SLICE, _SPS, _PPS = 1, 5, 7, 8
+_SLICE, _IDR_SLICE, _SPS = 1, 5, 7
 """Types of NAL units in H.264."""
 _REFERENCE = 0x60
 """Bits in the first byte of a NAL unit in H.264."""
@@ -116,10 +115,8 @@ class _H264:
     def __init__(self, extradata: bytes) -> None:
         self._parameters: SequenceParameters | None = None
         self._sets: set[bytes] = set()
-        """Parameter sets so far."""
-        self._forms = 0
-        """How many of them say what the frames are like."""
-        self._is_steady = True
+        """Those so far."""
+        self._may_interlace = False
         self._configure(extradata)
         self._before: int | None = None
         self._position = -1
@@ -137,8 +134,8 @@ class _H264:
             if kind == _IDR_SLICE:
                 self._before = 0
                 return
-            if kind in (_SPS, _PPS):
-                self._set(unit)
+            if kind == _SPS:
+                self._take(unit)
         if packet.is_keyframe:  # its number is not found
             self._before = None
 
@@ -147,28 +144,21 @@ class _H264:
 
     @property
     def errors_are_told(self) -> bool:
-        return self._is_steady and self._forms == 1
+        return len(self._sets) == 1 and not self._may_interlace
 
     def _configure(self, extradata: bytes) -> None:
         self._units = NalUnits(extradata, is_hevc=False)
         self._parameters = None
         for unit in reversed(h264_units(extradata)):  # the first one last
-            if unit[0] & 31 in (_SPS, _PPS):
-                self._set(unit)
+            if unit[0] & 31 == _SPS:
+                self._take(unit)
 
-    def _set(self, unit: bytes) -> None:
-        """Take a parameter set."""
-        kept = unit[:UNIT_HEAD].rstrip(b"\0")
-        is_new = kept not in self._sets
-        self._sets.add(kept)
-        if unit[0] & 31 == _PPS:
-            self._is_steady = self._is_steady and (not is_new or is_cabac(unit))
-            return
+    def _take(self, unit: bytes) -> None:
+        """Go on with other parameters."""
         parameters = SequenceParameters.of(unit)
         self._parameters = parameters or self._parameters
-        self._forms += is_new
-        is_steady = parameters is not None and not parameters.may_interlace
-        self._is_steady = self._is_steady and is_steady
+        self._sets.add(unit[:UNIT_HEAD].rstrip(b"\0"))
+        self._may_interlace |= parameters is None or parameters.may_interlace
 
     def _slice(self, unit: bytes) -> None:
         parameters = self._parameters

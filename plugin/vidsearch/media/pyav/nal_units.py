@@ -13,7 +13,6 @@ __all__ = [
     "SequenceParameters",
     "frame_number",
     "h264_units",
-    "is_cabac",
 ]
 
 UNIT_HEAD = 128
@@ -121,7 +120,7 @@ class SequenceParameters:
 
 
 def h264_units(extradata: bytes) -> list[bytes]:
-    """The units that come before the first packet of an H.264 stream."""
+    """The parameter sets that come before the first packet of an H.264 stream."""
     if extradata[:1] != b"\1":
         return [unit for unit in extradata.split(_START_CODE) if unit.rstrip(b"\0")]
     units, at = [], 5  # avcC, ISO/IEC 14496-15
@@ -132,16 +131,6 @@ def h264_units(extradata: bytes) -> list[bytes]:
             units.append(extradata[begin : at + 1])
         at += 1
     return [unit for unit in units if unit]
-
-
-def is_cabac(unit: bytes) -> bool:
-    """Whether an H.264 picture parameter set is of CABAC."""
-    read = Bits(unit[1:SLICE_HEAD])
-    try:
-        read.pass_over(2)
-        return bool(read.fixed(1))
-    except ValueError:
-        return False
 
 
 def frame_number(unit: bytes, parameters: SequenceParameters) -> int | None:

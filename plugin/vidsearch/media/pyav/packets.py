@@ -117,7 +117,7 @@ class PacketIndex:
     """The decoder is given new parameters on the way."""
     errors_are_told: bool
     """The codec has a message for whatever it patches up, and no later frame is of another form
-    than the first: H.264 with CABAC, progressive, of one set of parameters."""
+    than the first: H.264 that is progressive, of one set of parameters."""
 
     def __len__(self) -> int:
         return len(self.sizes)
