@@ -124,6 +124,24 @@ class FrameTimes:
         self.position = int(self.order.packets[number])
         return True
 
+    def number_of(self, stamp: int | None, *, after: int) -> int | None:
+        """Of the frame that a time stamp names; ``None`` where it names none.
+
+        Args:
+            stamp: of a frame that came out.
+            after: number of one that came out before.
+        """
+        if self.order is None or not self.is_exact or stamp is None:
+            return None
+        number = self.order.number(stamp, after=after)
+        return number if number >= 0 else None
+
+    def number_at(self, seconds: float) -> int | None:
+        """As :meth:`number_of`, by what OpenCV tells; see :meth:`advance_to`."""
+        if not math.isfinite(seconds):
+            return None
+        return self.number_of(round(seconds / self._unit) + self._start, after=self.number)
+
     def advance_to(self, seconds: float, *, lost: int) -> bool:
         """As :meth:`advance`, by what OpenCV tells: the time stamp in seconds from the start that
         the container names, 0 if unknown, and the time of decoding where the container has that.
@@ -141,9 +159,8 @@ class FrameTimes:
 
     def _starts_anew(self) -> bool:
         """Whether a later frame has the time stamp that the stream starts with."""
-        if self.order is None or not self.is_exact:
-            return False
-        return self.order.number(self._start, after=self.number) > self.number
+        number = self.number_of(self._start, after=self.number)
+        return number is not None and number > self.number
 
     def _position(self, stamp: int) -> int:
         """Of a frame's packet, by the time of the packet that brought the frame out."""

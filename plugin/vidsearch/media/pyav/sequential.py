@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.damage import Damage
+from vidsearch.media.pyav.damage import MOST_AHEAD, Damage
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import packets_of
 
@@ -37,6 +37,22 @@ class Seen:
     """Frames between the one before and this one are missing."""
     is_trusted: bool
     """It shows what it should."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Out:
+    """A frame as it comes out of the codec; see :class:`Seen`."""
+
+    frame: av.VideoFrame
+    ordinal: int
+    position: int
+    lost: int
+    is_after_hole: bool
+    is_trusted: bool
+
+
+def _number(numbered: tuple[int, _Out]) -> int:
+    return numbered[0]
 
 
 class FrontToBack:
@@ -72,24 +88,52 @@ class FrontToBack:
         """Packets that did not decode, so far."""
 
     def __iter__(self) -> Iterator[Seen]:
-        times, lost_before, position_before = self._times, 0, -1
+        times = self._times
+        for out in self._in_order():
+            frame = out.frame
+            # The time of decoding is better than one that was made up, or than none at all.
+            is_by_dts = times.by_decoding or (frame.pts is None and times.order is None)
+            stamp = frame.dts if is_by_dts else frame.pts
+            if times.advance(stamp, lost=out.lost, position=out.position):
+                yield Seen(
+                    frame,
+                    out.ordinal,
+                    times.number,
+                    times.seconds,
+                    out.lost,
+                    out.is_after_hole,
+                    out.is_trusted,
+                )
+
+    def _in_order(self) -> Iterator[_Out]:
+        """What comes out, in order of presentation. Behind a key frame that does not decode, H.264
+        gives a frame that depends on it before the last one of the GOP before.
+        """
+        early: list[tuple[int, _Out]] = []
+        latest = -1
+        for out in self._out():
+            number = self._times.number_of(out.frame.pts, after=latest)
+            if number is None:
+                yield out
+                continue
+            if number > latest + 1 and not out.is_trusted and len(early) < MOST_AHEAD:
+                early.append((number, out))
+                continue
+            for _, other in sorted((each for each in early if each[0] < number), key=_number):
+                yield other
+            early = [each for each in early if each[0] > number]
+            latest = max(number, latest)
+            yield out
+        for _, other in sorted(early, key=_number):
+            yield other
+
+    def _out(self) -> Iterator[_Out]:
+        lost_before, position_before = 0, -1
         for ordinal, (frame, position, is_trusted) in enumerate(self._frames()):
             lost, lost_before = self.lost - lost_before, self.lost
             is_after_hole = self._damage.is_hole_between(position_before, position)
             position_before = max(position_before, position)
-            # The time of decoding is better than one that was made up, or than none at all.
-            is_by_dts = times.by_decoding or (frame.pts is None and times.order is None)
-            stamp = frame.dts if is_by_dts else frame.pts
-            if times.advance(stamp, lost=lost, position=position):
-                yield Seen(
-                    frame,
-                    ordinal,
-                    times.number,
-                    times.seconds,
-                    lost,
-                    is_after_hole,
-                    is_trusted,
-                )
+            yield _Out(frame, ordinal, position, lost, is_after_hole, is_trusted)
 
     def _frames(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
         """Frames, the positions of their packets, and whether they are trusted."""
