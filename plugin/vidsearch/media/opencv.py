@@ -190,6 +190,8 @@ class _Pictures:
         that does not decode; ``None`` if it does not.
         """
         waiting = self._ahead_of_time
+        if self._current is None:
+            self._current = _Read(self._capture.seconds, self._capture.lost, self._drawn())
         for number in range(_MOST_LATE):
             if number == len(waiting):
                 if not self._capture.read():

@@ -146,7 +146,7 @@ class FrameTimes:
         """As :meth:`advance`, by what OpenCV tells: the time stamp in seconds from the start that
         the container names, 0 if unknown, and the time of decoding where the container has that.
         """
-        unknown = seconds == 0 and self.number >= 0 and self._stamped and not self._starts_anew()
+        unknown = seconds == 0 and self._stamped and not self._is_at_start()
         if unknown or self._counts or not math.isfinite(seconds):
             return self.advance(None, lost=lost)
         stamp = round(seconds / self._unit) + self._start
@@ -157,8 +157,12 @@ class FrameTimes:
             self._delay = brought_out_by
         return self._show(max(brought_out_by - self._delay, self.number + 1))
 
-    def _starts_anew(self) -> bool:
-        """Whether a later frame has the time stamp that the stream starts with."""
+    def _is_at_start(self) -> bool:
+        """Whether the frame that came out may have the time stamp that the stream starts with."""
+        if self.order is None or not self.is_exact:
+            return self.number < 0
+        if self.number < 0:
+            return int(self.order.stamps[0]) == self._start
         number = self.number_of(self._start, after=self.number)
         return number is not None and number > self.number
 

@@ -205,6 +205,9 @@ def read_packets(video: Video) -> PacketIndex:
         pictures = _first_decoding(raw[stamped], times[stamped])
     else:
         pictures = given[stamped & np.frombuffer(shown, dtype=np.bool_)]
+    begin = begin_of(video, pictures)
+    if _times_decoding(video) and reorders and begin <= (1 + LONGEST_LAG) * step_of(video):
+        begin = 0.0  # an encoder was waiting
     return PacketIndex(
         stamps=np.where(stamped | evened, raw, 0),
         stamped=stamped,
@@ -225,7 +228,7 @@ def read_packets(video: Video) -> PacketIndex:
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
         start=video.stream.start_time or 0,
-        begin=begin_of(video, pictures),
+        begin=begin,
         step=step_of(video),
         first_decoding=decoding[0] if decoding else NO_STAMP,
         reconfigured=reconfigured,

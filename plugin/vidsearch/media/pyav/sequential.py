@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.damage import MOST_AHEAD, Damage
+from vidsearch.media.pyav.damage import Damage
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import packets_of
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 __all__ = ["FrontToBack", "Seen"]
+
+
+_MOST_EARLY = 4
+"""Frames that are held back, as others that come later may be to be shown sooner."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -106,8 +110,9 @@ class FrontToBack:
                 )
 
     def _in_order(self) -> Iterator[_Out]:
-        """What comes out, in order of presentation. Behind a key frame that does not decode, H.264
-        gives a frame that depends on it before the last one of the GOP before.
+        """What comes out, in order of presentation. Where frames of H.264 are missing, or a key
+        frame does not decode, some come out before others that are to be shown sooner: they depend
+        on what is missing.
         """
         early: list[tuple[int, _Out]] = []
         latest = -1
@@ -116,16 +121,20 @@ class FrontToBack:
             if number is None:
                 yield out
                 continue
-            if number > latest + 1 and not out.is_trusted and len(early) < MOST_AHEAD:
+            if number > latest + 1 and len(early) < _MOST_EARLY:
                 early.append((number, out))
                 continue
-            for _, other in sorted((each for each in early if each[0] < number), key=_number):
-                yield other
+            if any(number < other for other, _ in early):
+                self._damage.begin_at(min(each.position for other, each in early if number < other))
+                early = [
+                    (other, replace(each, is_trusted=each.is_trusted and other < number))
+                    for other, each in early
+                ]
+            yield from (each for other, each in sorted(early, key=_number) if other < number)
             early = [each for each in early if each[0] > number]
             latest = max(number, latest)
             yield out
-        for _, other in sorted(early, key=_number):
-            yield other
+        yield from (other for _, other in sorted(early, key=_number))
 
     def _out(self) -> Iterator[_Out]:
         lost_before, position_before = 0, -1
