@@ -161,8 +161,8 @@ class FrameTimes:
         """Whether the frame that came out may have the time stamp that the stream starts with."""
         if self.order is None or not self.is_exact:
             return self.number < 0
-        if self.number < 0:
-            return int(self.order.stamps[0]) == self._start
+        if self.number < 0:  # OpenCV takes the time stamp 0 for none
+            return self.order.stamps[0] != 0 or self._start == 0
         number = self.number_of(self._start, after=self.number)
         return number is not None and number > self.number
 

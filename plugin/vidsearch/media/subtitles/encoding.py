@@ -104,7 +104,8 @@ def _fitting(data: bytes, encodings: Sequence[str]) -> dict[str, float]:
     )
     likely = {one["encoding"]: one["confidence"] for one in found if one["encoding"]}
     order = sorted(likely, key=likely.__getitem__, reverse=True)
-    sample, fitting = data[:_SAMPLE], {}
+    sample = data[:_SAMPLE]
+    fitting: dict[str, float] = {}
     for each in order:
         if fitting and each != _WESTERN:
             continue  # of the others, only the likeliest is asked for
