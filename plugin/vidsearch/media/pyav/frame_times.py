@@ -14,6 +14,10 @@ from vidsearch.media.pyav.timetable import Presentation, presentation
 __all__ = ["FrameTimes"]
 
 
+_A_GAP = 1.5
+"""Of the usual time between two frames."""
+
+
 class FrameTimes:
     """Looks frames up in the timetable, or counts and clocks them where the packets give none.
 
@@ -135,6 +139,12 @@ class FrameTimes:
             return None
         number = self.order.number(stamp, after=after)
         return number if number >= 0 else None
+
+    def is_behind_gap(self, number: int) -> bool:
+        """Whether the frame of the timetable before one is shown for longer than usual."""
+        assert self.order is not None
+        before, at = self.order.seconds[max(number - 1, 0)], self.order.seconds[number]
+        return bool(at - before > _A_GAP * self._clock.step)
 
     def number_at(self, seconds: float) -> int | None:
         """As :meth:`number_of`, by what OpenCV tells; see :meth:`advance_to`."""

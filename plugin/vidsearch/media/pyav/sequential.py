@@ -121,7 +121,10 @@ class FrontToBack:
             if number is None:
                 yield out
                 continue
-            if number > latest + 1 and len(early) < _MOST_EARLY:
+            is_early = number > latest + 1 and (
+                not out.is_trusted or self._times.is_behind_gap(number)
+            )
+            if is_early and len(early) < _MOST_EARLY:
                 early.append((number, out))
                 continue
             if any(number < other for other, _ in early):
