@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["FrontToBack", "Seen"]
 
 
+_ORDER_THEMSELVES = frozenset({"h264", "hevc"})
+"""Codecs that number their frames in the order of presentation, whatever the time stamps."""
 _MOST_EARLY = 4
 """Frames that are held back, as others that come later may be to be shown sooner."""
 
@@ -116,6 +118,7 @@ class FrontToBack:
         """
         early: list[tuple[int, _Out]] = []
         latest = -1
+        orders_itself = self._video.stream.codec_context.name in _ORDER_THEMSELVES
         for out in self._out():
             number = self._times.number_of(out.frame.pts, after=latest)
             if number is None:
@@ -124,11 +127,12 @@ class FrontToBack:
             is_early = number > latest + 1 and (
                 not out.is_trusted or self._times.is_behind_gap(number)
             )
-            if is_early and len(early) < _MOST_EARLY:
+            if orders_itself and is_early and len(early) < _MOST_EARLY:
                 early.append((number, out))
                 continue
             if any(number < other for other, _ in early):
-                self._damage.begin_at(min(each.position for other, each in early if number < other))
+                first = min(each.position for other, each in early if number < other)
+                self._damage.depends_on_missing(first)
                 early = [
                     (other, replace(each, is_trusted=each.is_trusted and other < number))
                     for other, each in early
