@@ -61,6 +61,24 @@ def test_a_damaged_key_frame_costs_its_gop(tmp_path: Path, name: str, decoder: s
     assert_costs(path, whole, gop_of(whole, 3), decoder=decoder)
 
 
+@pytest.mark.parametrize("name", [*H264, *MPEG2, *MPEG4])
+def test_the_last_frame_before_a_damaged_key_frame_is_given(tmp_path: Path, name: str) -> None:
+    """The codec of H.264 gives it behind a later one."""
+    clip, whole, keys = intact(name, tmp_path)
+    path = clip.write(tmp_path, scribbled(keys[3], keys[5]))
+    clean, given = everything(whole), []
+    for decoder in ("pyav", "opencv"):
+        frames = open_decoder(decoder, max_damaged=1.0).frames(path, rate=RATE)
+        pictures = {
+            round(time, 1): each.copy() for batch in frames for time, each in batch.frames()
+        }
+        assert all(difference(each, clean[time]) < WRONG for time, each in pictures.items())
+        given.append((list(pictures), frames.summary.damaged))
+    assert given[0] == given[1]
+    if name in ("h264-mp4", "h264-mkv"):
+        assert round(gop_of(whole, 3)[0] - STEP, 1) in given[0][0]
+
+
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.parametrize("name", ["h264-mp4", "h264-pyramid", "mpeg2-ts", "mpeg4-mp4"])
 def test_several_threads_see_the_same_damage(tmp_path: Path, name: str, decoder: str) -> None:

@@ -39,3 +39,16 @@ def test_damage_that_counters_do_not_show_is_seen_by_both_decoders(
     result = outcome(*damaged_copy(STREAMS["hevc-ts"], "bytes", seed, tmp_path))
     assert result.agree
     assert not result.wrong + result.misplaced
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "seed"), [("h264-pyramid", "packets", 2), ("h264-flv", "bytes", 3)]
+)
+def test_frames_that_come_out_before_sooner_ones_are_damaged(
+    tmp_path: Path, name: str, fault: str, seed: int
+) -> None:
+    """A key frame is missing, and the numbers of the frames go on by chance."""
+    result = outcome(*damaged_copy(STREAMS[name], fault, seed, tmp_path))
+    assert result.agree
+    assert not result.wrong + result.misplaced
+    assert result.damaged

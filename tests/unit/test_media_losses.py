@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import struct
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from vidsearch.errors import VideoOpenError
 from vidsearch.media import open_decoder
 from vidsearch.media.joined_files import joined_form
 from vidsearch.media.mp4_boxes import missing_fragments
+from vidsearch.media.pyav.avi import lost_bytes
 from vidsearch.media.pyav.container import opened
 from vidsearch.media.pyav.packets import packets_of
 from vidsearch.testing.clips import counter_frame, moving_frame, read_counter, write_clip
@@ -217,17 +220,23 @@ def test_a_live_recording_lacks_nothing(tmp_path: Path, suffix: str, form: str) 
         ("c.avi", "mpeg4", "AVI", {}),
         ("c.mp4", "libx264", "MP4 or MOV", {}),
         ("first.mov", "libx264", "MP4 or MOV", {"movflags": "faststart"}),
+        ("c.wmv", "wmv2", "ASF or WMV", {}),
+        ("c.mxf", "mpeg2video", "MXF", {}),
+        ("c.nut", "libx264", "NUT", {}),
+        ("c.ivf", "libvpx", "IVF", {}),
     ],
 )
 def test_joined_files_of_which_ffmpeg_reads_the_first_are_refused(
     tmp_path: Path, name: str, codec: str, form: str, options: dict[str, str]
 ) -> None:
-    whole = write(tmp_path / f"whole.{'avi' if codec == 'mpeg4' else 'mkv'}", TIMES[:30],
-                  codec=codec, bf="0")  # fmt: skip
+    suffix = {"mpeg4": "avi", "wmv2": "asf"}.get(codec, "mkv")
+    rate = 25 if form == "MXF" else 10
+    times = [Fraction(number, rate) for number in range(30)]
+    whole = write(tmp_path / f"whole.{suffix}", times, codec=codec, rate=rate, bf="0")
     part = remuxed(whole, tmp_path / f"part-{name}", **options)
     path = joined(tmp_path / name, part, part)
     for decoder in ("pyav", "opencv"):
-        assert read(decoder, part)[1] == list(range(0, 30, 2))
+        assert read(decoder, part)[1] == list(range(0, 30, rate // 5))
         with pytest.raises(VideoOpenError, match=f"several {form} files one after the other"):
             list(open_decoder(decoder).frames(path))
 
@@ -241,6 +250,19 @@ def test_of_an_avi_file_only_so_many_parts_are_looked_at(
     header = b"RIFF\4\0\0\0AVI "
     path.write_bytes(header + b"RIFF\4\0\0\0AVIX" * parts + header)
     assert joined_form(path) == form
+
+
+def test_a_part_of_an_avi_file_of_an_odd_length_is_filled_up(tmp_path: Path) -> None:
+    """For what follows it, and for what is missing behind it."""
+    odd, even = b"RIFF\5\0\0\0AVI 1", b"RIFF\4\0\0\0AVIX"
+    path = tmp_path / "clip.avi"
+    path.write_bytes(odd + b"\0" + odd)
+    assert joined_form(path) == "AVI"
+    path.write_bytes(odd + b"\0" + even)
+    assert joined_form(path) is None
+    assert lost_bytes(path) == 0
+    path.write_bytes(odd + b"\0" + even[:-3])
+    assert lost_bytes(path) == 3
 
 
 def test_an_flv_file_that_says_any_size_is_read(tmp_path: Path) -> None:
@@ -353,3 +375,17 @@ def test_a_hold_of_a_joined_broadcast_stays_beside_times_of_the_other_part(tmp_p
         *_, end, damaged, _ = read_by_both(path)
         assert end == pytest.approx(28 + 4, abs=0.2)
         assert damaged == 0
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="PyAV does not write Theora")
+def test_chained_ogg_files_are_read_to_the_end(tmp_path: Path) -> None:
+    """Each begins with headers, which are no frames; the second is encoded otherwise."""
+    whole = write(tmp_path / "whole.mkv", TIMES[:60], bf="0")
+    parts = [tmp_path / "1.ogv", tmp_path / "2.ogv"]
+    for begin, quality, part in ((0, "8", parts[0]), (3, "6", parts[1])):
+        command = f"ffmpeg -v error -nostdin -ss {begin} -i {whole} -t 3 -c:v libtheora"
+        subprocess.run([*command.split(), "-q:v", quality, part], check=True, timeout=60)
+    times, numbers, end, damaged, points = read_by_both(joined(tmp_path / "clip.ogv", *parts))
+    assert numbers == list(range(0, 60, 2))
+    assert times == [number / 10 for number in numbers]
+    assert (end, damaged, points) == (6.0, 0, 30)

@@ -77,6 +77,16 @@ def test_no_point_lies_before_the_first_picture(tmp_path: Path, name: str, decod
     assert open_decoder(decoder).probe(path).duration == pytest.approx(5.3, abs=0.1)
 
 
+def test_a_broadcast_whose_picture_comes_minutes_after_the_sound_is_read(tmp_path: Path) -> None:
+    sound = [(begin, begin + 1) for begin in (0, 60, 120, 180)]
+    path = write(tmp_path / "clip.ts", [time + 200 for time in TENTHS], sound=sound, bf="0")
+    for decoder in DECODERS:
+        numbers, times, end = read(decoder, path)
+        assert len(numbers) == 3
+        assert times[0] == pytest.approx(200, abs=1)
+        assert end == pytest.approx(203, abs=0.1)
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_video_that_ends_before_the_next_point_has_one_frame(
     tmp_path: Path, decoder: str

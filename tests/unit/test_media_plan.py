@@ -72,6 +72,7 @@ class Stream:
             "step": 0.1,
             "first_decoding": 0,
             "reconfigured": False,
+            "errors_are_told": False,
         }
         return PacketIndex(**{**values, **changes})
 

@@ -170,6 +170,58 @@ def test_western_text_is_not_taken_for_that_of_another_alphabet(
         assert _texts(path) == lines * times
 
 
+@pytest.mark.parametrize(
+    ("lines", "encodings"),
+    [
+        (
+            ["Où est passé le garçon ?", "Il a été là-bas, à côté de la forêt."],
+            ("cp437", "cp850", "mac-roman"),
+        ),
+        (
+            ["Das Mädchen läuft über die Straße.", "Früher war alles größer und schöner."],
+            ("cp437", "cp850", "mac-roman"),
+        ),
+        (["¿Dónde está el niño?", "Mañana será otro día, ¡qué sueño!"], ("cp850", "mac-roman")),
+        (["Não sei o que é. Você está aí?", "A lição não será fácil."], ("cp850", "mac-roman")),
+        (["Flickan går på gården.", "Älgen åt äpplen, och öarna är små."], ("cp850", "mac-roman")),
+        (["Pigen går på gården og spiser æbler.", "Åh nej, øen er smuk."], ("cp850", "cp865")),
+        (["Příliš žluťoučký kůň úpěl.", "Ďábelské ódy, řekl měsíc."], ("cp852", "mac-latin2")),
+        (
+            ["Привет, как твои дела?", "Это очень странная история, я знаю."],
+            ("cp855", "mac-cyrillic"),
+        ),
+        (["Привіт, як твої справи?", "Їжак живе у лісі. Яка дивна історія!"], ("mac-cyrillic",)),
+    ],
+)
+def test_text_of_dos_and_of_the_mac_is_read(
+    tmp_path: Path, lines: list[str], encodings: tuple[str, ...]
+) -> None:
+    path = tmp_path / "a.srt"
+    for encoding in encodings:
+        for times in (1, 5):
+            path.write_bytes(_srt(lines * times).encode(encoding))
+            assert _texts(path) == lines * times, encoding
+
+
+@pytest.mark.parametrize(
+    ("line", "encoding"),
+    [
+        ("Das gibt´s doch nicht – Mädchen, hör’ auf…über alles!", "cp1252"),
+        ("Él dijo: “¡No!”—y se fue. Col·lecció d’Érica", "cp1252"),
+        ("Na hÉireannaigh agus an tÉan, sa tír úd thall ó dheas", "cp1252"),
+        ("МегаФон и ЮTube знают всё: «Мир…труд…май»", "cp1251"),
+    ],
+    ids=["german", "spanish", "irish", "russian"],
+)
+def test_signs_and_capitals_that_words_may_have_change_nothing(
+    tmp_path: Path, line: str, encoding: str
+) -> None:
+    path = tmp_path / "a.srt"
+    lines = [f"{number}. {line}" for number in range(3)]
+    path.write_bytes(_srt(lines).encode(encoding))
+    assert _texts(path) == lines
+
+
 def test_a_sign_of_currency_beside_quotation_marks_of_windows_is_no_euro(tmp_path: Path) -> None:
     path = tmp_path / "a.srt"
     lines = ["¤ Här är vår sång – för älskling ¤", "Hör du “vad” jag säger…"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -17,11 +17,12 @@ from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenEr
 from vidsearch.media.diagnosis import why_not_a_video
 from vidsearch.media.display import FALLBACK_STEP
 from vidsearch.media.ffmpeg_allowlist import opencv_restricted
+from vidsearch.media.ffmpeg_messages import LOG_LEVEL, SILENT, Listener, listener_of
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import Turn, displayed_size, is_quarter, square_pixels, turned
 from vidsearch.media.raw_mjpeg import is_raw_mjpeg
 
-__all__ = ["Capture", "opened"]
+__all__ = ["Capture", "errors_are_heard", "opened"]
 
 _MOST_FAILED_READS = 2000
 _SANE_FPS = 1000.0
@@ -68,17 +69,39 @@ def opened(
         if not source.isOpened():
             raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
         source.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
-        yield Capture(cv2, source, name=path.name, turn=turn)
+        listener = listener_of(cv2)
+        with ExitStack() as held:
+            if listener:  # not before OpenCV has set up its own way with messages
+                held.enter_context(listener.listening())
+            yield Capture(cv2, source, name=path.name, turn=turn, listener=listener)
     finally:
         source.release()
+
+
+def errors_are_heard() -> bool:
+    """Whether :attr:`Capture.errors` counts what the codecs say.
+
+    Raises:
+        MissingExtraError: OpenCV is not installed.
+    """
+    return listener_of(_quiet_cv2()) is not None
 
 
 class Capture:
     """Reads forward, one frame at a time; see :func:`opened`."""
 
-    def __init__(self, cv2: Any, source: Any, *, name: str, turn: Turn | None = None) -> None:
+    def __init__(
+        self,
+        cv2: Any,
+        source: Any,
+        *,
+        name: str,
+        turn: Turn | None = None,
+        listener: Listener | None = None,
+    ) -> None:
         self._cv2 = cv2
         self._source = source
+        self._listener = listener
         self.name = name
         """The file's name, for messages."""
         fps = float(source.get(cv2.CAP_PROP_FPS))
@@ -104,6 +127,13 @@ class Capture:
         """Usual time between two frames in seconds."""
         self.lost = 0
         """Failures between the frame before and the current one."""
+
+    @property
+    def errors(self) -> int:
+        """What the codec, or that of another capture of this process, said of damage so far: a
+        number that grows with each message.
+        """
+        return self._listener.errors if self._listener else 0
 
     @property
     def seconds(self) -> float:
@@ -160,7 +190,7 @@ def _pixel_aspect(cv2: Any, source: Any) -> Fraction | None:
 def _quiet_cv2() -> Any:
     # FFmpeg inside OpenCV reads its level once, from the environment, at the first capture.
     # Failures become errors of vidsearch, so what both print is noise. Users' settings win.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault(LOG_LEVEL, SILENT)
     try:
         import cv2
     except ImportError as error:

@@ -40,9 +40,9 @@ AV_OPTIONS: dict[str, str] = {
 """For ``av.open(…, options=AV_OPTIONS)``; the file is to be given as an absolute path, so that its
 name cannot be read as a protocol (``concat:…``, ``pipe:0``)."""
 
-LATE_PICTURE_OPTIONS = {"analyzeduration": "120000000", "probesize": "200000000"}
-"""Microseconds and bytes that FFmpeg reads to get to know the streams, where the usual 5 s hold no
-picture of the video."""
+LATE_PICTURE_OPTIONS = {"analyzeduration": "21600000000", "probesize": "200000000"}
+"""Microseconds and bytes that FFmpeg reads at most to get to know the streams, where the usual 5 s
+hold no picture of the video."""
 
 OPENCV_OPTIONS = "|".join(f"{name};{value}" for name, value in AV_OPTIONS.items())
 """The same for the variable ``OPENCV_FFMPEG_CAPTURE_OPTIONS``, see :func:`opencv_restricted`."""

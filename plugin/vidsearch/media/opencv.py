@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from vidsearch.errors import NoFramesError, VideoOpenError
 from vidsearch.media.batches import Batches
-from vidsearch.media.capture import Capture, opened
+from vidsearch.media.capture import Capture, errors_are_heard, opened
 from vidsearch.media.display import BatchDecoder, FrameRequest, refuse_too_many_pixels
 from vidsearch.media.frames import (
     DEFAULT_LIMITS,
@@ -41,6 +42,8 @@ __all__ = ["OpenCvDecoder"]
 _log = logging.getLogger(__name__)
 _PROGRESSIVE = (0, 1)
 """Field orders "unknown" and "progressive"."""
+_MOST_LATE = 4
+"""Frames, whose pictures are held meanwhile."""
 _INSTEAD = "set ingest.decoder to pyav"
 _INTERLACED = "is interlaced, which OpenCV shows as noise"
 
@@ -52,7 +55,7 @@ class OpenCvDecoder(BatchDecoder):
     not always when they are shown, so PyAV reads the file, too, as for
     :class:`~vidsearch.media.pyav.PyAvDecoder`, and OpenCV gives the pictures of the same frames.
     HEVC, VP8 and VP9, in which only a missing frame shows damage, are decoded by OpenCV alone until
-    one is missing.
+    one is missing, and H.264 until the codec says that something is wrong.
 
     A range, too, is decoded from the first frame of the video on.
 
@@ -100,6 +103,7 @@ class OpenCvDecoder(BatchDecoder):
                 max_damaged=self._max_damaged,
                 threads=self._threads,
                 are_drawn=False,
+                are_errors_heard=errors_are_heard(),
             )
             late = video.late_picture
             with opened(path, threads=self._threads, late_picture=late, turn=turn) as capture:
@@ -107,7 +111,7 @@ class OpenCvDecoder(BatchDecoder):
                 for point in frames:
                     _refuse_noise(video, point)
                     image = pictures.of(point)
-                    if pictures.has_gap and frames.may_be_doubted:
+                    if pictures.is_doubtful and frames.may_be_doubted:
                         frames.doubt()
                     elif image is None:
                         lacking += 1
@@ -127,6 +131,15 @@ def _given(image: NDArray[np.uint8], _: object) -> NDArray[np.uint8]:
     return image
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class _Read:
+    """A frame that was read before its turn."""
+
+    seconds: float
+    lost: int
+    image: NDArray[np.uint8] | None
+
+
 class _Pictures:
     """Finds OpenCV's pictures of frames that are asked for in order of presentation."""
 
@@ -137,10 +150,15 @@ class _Pictures:
         self._times = FrameTimes(frames.index, frames.order)
         self.count = 0
         """Frames that came out so far."""
-        self.has_gap = False
-        """Some did not, or a packet did not decode."""
+        self.is_doubtful = False
+        """Some did not, a packet did not decode, or the codec said that something is wrong."""
+        self._errors = capture.errors if frames.is_damage_told else None
         self._given = -1
         self._image: NDArray[np.uint8] | None = None
+        self._ahead_of_time: deque[_Read] = deque()
+        """Frames that were read while one was looked for that came late."""
+        self._current: _Read | None = None
+        """The current frame, if it is one of these."""
 
     def of(self, point: PointFrame) -> NDArray[np.uint8] | None:
         """The picture of a frame; ``None`` if it does not come out."""
@@ -150,7 +168,9 @@ class _Pictures:
         while (ahead := self._ahead(point)) > 0 and self._read():
             pass
         if not ahead:
-            self._image = self._capture.image(stretched=self._frames.points.stretched)
+            self._image = self._current.image if self._current else self._drawn()
+        elif ahead < 0:
+            self._image = self._late(point)
         if self._image is not None:
             height, width = self._image.shape[:2]
             refuse_too_many_pixels(self._capture.name, width, height, self._limits)
@@ -162,14 +182,41 @@ class _Pictures:
             return point.number - self._times.number
         return point.ordinal + 1 - self.count
 
+    def _drawn(self) -> NDArray[np.uint8] | None:
+        return self._capture.image(stretched=self._frames.points.stretched)
+
+    def _late(self, point: PointFrame) -> NDArray[np.uint8] | None:
+        """The picture of a frame that comes out after later ones, as behind a key frame of H.264
+        that does not decode; ``None`` if it does not.
+        """
+        waiting = self._ahead_of_time
+        if self._current is None:
+            self._current = _Read(self._capture.seconds, self._capture.lost, self._drawn())
+        for number in range(_MOST_LATE):
+            if number == len(waiting):
+                if not self._capture.read():
+                    break
+                told = self._capture.seconds, self._capture.lost
+                waiting.append(_Read(*told, self._drawn()))
+            if self._times.number_at(waiting[number].seconds) == point.number:
+                return waiting[number].image
+        return None
+
     def _read(self) -> bool:
-        if not self._capture.read():
-            self.has_gap = True
+        self._current = self._ahead_of_time.popleft() if self._ahead_of_time else None
+        if self._current:
+            seconds, lost = self._current.seconds, self._current.lost
+        elif self._capture.read():
+            seconds, lost = self._capture.seconds, self._capture.lost
+        else:
+            self.is_doubtful = True
             return False
         self.count += 1
-        before, lost = self._times.number, self._capture.lost
-        self._times.advance_to(self._capture.seconds, lost=lost)
-        self.has_gap = self.has_gap or lost > 0 or self._times.number > before + 1
+        before = self._times.number
+        self._times.advance_to(seconds, lost=lost)
+        has_gap = lost > 0 or self._times.number > before + 1
+        is_wrong = self._errors is not None and self._capture.errors > self._errors
+        self.is_doubtful = self.is_doubtful or has_gap or is_wrong
         return True
 
 

@@ -9,15 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-from vidsearch.media.joined_files import MOST_PARTS
 from vidsearch.media.pyav.container import Video
+from vidsearch.media.riff import RIFF, parts_of
 
-__all__ = ["missing_time_of_avi"]
+__all__ = ["lost_bytes", "missing_time_of_avi"]
 
 _HEADER = 8
 """Bytes of a chunk's name and size."""
 _INDEX = b"idx1"
-_LISTS = (b"RIFF", b"LIST")
+_LISTS = (RIFF, b"LIST")
 _LIST_HEADER = 12
 
 
@@ -53,7 +53,7 @@ def missing_time_of_avi(
                 gone += more
         rest = lacking - gone
         return missing | ({len(places): rest} if rest >= step else {})
-    is_shorter = _lost_bytes(video.path) >= max(lacking // step, 1) * _HEADER
+    is_shorter = lost_bytes(video.path) >= max(lacking // step, 1) * _HEADER
     first = _first_break(video, places, sizes, is_shorter=is_shorter)
     if first is not None:
         return {first: lacking}
@@ -66,18 +66,11 @@ def _usual_step(decoding: Sequence[int]) -> int:
     return steps.most_common(1)[0][0] if steps else 1
 
 
-def _lost_bytes(path: Path) -> int:
+def lost_bytes(path: Path) -> int:
     """How much shorter the file is than it says."""
-    size, end = path.stat().st_size, 0
     with path.open("rb") as file:
-        for _ in range(MOST_PARTS):
-            if end >= size:
-                break
-            name, length = _chunk(file, end)
-            if name != b"RIFF":
-                return 0
-            end += _HEADER + length
-    return end - size
+        said = max((end for _, end in parts_of(file)), default=0)
+    return max(said - path.stat().st_size, 0)
 
 
 def _first_break(

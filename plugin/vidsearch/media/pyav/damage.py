@@ -109,6 +109,10 @@ class Damage:
             position = min(self._due, default=0)
         self._damaged(position, self._due.pop(position, None))
 
+    def depends_on_missing(self, position: int) -> None:
+        """A packet turns out to depend on others that are missing."""
+        self._begin(position)
+
     def trusted(
         self, frame: av.VideoFrame, position: int
     ) -> Iterator[tuple[av.VideoFrame, int, bool]]:

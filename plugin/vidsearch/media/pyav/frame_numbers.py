@@ -17,7 +17,13 @@ from vidsearch.media.pyav.av1_headers import OrderHints
 from vidsearch.media.pyav.codec import skips_exactly
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.hevc_headers import PictureOrder
-from vidsearch.media.pyav.nal_units import NalUnits, SequenceParameters, frame_number
+from vidsearch.media.pyav.nal_units import (
+    UNIT_HEAD,
+    NalUnits,
+    SequenceParameters,
+    frame_number,
+    h264_units,
+)
 from vidsearch.media.pyav.vop_times import VopTimes
 
 if TYPE_CHECKING:
@@ -47,6 +53,10 @@ class FrameNumbers(Protocol):
 
     tell_all: bool
     """Whether they show every hole; else, only some."""
+
+    @property
+    def errors_are_told(self) -> bool:
+        """See :attr:`~vidsearch.media.pyav.packets.PacketIndex.errors_are_told`."""
 
     def add(self, packet: Packet[Any]) -> None:
         """Read the number of its frame."""
@@ -104,6 +114,9 @@ class _H264:
 
     def __init__(self, extradata: bytes) -> None:
         self._parameters: SequenceParameters | None = None
+        self._sets: set[bytes] = set()
+        """Those so far."""
+        self._may_interlace = False
         self._configure(extradata)
         self._before: int | None = None
         self._position = -1
@@ -122,16 +135,30 @@ class _H264:
                 self._before = 0
                 return
             if kind == _SPS:
-                self._parameters = SequenceParameters.of(unit) or self._parameters
+                self._take(unit)
         if packet.is_keyframe:  # its number is not found
             self._before = None
 
     def missing(self) -> list[int]:
         return self._missing
 
+    @property
+    def errors_are_told(self) -> bool:
+        return len(self._sets) == 1 and not self._may_interlace
+
     def _configure(self, extradata: bytes) -> None:
         self._units = NalUnits(extradata, is_hevc=False)
-        self._parameters = SequenceParameters.first_of(extradata)
+        self._parameters = None
+        for unit in reversed(h264_units(extradata)):  # the first one last
+            if unit[0] & 31 == _SPS:
+                self._take(unit)
+
+    def _take(self, unit: bytes) -> None:
+        """Go on with other parameters."""
+        parameters = SequenceParameters.of(unit)
+        self._parameters = parameters or self._parameters
+        self._sets.add(unit[:UNIT_HEAD].rstrip(b"\0"))
+        self._may_interlace |= parameters is None or parameters.may_interlace
 
     def _slice(self, unit: bytes) -> None:
         parameters = self._parameters
@@ -152,6 +179,7 @@ class _InOrderOfDisplay(ABC):
     """
 
     tell_all = True
+    errors_are_told = False
 
     def __init__(self) -> None:
         self._numbers = array("q")

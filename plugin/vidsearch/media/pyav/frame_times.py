@@ -14,6 +14,10 @@ from vidsearch.media.pyav.timetable import Presentation, presentation
 __all__ = ["FrameTimes"]
 
 
+_A_GAP = 1.5
+"""Of the usual time between two frames."""
+
+
 class FrameTimes:
     """Looks frames up in the timetable, or counts and clocks them where the packets give none.
 
@@ -124,11 +128,35 @@ class FrameTimes:
         self.position = int(self.order.packets[number])
         return True
 
+    def number_of(self, stamp: int | None, *, after: int) -> int | None:
+        """Of the frame that a time stamp names; ``None`` where it names none.
+
+        Args:
+            stamp: of a frame that came out.
+            after: number of one that came out before.
+        """
+        if self.order is None or not self.is_exact or stamp is None:
+            return None
+        number = self.order.number(stamp, after=after)
+        return number if number >= 0 else None
+
+    def is_behind_gap(self, number: int) -> bool:
+        """Whether the frame of the timetable before one is shown for longer than usual."""
+        assert self.order is not None
+        before, at = self.order.seconds[max(number - 1, 0)], self.order.seconds[number]
+        return bool(at - before > _A_GAP * self._clock.step)
+
+    def number_at(self, seconds: float) -> int | None:
+        """As :meth:`number_of`, by what OpenCV tells; see :meth:`advance_to`."""
+        if not math.isfinite(seconds):
+            return None
+        return self.number_of(round(seconds / self._unit) + self._start, after=self.number)
+
     def advance_to(self, seconds: float, *, lost: int) -> bool:
         """As :meth:`advance`, by what OpenCV tells: the time stamp in seconds from the start that
         the container names, 0 if unknown, and the time of decoding where the container has that.
         """
-        unknown = seconds == 0 and self.number >= 0 and self._stamped
+        unknown = seconds == 0 and self._stamped and not self._is_at_start()
         if unknown or self._counts or not math.isfinite(seconds):
             return self.advance(None, lost=lost)
         stamp = round(seconds / self._unit) + self._start
@@ -138,6 +166,15 @@ class FrameTimes:
         if self._delay is None:
             self._delay = brought_out_by
         return self._show(max(brought_out_by - self._delay, self.number + 1))
+
+    def _is_at_start(self) -> bool:
+        """Whether the frame that came out may have the time stamp that the stream starts with."""
+        if self.order is None or not self.is_exact:
+            return self.number < 0
+        if self.number < 0:  # OpenCV takes the time stamp 0 for none
+            return self.order.stamps[0] != 0 or self._start == 0
+        number = self.number_of(self._start, after=self.number)
+        return number is not None and number > self.number
 
     def _position(self, stamp: int) -> int:
         """Of a frame's packet, by the time of the packet that brought the frame out."""

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["SLICE_HEAD", "Bits", "NalUnits", "SequenceParameters", "frame_number"]
+__all__ = [
+    "SLICE_HEAD",
+    "UNIT_HEAD",
+    "Bits",
+    "NalUnits",
+    "SequenceParameters",
+    "frame_number",
+    "h264_units",
+]
 
-_HEAD = 128
+UNIT_HEAD = 128
 """Bytes of a unit that are read."""
 SLICE_HEAD = 24
 """Bytes of a slice that hold its number."""
 _START_CODE = b"\0\0\1"
-_SPS = 7
 _WITH_CHROMA_FORMAT = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 """Profiles, ITU-T H.264, 7.3.2.1.1."""
 _444 = 3
+_ANY_ASPECT = 255
+"""An aspect ratio that follows as two numbers."""
 
 
 class NalUnits:
@@ -42,7 +51,7 @@ class NalUnits:
         while (begin := at + self._length) < len(packet):
             at = begin + int.from_bytes(packet[at:begin], "big")
             if at > begin:
-                yield bytes(packet[begin : min(at, begin + _HEAD)])
+                yield bytes(packet[begin : min(at, begin + UNIT_HEAD)])
 
     def may_fill_up(self, packet: bytes, begin: int) -> bool:
         """Whether zeros that begin at a byte of a packet may stand behind a unit."""
@@ -60,7 +69,7 @@ class NalUnits:
         at = packet.find(_START_CODE)
         while at >= 0:
             begin = at + len(_START_CODE)
-            head = packet[begin : begin + _HEAD].partition(_START_CODE)[0]
+            head = packet[begin : begin + UNIT_HEAD].partition(_START_CODE)[0]
             if head:
                 yield head
             # A start code may begin within the head and end after it.
@@ -77,20 +86,8 @@ class SequenceParameters:
     """Frame numbers may be left out."""
     has_planes: bool
     """The planes of a picture are coded apart."""
-
-    @classmethod
-    def first_of(cls, extradata: bytes) -> SequenceParameters | None:
-        """Those that come before the first packet, if any."""
-        if extradata[:1] == b"\1":
-            return cls.of(extradata[8 : 8 + int.from_bytes(extradata[6:8], "big")])
-        return next(
-            (
-                cls.of(unit)
-                for unit in extradata.split(_START_CODE)
-                if unit[:1] and unit[0] & 31 == _SPS
-            ),
-            None,
-        )
+    may_interlace: bool
+    """Frames may be interlaced, or be called so in their messages."""
 
     @classmethod
     def of(cls, unit: bytes) -> SequenceParameters | None:
@@ -112,9 +109,28 @@ class SequenceParameters:
                     for _ in range(read.number()):
                         read.number()
             read.number()
-            return cls(bits=bits, has_gaps=bool(read.fixed(1)), has_planes=has_planes)
+            has_gaps = bool(read.fixed(1))
         except ValueError:
             return None
+        try:
+            may_interlace = _may_interlace(read)
+        except ValueError:
+            may_interlace = True
+        return cls(bits, has_gaps, has_planes, may_interlace)
+
+
+def h264_units(extradata: bytes) -> list[bytes]:
+    """The parameter sets that come before the first packet of an H.264 stream."""
+    if extradata[:1] != b"\1":
+        return [unit for unit in extradata.split(_START_CODE) if unit.rstrip(b"\0")]
+    units, at = [], 5  # avcC, ISO/IEC 14496-15
+    for mask in (31, 255):
+        for _ in range(extradata[at] & mask if at < len(extradata) else 0):
+            begin = at + 3
+            at += 2 + int.from_bytes(extradata[at + 1 : begin], "big")
+            units.append(extradata[begin : at + 1])
+        at += 1
+    return [unit for unit in units if unit]
 
 
 def frame_number(unit: bytes, parameters: SequenceParameters) -> int | None:
@@ -125,6 +141,47 @@ def frame_number(unit: bytes, parameters: SequenceParameters) -> int | None:
         return read.fixed(2 * parameters.has_planes + parameters.bits) & (1 << parameters.bits) - 1
     except ValueError:
         return None
+
+
+def _may_interlace(read: Bits) -> bool:
+    """Of a sequence parameter set, from the picture's size on."""
+    read.pass_over(2)
+    if not read.fixed(1):  # frames alone
+        return True
+    read.fixed(1)
+    if read.fixed(1):
+        read.pass_over(4)
+    if not read.fixed(1):
+        return False
+    if read.fixed(1) and read.fixed(8) == _ANY_ASPECT:
+        read.fixed(32)
+    if read.fixed(1):
+        read.fixed(1)
+    if read.fixed(1):
+        read.fixed(4)
+        if read.fixed(1):
+            read.fixed(24)
+    if read.fixed(1):
+        read.pass_over(2)
+    if read.fixed(1):
+        read.fixed(65)
+    has_buffers = [_pass_over_buffers(read) for _ in range(2)]
+    if any(has_buffers):
+        read.fixed(1)
+    return bool(read.fixed(1))  # each picture says how it is shown
+
+
+def _pass_over_buffers(read: Bits) -> bool:
+    """Pass over the parameters of the hypothetical decoder's buffers; whether there are any."""
+    if not read.fixed(1):
+        return False
+    count = read.number() + 1
+    read.fixed(8)
+    for _ in range(count):
+        read.pass_over(2)
+        read.fixed(1)
+    read.fixed(20)
+    return True
 
 
 def _chroma(read: Bits) -> bool:

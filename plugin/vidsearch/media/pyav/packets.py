@@ -53,6 +53,10 @@ _TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
 _NO_TAG = "\0\0\0\0"
 _VP8_SHOWN = 0x10
 """Bit of a VP8 packet's first byte: a frame that is not shown is only referred to."""
+_THEORA_HEADER = 0x80
+"""Bit of a Theora packet's first byte: what a file begins with, where another one was joined on."""
+_THEORA_COMMENT = b"\x81theora"
+"""The one of these that the codec does not take."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -111,6 +115,9 @@ class PacketIndex:
     """Decoding time stamp of the first packet, to go back to it."""
     reconfigured: bool
     """The decoder is given new parameters on the way."""
+    errors_are_told: bool
+    """The codec has a message for whatever it patches up, and no later frame is of another form
+    than the first: H.264 that is progressive, of one set of parameters."""
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -126,7 +133,7 @@ def read_packets(video: Video) -> PacketIndex:
     stamps, decoding, durations, sizes, places = (array("q") for _ in range(5))
     keys, shown, corrupt = bytearray(), bytearray(), bytearray()
     name = video.stream.codec_context.name
-    is_vp8 = name in {"vp8", "libvpx"}
+    is_vp8, is_theora = name in {"vp8", "libvpx"}, name == "theora"
     reorders = bool(video.stream.codec_context.has_b_frames)
     may_be_packed = name == "mpeg4" and reorders
     packed = bool(_PACKED.search(video.stream.codec_context.extradata or b""))
@@ -138,6 +145,8 @@ def read_packets(video: Video) -> PacketIndex:
             visible = not packet.is_discard
             if is_vp8 and visible:
                 visible = bool(memoryview(packet)[0] & _VP8_SHOWN)
+            if is_theora and memoryview(packet)[0] & _THEORA_HEADER:
+                visible, reconfigured = False, True
             if may_be_packed and packet.is_keyframe and not packed:
                 packed = bool(_PACKED.search(bytes(memoryview(packet)[:_HEAD_BYTES])))
             reconfigured = reconfigured or (len(sizes) > 0 and packet.has_sidedata("new_extradata"))
@@ -196,6 +205,9 @@ def read_packets(video: Video) -> PacketIndex:
         pictures = _first_decoding(raw[stamped], times[stamped])
     else:
         pictures = given[stamped & np.frombuffer(shown, dtype=np.bool_)]
+    begin = begin_of(video, pictures)
+    if _times_decoding(video) and reorders and begin <= (1 + LONGEST_LAG) * step_of(video):
+        begin = 0.0  # an encoder was waiting
     return PacketIndex(
         stamps=np.where(stamped | evened, raw, 0),
         stamped=stamped,
@@ -216,10 +228,11 @@ def read_packets(video: Video) -> PacketIndex:
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
         start=video.stream.start_time or 0,
-        begin=begin_of(video, pictures),
+        begin=begin,
         step=step_of(video),
         first_decoding=decoding[0] if decoding else NO_STAMP,
         reconfigured=reconfigured,
+        errors_are_told=numbers is not None and numbers.errors_are_told,
     )
 
 
@@ -339,9 +352,13 @@ def _without_half(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
 
 
 def _packets_of(video: Video) -> Iterator[Packet[Any]]:
+    is_theora = video.stream.codec_context.name == "theora"
     while True:
         try:
-            yield from (packet for packet in video.container.demux(video.stream) if packet.size)
+            for packet in video.container.demux(video.stream):
+                comment = is_theora and bytes(memoryview(packet)[: len(_THEORA_COMMENT)])
+                if packet.size and comment != _THEORA_COMMENT:
+                    yield packet
         except IndexError:
             # PyAV stops at the first packet of a stream that begins later (a broadcast that gets
             # another sound). It is passed over.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.media.frames import MediaLimits
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 __all__ = ["FrontToBack", "Seen"]
+
+
+_ORDER_THEMSELVES = frozenset({"h264", "hevc"})
+"""Codecs that number their frames in the order of presentation, whatever the time stamps."""
+_MOST_EARLY = 4
+"""Frames that are held back, as others that come later may be to be shown sooner."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,6 +43,22 @@ class Seen:
     """Frames between the one before and this one are missing."""
     is_trusted: bool
     """It shows what it should."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Out:
+    """A frame as it comes out of the codec; see :class:`Seen`."""
+
+    frame: av.VideoFrame
+    ordinal: int
+    position: int
+    lost: int
+    is_after_hole: bool
+    is_trusted: bool
+
+
+def _number(numbered: tuple[int, _Out]) -> int:
+    return numbered[0]
 
 
 class FrontToBack:
@@ -72,24 +94,62 @@ class FrontToBack:
         """Packets that did not decode, so far."""
 
     def __iter__(self) -> Iterator[Seen]:
-        times, lost_before, position_before = self._times, 0, -1
+        times = self._times
+        for out in self._in_order():
+            frame = out.frame
+            # The time of decoding is better than one that was made up, or than none at all.
+            is_by_dts = times.by_decoding or (frame.pts is None and times.order is None)
+            stamp = frame.dts if is_by_dts else frame.pts
+            if times.advance(stamp, lost=out.lost, position=out.position):
+                yield Seen(
+                    frame,
+                    out.ordinal,
+                    times.number,
+                    times.seconds,
+                    out.lost,
+                    out.is_after_hole,
+                    out.is_trusted,
+                )
+
+    def _in_order(self) -> Iterator[_Out]:
+        """What comes out, in order of presentation. Where frames of H.264 are missing, or a key
+        frame does not decode, some come out before others that are to be shown sooner: they depend
+        on what is missing.
+        """
+        early: list[tuple[int, _Out]] = []
+        latest = -1
+        orders_itself = self._video.stream.codec_context.name in _ORDER_THEMSELVES
+        for out in self._out():
+            number = self._times.number_of(out.frame.pts, after=latest)
+            if number is None:
+                yield out
+                continue
+            is_early = number > latest + 1 and (
+                not out.is_trusted or self._times.is_behind_gap(number)
+            )
+            if orders_itself and is_early and len(early) < _MOST_EARLY:
+                early.append((number, out))
+                continue
+            if any(number < other for other, _ in early):
+                first = min(each.position for other, each in early if number < other)
+                self._damage.depends_on_missing(first)
+                early = [
+                    (other, replace(each, is_trusted=each.is_trusted and other < number))
+                    for other, each in early
+                ]
+            yield from (each for other, each in sorted(early, key=_number) if other < number)
+            early = [each for each in early if each[0] > number]
+            latest = max(number, latest)
+            yield out
+        yield from (other for _, other in sorted(early, key=_number))
+
+    def _out(self) -> Iterator[_Out]:
+        lost_before, position_before = 0, -1
         for ordinal, (frame, position, is_trusted) in enumerate(self._frames()):
             lost, lost_before = self.lost - lost_before, self.lost
             is_after_hole = self._damage.is_hole_between(position_before, position)
             position_before = max(position_before, position)
-            # The time of decoding is better than one that was made up, or than none at all.
-            is_by_dts = times.by_decoding or (frame.pts is None and times.order is None)
-            stamp = frame.dts if is_by_dts else frame.pts
-            if times.advance(stamp, lost=lost, position=position):
-                yield Seen(
-                    frame,
-                    ordinal,
-                    times.number,
-                    times.seconds,
-                    lost,
-                    is_after_hole,
-                    is_trusted,
-                )
+            yield _Out(frame, ordinal, position, lost, is_after_hole, is_trusted)
 
     def _frames(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
         """Frames, the positions of their packets, and whether they are trusted."""

@@ -64,8 +64,9 @@ class TrustedFrames:
         max_damaged: share of the points that may be damaged or missing.
         threads: of the codec.
         are_drawn: whether the frames' pixels are of use. Without, only damage is looked for, in
-            less time; and not at all where nothing but a missing frame shows it. Who finds one
-            missing then calls :meth:`doubt`.
+            less time; and not at all where nothing but a missing frame, or a message of the codec,
+            shows it. Who finds one missing, or hears such a message, then calls :meth:`doubt`.
+        are_errors_heard: whether who draws the frames hears the codec's messages.
         packets: reads those of the video.
 
     Raises:
@@ -81,6 +82,7 @@ class TrustedFrames:
         max_damaged: float,
         threads: int,
         are_drawn: bool = True,
+        are_errors_heard: bool = False,
         packets: Callable[[Video], Packets] = packets_and_end,
     ) -> None:
         refuse_by_header(video, limits)
@@ -103,7 +105,10 @@ class TrustedFrames:
             order if isinstance(order, str) else why_not_by_plan(self.index, order)
         )
         codec = video.stream.codec_context.name
-        self._is_decoded = are_drawn or codec not in PATCH_NOTHING_UP
+        self.is_damage_told = are_errors_heard and self.index.errors_are_told
+        """Whether a message of the codec comes before each frame that is damaged."""
+        are_vouched_for = self.is_damage_told or codec in PATCH_NOTHING_UP
+        self._is_decoded = are_drawn or not are_vouched_for
         self._is_doubted = False
 
     def __iter__(self) -> Iterator[PointFrame]:
