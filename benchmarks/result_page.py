@@ -75,7 +75,7 @@ def _on(kind: EngineKind, *, rounds: int) -> Iterator[Section]:
         for mode, others in more.items():
             ways = {name: {"mode": mode, **way} for name, way in {**COMPARED, **others}.items()}
             yield _compared(f"{version}, mode {mode}, {CORPUS}", videos, ways, rounds=rounds)
-        cut = {"mode": "vector", "gap": GAP}
+        cut: dict[str, Any] = {"mode": "vector", "gap": GAP}
         total = videos.search(QUERY, **cut, **COUNTED).total
         ways = {name: {**cut, **way} for name, way in COMPARED.items()}
         yield _compared(
