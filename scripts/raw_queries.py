@@ -17,9 +17,10 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import EngineInfo, EngineKind, Features, Json
 from vidsearch.index.description import description_of
 from vidsearch.index.size import IndexSize
+from vidsearch.search.checked_filter import Conditions
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.native import Cluster
-from vidsearch.search.plan import Conditions, Plan
+from vidsearch.search.plan import Plan
 from vidsearch.search.query_vector import QueryVector
 from vidsearch_mappings import index_meta, videos_index
 
@@ -61,7 +62,7 @@ def _request(kind: EngineKind, name: str) -> str:
         legs = _bodies(kind, content=False)
         return _msearch([({}, legs["vector"]), (_WHOLE_INDEX, legs["keyword"])])
     if name == "page":
-        return _msearch([({}, body) for body in _plan(kind).page([_ID] * 10).values()])
+        return _search(_plan(kind).page([_ID] * 10)["vector"])
     if name == "fused":
         # Elasticsearch chooses the search type of a kNN search itself; OpenSearch's hybrid query
         # cannot be scored by the whole index.

@@ -14,6 +14,7 @@ __all__ = [
     "sorted_by",
     "with_doc_values",
     "without_hits",
+    "without_ids",
 ]
 
 DATE_FORMAT = "epoch_millis"
@@ -26,6 +27,14 @@ _PER_SHARD = 1000
 def with_doc_values(body: Mapping[str, Any], fields: Sequence[Mapping[str, Any]]) -> Json:
     """A body whose hits bring the values of some fields, without reading a document."""
     return {**body, "docvalue_fields": [dict(field) for field in fields]}
+
+
+def without_ids(body: Mapping[str, Any]) -> Json:
+    """A body whose hits bring scores and values alone; for what is only counted.
+
+    Engines keep the id with the document, and read all of that where it is long, as with vectors.
+    """
+    return {**body, "stored_fields": "_none_"}
 
 
 def facet_aggs(

@@ -22,6 +22,7 @@ __all__ = [
     "compares_every_segment",
     "documents_query",
     "fields_query",
+    "bringing_all",
     "has_nested",
     "highlighted",
     "keyword_query",
@@ -227,6 +228,18 @@ def keyword_query(
 def documents_query(*, field: str, ids: Sequence[str], source: bool | Sequence[str] = True) -> Json:
     """The documents of some videos, or some fields of theirs, without their vectors."""
     return {**_page(field, size=len(ids), source=source), "query": _ids(ids)}
+
+
+def bringing_all(kind: EngineKind, body: Mapping[str, Any], ids: Sequence[str]) -> Json:
+    """A :func:`vector_query` among some videos that brings each of them.
+
+    What it does not find among them, as it has no vector, comes with a score of 0. So one search
+    brings documents and moments: an engine that keeps vectors in the documents parses them once.
+    """
+    these = {"filter": [_ids(ids)]}
+    if kind == "elasticsearch":
+        return {**body, "query": {"bool": these}}
+    return {**body, "query": {"bool": {**these, "should": [body["query"]]}}}
 
 
 def counts_query(field: str) -> Json:

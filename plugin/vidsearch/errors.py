@@ -46,6 +46,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     │   ├── IndexNotFoundError      setup     no such index or alias
     │   ├── DocumentNotFoundError   gone      the user deleted the video's document
     │   ├── MappingConflictError    setup     the live mapping is not the one that is needed
+    │   │   └── TooManyBucketsError setup     more values to count than the engine allows
     │   ├── RequestTooLargeError    setup     more bytes than the engine takes (413)
     │   ├── VersionConflictError    conflict  a compare-and-set lost against another writer
     │   └── BulkError               unknown   some writes of a bulk were rejected; see ``failures``
@@ -97,6 +98,7 @@ __all__ = [
     "SourceUnavailableError",
     "SourceUnsupportedError",
     "TemporaryFolderError",
+    "TooManyBucketsError",
     "VersionConflictError",
     "VideoDamagedError",
     "VideoError",
@@ -342,6 +344,10 @@ class DocumentNotFoundError(BackendError):
 
 class MappingConflictError(BackendError):
     """The live mapping is not the one that is needed."""
+
+
+class TooManyBucketsError(MappingConflictError):
+    """A search counts more different values than the engine allows."""
 
 
 class RequestTooLargeError(BackendError):

@@ -12,7 +12,7 @@ import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, unit_vectors
 from tests.services import RunningServices
 
-from vidsearch.config import EngineSettings
+from vidsearch.config import EngineSettings, SearchSettings
 from vidsearch.engines import Engine, connect_async
 from vidsearch.local import SearchNode
 from vidsearch.search import AsyncVideoSearch, Facet, SearchRequest, SearchResult, VideoSearch
@@ -82,6 +82,33 @@ def test_a_vector_search_counts_and_sorts_as_in_memory(
 ) -> None:
     request = SearchRequest(**QUERY, **options)
     assert seen(search.search(request)) == seen(in_memory.search(request))
+
+
+def test_the_nearest_of_one_shard_are_counted_and_sorted_as_in_memory(
+    shared_engine: Engine, services: RunningServices
+) -> None:
+    name = f"test-facets-{uuid.uuid4().hex[:8]}"
+    in_memory, settings = MemoryEngine(), SearchSettings(window=15)
+    create_index(shared_engine, name, VIDEOS, quantization="float")
+    create_index(in_memory, name, VIDEOS)
+    ways: list[dict[str, Any]] = [
+        {"k": 4},
+        {"sort": "year", "k": 4, "from_": 3},
+        {"sort": "-recorded", "k": 9, "level": "video", "filter": LATE},
+        {"k": 2, "gap": 0.1},
+        {"k": 2, "gap": 0.1, "sort": "year"},
+        {"k": 3, "filter": {"tags": "red"}, "facets": [Facet(field="tags", own_filter=False)]},
+    ]
+    requests = [SearchRequest(**{**QUERY, **way}) for way in ways]
+    try:
+        found, expected = (
+            VideoSearch(engine, TableEncoder(), index=name, settings=settings).search_many(requests)
+            for engine in (shared_engine, in_memory)
+        )
+        assert list(map(seen, found)) == list(map(seen, expected))
+        assert [each.total.value for each in found[:2]] == [15, 15]
+    finally:
+        services.drop(name)
 
 
 @pytest.mark.parametrize("mode", ["keyword", "hybrid"])

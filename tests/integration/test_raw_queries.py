@@ -137,11 +137,12 @@ def test_legs_fused_by_rank_are_a_hybrid_search(client: Client, search: VideoSea
     expected = search.search(TEXT, k=10)
     found = fused(client.ask("legs")["responses"])[:10]
     assert found == [hit.id for hit in expected]
-    moments, documents = client.ask("page", IDS=json.dumps(found))["responses"]
-    assert sorted(ids(moments)) == sorted(ids(documents)) == sorted(found)
-    titles = {hit["_id"]: hit["_source"]["title"] for hit in documents["hits"]["hits"]}
+    hits = client.ask("page", IDS=json.dumps(found))["hits"]["hits"]
+    assert sorted(hit["_id"] for hit in hits) == sorted(found)
+    titles = {hit["_id"]: hit["_source"]["title"] for hit in hits}
     assert titles == {hit.id: hit.fields["title"] for hit in expected}
-    assert "segments" not in documents["hits"]["hits"][0]["_source"]["video"]
+    assert all(hit["inner_hits"]["moments"]["hits"]["hits"] for hit in hits)
+    assert "segments" not in hits[0]["_source"]["video"]
 
 
 def test_one_request_of_both_legs_is_the_fusion_of_the_engine(

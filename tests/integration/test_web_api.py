@@ -6,6 +6,7 @@ import base64
 import copy
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -28,6 +29,7 @@ from tests.serving import serving
 from tests.waiting import until
 
 from vidsearch.config import Settings
+from vidsearch.engines import Write, connect
 from vidsearch.local import SearchNode
 from vidsearch.search import VideoSearch
 from vidsearch.web import create_app
@@ -129,6 +131,34 @@ def test_get_post_and_python_find_the_same(
     assert '"duration"' in everything
     assert "file:" not in everything
     assert "thumb-" not in everything
+
+
+def test_no_highlight_tells_of_a_hidden_field(
+    services: RunningServices, elasticsearch_9: SearchNode, redis_url: str
+) -> None:
+    fields: dict[str, Any] = {
+        "crew": {"type": "text", "copy_to": ["everyone"]},
+        "everyone": {"type": "text"},
+        "team": {"type": "alias", "path": "crew"},
+    }
+    words = {"keyword_fields": ["title", "team", "everyone"]}
+    asked: dict[str, Any] = {"mode": "keyword", "highlight": True, "explain": True}
+    with web_settings(
+        services, elasticsearch_9, redis_url, search=words, hidden_fields=["crew"]
+    ) as hiding:
+        with closing(connect(hiding.engine)) as engine:
+            engine.put_mapping(f"{hiding.index.name}-000001", {"properties": fields})
+            document = {**VIDEOS[0].document("video"), "title": "Ada dives", "crew": "Ada Lovelace"}
+            engine.bulk(hiding.index.name, [Write("index", "ada", document)], refresh=True)
+        with VideoSearch.from_settings(hiding) as videos:
+            (hit,) = videos.search("ada", **asked)
+        assert {*hit.highlights} == {"title", "team", "everyone"}, "the engine shows all"
+        with serving(create_app(hiding)) as url:
+            answer = httpx.post(f"{url}/api/search", json={"text": "ada", **asked}, timeout=60)
+        (shown,) = answer.json()["hits"]
+        assert shown["highlights"] == {"title": ["<em>Ada</em> dives"]}
+        assert shown["explanation"]["matched_fields"] == ["title"]
+        assert "Lovelace" not in answer.text
 
 
 def test_uploaded_and_encoded_image_find_the_video_that_looks_so(client: httpx.Client) -> None:

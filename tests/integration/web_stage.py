@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,9 +55,22 @@ def png(brightness: int) -> bytes:
 
 @contextmanager
 def web_settings(
-    services: RunningServices, node: SearchNode, redis_url: str, **web: Any
+    services: RunningServices,
+    node: SearchNode,
+    redis_url: str,
+    *,
+    search: Mapping[str, Any] | None = None,
+    **web: Any,
 ) -> Iterator[Settings]:
-    """Settings of an index that holds the videos; it is dropped at the end."""
+    """Settings of an index that holds the videos; it is dropped at the end.
+
+    Args:
+        services: drop it.
+        node: has it.
+        redis_url: of the broker.
+        search: the section of that name.
+        web: the section of that name.
+    """
     name = f"test-{uuid.uuid4().hex[:12]}"
     settings = Settings(
         engine={"url": node.url, "kind": node.kind},
@@ -65,6 +78,7 @@ def web_settings(
         broker={"url": redis_url, "queue": f"q-{name}"},
         model={"name": "table", "encoder": ENCODER},
         sources={"hosts": ("videos.example.com",), "roots": ("/srv/videos",)},
+        search=search or {},
         web=web,
     )
     engine = connect(settings.engine)

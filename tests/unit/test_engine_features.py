@@ -17,7 +17,7 @@ from vidsearch.engines.features import (
     opensearch_features,
     plugins_of,
 )
-from vidsearch.errors import BackendAccessDeniedError, MappingConflictError
+from vidsearch.errors import BackendAccessDeniedError, TooManyBucketsError
 
 KNN, NEURAL = "opensearch-knn", "opensearch-neural-search"
 
@@ -193,5 +193,5 @@ def test_too_many_values_to_count_are_the_fault_of_the_request(status: int) -> N
     inner = {"type": "too_many_buckets_exception", "reason": said}
     body = {"error": {"type": "search_phase_execution_exception", "caused_by": inner}}
     error = error_of(status, body, url="http://search", index="videos")
-    assert isinstance(error, MappingConflictError)
+    assert isinstance(error, TooManyBucketsError)
     assert "Give the facet a wider interval" in str(error)

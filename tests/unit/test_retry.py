@@ -34,6 +34,7 @@ TABLE: dict[str, tuple[Fault, Decision]] = {
     "LocalError": ("setup", BACK),
     "MappingConflictError": ("setup", BACK),
     "RequestTooLargeError": ("setup", BACK),
+    "TooManyBucketsError": ("setup", BACK),
     "MissingExtraError": ("setup", BACK),
     "ModelMismatchError": ("setup", BACK),
     "ModelUnavailableError": ("setup", BACK),

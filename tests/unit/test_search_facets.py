@@ -11,7 +11,7 @@ from tests.search_index import TableEncoder, Video, create_index, make_videos, n
 
 from vidsearch.config import SearchSettings
 from vidsearch.engines import Write
-from vidsearch.errors import QueryError
+from vidsearch.errors import QueryError, TooManyBucketsError
 from vidsearch.search import Facet, SearchRequest, SearchResult, Total, VideoSearch, counting
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -102,6 +102,16 @@ def test_counts_do_not_depend_on_the_page_nor_on_a_sort(
     assert {str((each.total, each.facets)) for each in others} == {str((whole.total, whole.facets))}
     assert whole.total == Total(len(whole), "eq", len(whole))
     assert counts(whole, "tags") == tags_of([BY_ID[hit.id] for hit in whole])
+
+
+def test_what_is_only_counted_comes_without_ids(
+    search: VideoSearch, engine: RecordingEngine
+) -> None:
+    result = search.search(vector=QUERY, k=3, gap=0.2, facets=["tags"])
+    page, counting = engine.sent[0]
+    assert "stored_fields" not in page
+    assert (counting["stored_fields"], counting["_source"]) == ("_none_", False)
+    assert result.total.value > len(result)
 
 
 def test_the_window_makes_a_total_a_lower_bound(engine: MemoryEngine) -> None:
@@ -414,6 +424,43 @@ def test_the_position_of_a_wrong_request_is_named(search: VideoSearch) -> None:
     requests = [SearchRequest(text="red"), SearchRequest(text="red", sort="nope")]
     with pytest.raises(QueryError, match=r"^texts\[1\]: sort: field 'nope'"):
         search.search_many(requests)
+
+
+@pytest.mark.parametrize(
+    ("facets", "named", "advice"),
+    [
+        (
+            ["tags", Facet(field="recorded", interval="hour"), "live"],
+            "field 'recorded' by interval 'hour'",
+            "take a wider interval",
+        ),
+        (
+            [Facet(field="recorded", interval="day"), Facet(field="rating", interval=0.001)],
+            "field 'recorded' by interval 'day' and field 'rating' by interval 0.001",
+            "take a wider interval",
+        ),
+        (["tags", "live"], "field 'tags' and field 'live'", r"ask for fewer values \(size\)"),
+    ],
+)
+def test_what_the_engine_cannot_count_is_named_with_what_to_do(
+    search: VideoSearch,
+    engine: RecordingEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    facets: list[Facet | str],
+    named: str,
+    advice: str,
+) -> None:
+    def refuse(index: str, bodies: Any) -> Any:
+        raise TooManyBucketsError("index 'videos' at http://search: at most [65535]")
+
+    monkeypatch.setattr(engine, "msearch", refuse)
+    request = SearchRequest(text="red", mode="keyword", facets=facets, filter={"tags": "odd"})
+    told = f"facets: the engine does not count so many buckets of {named}: {advice}, or narrow"
+    with pytest.raises(QueryError, match=rf"^{told}.*65535") as caught:
+        search.search(request)
+    assert caught.value.argument == "facets"
+    with pytest.raises(QueryError, match=rf"^texts\[1\]: {told}"):
+        search.search_many(["red", request])
 
 
 # -- moments as hits

@@ -112,13 +112,13 @@ def test_many_texts_take_one_batch_and_two_round_trips(
 ) -> None:
     search.search_many(TEXTS)
     assert encoder.batches == [TEXTS]
-    assert engine.asked == ["videos 8", "videos 8"]
+    assert engine.asked == ["videos 8", "videos 4"]
     engine.asked.clear()
     search.search_many(TEXTS, mode="vector")
     assert engine.asked == ["videos 4"]
     engine.asked.clear()
     search.search_many(TEXTS, like="v03", collapse="year")
-    assert engine.asked == ["videos 4", "videos 8", "videos 4", "videos 8"]
+    assert engine.asked == ["videos 4", "videos 8", "videos 4", "videos 4"]
     assert len(encoder.batches) == 2
 
 

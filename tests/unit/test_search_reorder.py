@@ -89,7 +89,7 @@ def test_sum_sends_one_body_and_then_the_page(search: VideoSearch, engine: Recor
     result = search.search("red circle", k=3, fusion=Sum({"vector": 9.0}))
     assert len(result) == 3
     fused, *page = engine.sent
-    assert (fused["knn"]["boost"], fused["size"], len(page)) == (9.0, 100, 2)
+    assert (fused["knn"]["boost"], fused["size"], len(page)) == (9.0, 100, 1)
     assert search.body("red circle", k=3, fusion="sum")["fused"]["size"] == 3
 
 

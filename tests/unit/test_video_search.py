@@ -190,7 +190,7 @@ def test_hybrid_search_needs_two_requests_and_reads_no_mapping(
     search.search("dog")
     engine.asked.clear()
     search.search("dog")
-    assert engine.asked == ["msearch videos 2", "msearch videos 2"]
+    assert engine.asked == ["msearch videos 2", "msearch videos 1"]
 
 
 def test_a_function_of_the_caller_fuses(search: VideoSearch) -> None:

@@ -196,6 +196,10 @@ def test_a_page_has_no_more_results_than_a_client_may_ask_for(limit: dict[str, A
             assert len(cards(few.get(unescape(beyond[1])).text)) == 1
 
 
+_COPIED = {"type": "keyword", "copy_to": ["all"]}
+_ALIAS_OF_ALL = {"type": "alias", "path": "all"}
+
+
 @pytest.mark.parametrize(
     ("mapping", "name"),
     [
@@ -207,6 +211,10 @@ def test_a_page_has_no_more_results_than_a_client_may_ask_for(limit: dict[str, A
         ({"more": {"type": "flattened"}}, "more.inner"),
         ({"more": {"type": "flattened"}, "nick": {"type": "alias", "path": "more"}}, "nick"),
         ({"more": {"type": "flattened"}, "nick": {"type": "alias", "path": "more"}}, "nick.inner"),
+        ({"secret": _COPIED, "all": {"type": "keyword"}}, "all"),
+        ({"secret": _COPIED, "all": {"type": "keyword"}}, "all.keyword"),
+        ({"secret": _COPIED, "all": {"type": "keyword"}, "nick": _ALIAS_OF_ALL}, "nick"),
+        ({"more": {"properties": {"inner": _COPIED}}, "all": {"type": "keyword"}}, "all"),
     ],
 )
 def test_no_other_field_tells_of_a_hidden_one(mapping: dict[str, Any], name: str) -> None:

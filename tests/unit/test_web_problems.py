@@ -72,6 +72,12 @@ def test_argument_is_named_as_another_client_spells_it() -> None:
     assert (problem.argument, problem.detail) == ("id", "id: no video 'x' in the index")
 
 
+def test_caller_is_told_all_but_what_the_engine_said_at_the_end() -> None:
+    error = QueryError("facets: take a wider one", argument="facets", known=f" ({SECRET})")
+    error.__cause__ = MappingConflictError(SECRET)
+    assert problem_of(error).detail == "facets: take a wider one"
+
+
 def test_caller_is_not_told_what_the_engine_said() -> None:
     error = QueryError(f"filter: {SECRET}", argument="filter")
     error.__cause__ = MappingConflictError(SECRET)

@@ -187,11 +187,16 @@ def test_result_is_shown_without_uris_and_hidden_fields() -> None:
         "video": {"uri": uri, "duration": 3.0},
     }
     moment = Moment(0.0, 2.0, 0.5, thumbnail="file:///srv/thumbnails/a.jpg")
-    highlights = {"title": ("<em>a</em>",), "notes": ("<em>x</em>",)}
-    explanation = Explanation({}, matched_fields=("title", "notes.of_us"))
+    highlights = {"title": ("<em>a</em>",), "notes": ("<em>x</em>",), "nick": ("<em>x</em>",)}
+    explanation = Explanation({}, matched_fields=("title", "notes.of_us", "nick"))
     hit = Hit("a", 1.0, 0.5, None, {}, fields, (moment,), highlights, explanation)
     result = SearchResult((hit,), "vector", "segment", "videos-000001", 1.0)
-    shown = public_result(result, _LIMITED, thumbnail_url=lambda id, moment: f"/thumbnails/{id}")
+    shown = public_result(
+        result,
+        _LIMITED,
+        tells=lambda name: name.startswith(("notes", "nick")),
+        thumbnail_url=lambda id, moment: f"/thumbnails/{id}",
+    )
     assert shown["hits"][0]["fields"] == {
         "title": "a",
         "files": ["b"],

@@ -23,6 +23,7 @@ from vidsearch.errors import (
     IndexNotFoundError,
     MappingConflictError,
     RequestTooLargeError,
+    TooManyBucketsError,
     VersionConflictError,
 )
 
@@ -110,7 +111,7 @@ def error_of(
         )
     if _TOO_MANY_BUCKETS.search(reason):
         # OpenSearch answers with 503, though the same request never succeeds.
-        return MappingConflictError(
+        return TooManyBucketsError(
             f"{where} does not count so many different values {said}. Give the facet a wider "
             "interval"
         )

@@ -23,13 +23,14 @@ from vidsearch.errors import (
 )
 from vidsearch.index.description import IndexDescription
 from vidsearch.index.health import require_vectors
+from vidsearch.search.checked_filter import Conditions
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.embedded import Embedded
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
 from vidsearch.search.models import Models, pool_of
 from vidsearch.search.native import Cluster
 from vidsearch.search.own_filters import without_own_filters
-from vidsearch.search.plan import Conditions, Plan
+from vidsearch.search.plan import Plan
 from vidsearch.search.query_vector import (
     MediaInput,
     QueryVector,
@@ -37,6 +38,7 @@ from vidsearch.search.query_vector import (
     stored_vector,
 )
 from vidsearch.search.ranking import Ranking
+from vidsearch.search.refusals import refused
 from vidsearch.search.request import Leg
 from vidsearch.search.types import FacetCounts, Hit, SearchResult
 from vidsearch.search.values import Values
@@ -328,16 +330,10 @@ class SearchCore:
             bodies = [each.first_bodies() for each in rankings]
             answers = yield from self._ask(calls, plans[0].index, bodies)
         except MappingConflictError as error:
-            filtered = [plan for plan in plans if plan.request.filter]
-            if not filtered:
+            told = refused(error, plans)
+            if told is error:
                 raise
-            # The engine does not say which of the queries it refused.
-            positions = ", ".join(filter(None, (plan.checked.position for plan in filtered)))
-            raise QueryError(
-                f"{positions}{positions and ': '}the engine refused the query, see its filter: "
-                f"{error}",
-                argument="texts" if positions else "filter",
-            ) from error
+            raise told from error
         if any("vector" in one and not one["vector"]["hits"]["hits"] for one in answers):
             yield from require_vectors(calls, self.alias, plans[0].index.field, all_of_them=False)
         yield from _for_each(rankings, Ranking.rank, answers, slow=self._is_slow)

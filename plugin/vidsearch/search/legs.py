@@ -15,11 +15,13 @@ __all__ = [
     "LegHit",
     "above_threshold",
     "best_of_levels",
+    "ids_of",
     "nearest_first",
     "read_keyword_hits",
     "read_vector_hits",
     "segment_values",
     "threshold_of",
+    "without_unscored",
 ]
 
 _ROUNDING = 1e-6
@@ -36,6 +38,17 @@ class LegHit(NamedTuple):
     moments: tuple[Moment, ...]
     """Segments of the response, best first, not merged yet."""
     highlights: Mapping[str, tuple[str, ...]]
+
+
+def ids_of(response: Mapping[str, Any]) -> list[str]:
+    """The ids of the hits; their numbers where they come without, as they are only counted."""
+    return [hit.get("_id", str(at)) for at, hit in enumerate(response["hits"]["hits"])]
+
+
+def without_unscored(response: Mapping[str, Any]) -> dict[str, Any]:
+    """The response without the hits of score 0, which were brought for their documents alone."""
+    hits = response["hits"]
+    return {**response, "hits": {**hits, "hits": [hit for hit in hits["hits"] if hit["_score"]]}}
 
 
 def read_keyword_hits(response: Mapping[str, Any]) -> list[LegHit]:
@@ -72,13 +85,13 @@ def read_vector_hits(
     """
     hits = []
     path = segments_path(field)
-    for hit in response["hits"]["hits"]:
+    for id, hit in zip(ids_of(response), response["hits"]["hits"], strict=True):
         moments = _moments(hit, path=path, similarity=similarity, vector=vector)
         # A walk through the graph may pass over a video's best segment; the inner hits never do.
         cosine = cosine_from_score(float(hit["_score"]), similarity=similarity)
         if moments:
             cosine = max(cosine, moments[0].cosine)
-        hits.append(LegHit(hit["_id"], cosine, hit.get("_source", {}), moments, {}))
+        hits.append(LegHit(id, cosine, hit.get("_source", {}), moments, {}))
     return nearest_first(hits)
 
 

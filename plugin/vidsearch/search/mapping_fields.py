@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ __all__ = [
     "OPEN_TYPES",
     "WORD_TYPES",
     "Field",
+    "copied_to",
     "expand_fields",
     "find_field",
     "find_name",
@@ -116,6 +117,21 @@ def names_of(properties: Mapping[str, Any], path: str) -> frozenset[str]:
     keywords = {f"{name}{_KEYWORD}" for name in names}
     unmapped = {name for name in keywords if find_name(properties, name) is None}
     return frozenset(names | {name for name in unmapped if find_field(properties, name)})
+
+
+def copied_to(properties: Mapping[str, Any], copied: Callable[[str], bool]) -> frozenset[str]:
+    """The paths to which the mapping copies the values of some fields (``copy_to``).
+
+    Args:
+        properties: of the mapping.
+        copied: says of the path of a field whether it is one of them.
+    """
+    found: set[str] = set()
+    for field in walk(properties):
+        if field.target is None and copied(field.path):
+            names = _definition(properties, field.path).get("copy_to", ())
+            found |= {names} if isinstance(names, str) else {*names}
+    return frozenset(found)
 
 
 def with_runtime(properties: Mapping[str, Any], runtime: Mapping[str, Any]) -> Mapping[str, Any]:

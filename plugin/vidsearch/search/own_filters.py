@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from vidsearch.search.checked_filter import Conditions
 from vidsearch.search.filters import without_field
 from vidsearch.search.mapping_fields import names_of, with_runtime
-from vidsearch.search.plan import Conditions, Plan
+from vidsearch.search.plan import Plan
 
 __all__ = ["without_own_filters"]
 

@@ -9,32 +9,31 @@ from vidsearch.config import SearchSettings
 from vidsearch.engines import EngineKind, Json
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
+from vidsearch.search.checked_filter import Conditions
 from vidsearch.search.checked_request import CheckedRequest
-from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.fusion import Scored
 from vidsearch.search.keywords import Keywords
-from vidsearch.search.mapping_fields import expand_fields, find_name, with_runtime
+from vidsearch.search.mapping_fields import expand_fields, find_name
 from vidsearch.search.moments import segments_needed
 from vidsearch.search.native import Cluster
 from vidsearch.search.query_vector import QueryVector
 from vidsearch.search.request import Leg, SearchRequest
 from vidsearch.search.values import Values
 from vidsearch_mappings.candidates import auto_candidates, auto_oversample
-from vidsearch_mappings.facets import without_hits
+from vidsearch_mappings.facets import without_hits, without_ids
 from vidsearch_mappings.queries import (
     Level,
+    bringing_all,
     compares_every_segment,
     documents_query,
-    has_nested,
     highlighted,
     keyword_query,
-    segments_path,
     vector_query,
 )
 from vidsearch_mappings.scores import Similarity
 from vidsearch_mappings.stop_words import stop_words
 
-__all__ = ["Conditions", "Plan", "counts_of", "page_of"]
+__all__ = ["Plan", "counts_of", "page_of"]
 
 _VIDEO_BODY = "vector_video"
 """Name of the second body of the vector leg at level ``both``: among mean vectors."""
@@ -51,57 +50,6 @@ def counts_of(name: Leg) -> Leg:
 def page_of(name: Leg) -> Leg:
     """Name of the body that brings the page of a leg in the engine's order by a field."""
     return f"{name}_page"
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """The filter of a search as each body takes it."""
-
-    on_videos: list[Json]
-    """For a search among mean vectors, and for the keyword leg."""
-    without_segments: list[Json]
-    """The same without the conditions on segments; for a search among segments, beside …"""
-    on_segments: list[Json]
-    """… those on segments, which decide what moments there can be."""
-
-    @property
-    def ask_nested(self) -> bool:
-        """Whether those for a search among segments ask for nested objects."""
-        return any(map(has_nested, self.without_segments))
-
-    def exact_nearest(self, kind: EngineKind) -> bool:
-        """Whether an engine sorts and counts the nearest videos of a search, and none besides.
-
-        OpenSearch finds the nearest of each shard, and more where it is to compare by a script.
-        """
-        return kind == "elasticsearch" and not self.ask_nested
-
-    @classmethod
-    def of(cls, checked: CheckedRequest, index: IndexDescription) -> Conditions:
-        """The checked conditions of a search.
-
-        Raises:
-            QueryError: the filter does not fit the index, or an engine would misread it.
-        """
-        request, path = checked.request, segments_path(index.field)
-        on_segments: list[Json] = []
-        with checked.errors_about("filter"):
-            fields = with_runtime(index.properties, index.runtime)
-            on_videos = build_filters(request.filter, properties=fields)
-            without_segments = on_videos
-            if request.needs_vector and request.level != "video":
-                without_segments, on_segments = split_segment_filters(on_videos, path=path)
-        nested: list[Json] = []
-        if on_segments:
-            nested = [{"nested": {"path": path, "query": {"bool": {"filter": on_segments}}}}]
-        itself: list[Json] = []
-        if request.like is not None:
-            itself = [{"bool": {"must_not": [{"ids": {"values": [request.like]}}]}}]
-        return cls(
-            on_videos=without_segments + nested + itself,
-            without_segments=without_segments + itself,
-            on_segments=on_segments,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +173,8 @@ class Plan:
     def sorted_page(self, *, spare: int) -> dict[Leg, Json]:
         """The body that brings the page of a leg by itself in the order of ``sort``, if any.
 
-        It spares the request that fetches the page, but for where the engine has another order: it
-        knows of no ``gap``, and of equal hits takes any.
+        It spares the request that fetches the page, but for where the engine has another order: of
+        equal hits it takes any.
 
         Args:
             spare: hits beyond those asked for.
@@ -242,9 +190,9 @@ class Plan:
             body = self._keyword_body(self._keywords(), size=size, source=request.source)
             with self.checked.errors_about("highlight"):
                 return {page_of("keyword"): self.values.sorting(self._with_highlights(body))}
-        if len(self.levels) > 1 or self.kind != "elasticsearch":
-            # OpenSearch would look for the nearest twice at once, which takes longer than to read
-            # the page afterwards, and by several shards brings too few of it.
+        if len(self.levels) > 1 or self.kind != "elasticsearch" or not self._is_cut_by_engine:
+            # The engine's page would have hits from beyond the cut, or of OpenSearch beyond the
+            # window; and that would look for the nearest twice at once.
             return {}
         ((name, level),) = self.levels.items()
         body = self._vector_body(level, size=size, content=True, source=request.source)
@@ -258,19 +206,39 @@ class Plan:
         return list(order)
 
     def page(self, ids: Sequence[str]) -> dict[Leg, Json]:
-        """The bodies that fill the final hits: cosines and moments, and ``documents``."""
-        moments = {} if self.request.by_moment else self.moments(ids)
-        documents = documents_query(field=self.index.field, ids=ids, source=self.request.source)
-        return {**moments, "documents": self._with_highlights(documents)}
+        """The bodies that fill the final hits; the first one, ``documents`` where there are no
+        moments to read, brings the documents."""
+        request = self.request
+        if request.by_moment or not request.needs_vector:
+            documents = documents_query(field=self.index.field, ids=ids, source=request.source)
+            return {"documents": self._with_highlights(documents)}
+        bodies = self.moments(ids, source=request.source)
+        first = next(iter(bodies))
+        return bodies | {first: self._with_highlights(bringing_all(self.kind, bodies[first], ids))}
 
-    def moments(self, ids: Sequence[str]) -> dict[Leg, Json]:
-        """The bodies that read cosines and moments of some videos; none without a vector leg."""
+    def moments(
+        self, ids: Sequence[str], *, source: bool | Sequence[str] = False
+    ) -> dict[Leg, Json]:
+        """The bodies that read cosines and moments of some videos.
+
+        Args:
+            ids: of the videos.
+            source: what the first body brings of the documents.
+        """
         chosen: list[Json] = [{"ids": {"values": list(ids)}}]
-        return {
-            name: self._vector_body(level, size=len(ids), content=True, source=False, chosen=chosen)
-            for name, level in self.levels.items()
-            if self.request.needs_vector
-        }
+        bodies = {}
+        for name, level in self.levels.items():
+            bodies[name] = self._vector_body(
+                level, size=len(ids), content=True, source=source, chosen=chosen
+            )
+            source = False
+        return bodies
+
+    @property
+    def _is_cut_by_engine(self) -> bool:
+        """Whether the engine finds nothing below the thresholds."""
+        request = self.request
+        return request.gap is None and (request.min_cosine is None or self.index.oversample is None)
 
     @property
     def _asks_without_duration(self) -> bool:
@@ -351,12 +319,15 @@ class Plan:
                 return {leg: without_hits(body) for leg, body in made.items()}
             return made
         size = self.settings.window
-        return bodies | {
+        counts = {
             counts_of(name): values.added_to(
                 self._vector_body(level, size=size, content=False, source=False)
             )
             for name, level in self.levels.items()
         }
+        if len(counts) == 1:  # no video is in two of them
+            counts = {name: without_ids(body) for name, body in counts.items()}
+        return bodies | counts
 
     def _candidates(self, level: Level, *, k: int) -> int:
         if self.settings.num_candidates != "auto":

@@ -14,6 +14,7 @@ from vidsearch.search.legs import (
     read_keyword_hits,
     read_vector_hits,
     threshold_of,
+    without_unscored,
 )
 from vidsearch.search.moment_hits import legs_of_moments, video_id
 from vidsearch.search.moments import merge_moments
@@ -199,10 +200,12 @@ class Ranking:
         """The hits of the page; without the videos that were deleted meanwhile."""
         vector_hits = _by_id(self._legs.get("vector", ()))
         if answer:
-            documents = _by_id(read_keyword_hits(answer["documents"]))
-            if self._request.needs_vector and not self._request.by_moment:
+            response = answer.get("documents") or answer["vector"]
+            documents = _by_id(read_keyword_hits(response))
+            if "documents" not in answer:
+                scored = {**answer, "vector": without_unscored(response)}
                 vector_hits |= _by_id(
-                    above_threshold(self._vector_hits(answer, chosen=True), self._threshold)
+                    above_threshold(self._vector_hits(scored, chosen=True), self._threshold)
                 )
         else:
             if self._request.needs_vector:

@@ -11,6 +11,7 @@ from vidsearch.index.description import IndexDescription
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.counting import FacetField
 from vidsearch.search.fusion import Scored
+from vidsearch.search.legs import ids_of
 from vidsearch.search.request import SearchRequest
 from vidsearch.search.types import FacetCounts
 from vidsearch.search.value_fields import ValueField, value_field
@@ -53,7 +54,7 @@ class Values:
         Args:
             checked: the request.
             index: has the fields.
-            exact: see :meth:`~vidsearch.search.plan.Conditions.exact_nearest`.
+            exact: see :meth:`~vidsearch.search.checked_filter.Conditions.exact_nearest`.
 
         Raises:
             QueryError: a field has no values to count or to sort by.
@@ -95,8 +96,12 @@ class Values:
         if self.by_engine:
             (response,) = (answer[leg] for leg in ("vector", "keyword") if leg in answer)
             return _places(response["hits"]["hits"])
-        hits = (hit for response in answer.values() for hit in response["hits"]["hits"])
-        return {hit["_id"]: hit["fields"] for hit in hits if "fields" in hit}
+        return {
+            id: hit["fields"]
+            for response in answer.values()
+            for id, hit in zip(ids_of(response), response["hits"]["hits"], strict=True)
+            if "fields" in hit
+        }
 
     def ordered(
         self, order: list[Scored], values: VideoValues, video_of: Callable[[str], str]

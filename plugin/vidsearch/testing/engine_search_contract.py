@@ -14,7 +14,14 @@ from vidsearch.engines import Engine, Json, Write
 from vidsearch.errors import MappingConflictError
 from vidsearch.testing.small_index import small_index
 from vidsearch_mappings import vector_query
-from vidsearch_mappings.facets import counted, facet_aggs, sorted_by, without_hits
+from vidsearch_mappings.facets import (
+    counted,
+    facet_aggs,
+    sorted_by,
+    with_doc_values,
+    without_hits,
+    without_ids,
+)
 from vidsearch_mappings.queries import Level
 
 __all__ = ["EngineSearchContract"]
@@ -198,6 +205,14 @@ class EngineSearchContract:
         }
         assert not found["d"].get("fields")
         assert "_source" not in found["a"]
+
+    def test_values_are_read_without_the_ids(self, engine: Engine, valued: str) -> None:
+        body = without_ids(with_doc_values({"_source": False}, [{"field": "stars"}]))
+        hits = engine.search(valued, body)["hits"]["hits"]
+        assert not any("_id" in hit for hit in hits)
+        assert {hit["_index"] for hit in hits} == {valued}
+        values = [hit["fields"]["stars"] for hit in hits if hit.get("fields")]
+        assert sorted(values) == [[1.5, 4.5], [2.5], [3.5]]
 
     @pytest.mark.parametrize(
         ("name", "descending", "ids"),

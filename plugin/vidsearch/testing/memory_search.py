@@ -28,7 +28,7 @@ _Match = tuple[str, Document, float]
 _KNOWN = {
     *("query", "knn", "size", "from", "sort", "_source", "search_after", "seq_no_primary_term"),
     *("track_total_hits", "track_scores", "min_score", "timeout", "fields"),
-    *("highlight", "aggs", "docvalue_fields"),
+    *("highlight", "aggs", "docvalue_fields", "stored_fields"),
     "search_type",  # there is one shard, so every type finds the same
 }
 
@@ -167,6 +167,8 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[_SortK
         shown["_primary_term"] = document.revision.primary_term
     if "highlight" in body and (fragments := highlights(body["highlight"], document.source)):
         shown["highlight"] = fragments
+    if body.get("stored_fields") == "_none_":
+        del shown["_id"]
     if keys:
         shown["sort"] = [_sort_value(hit, name, order) for name, order, _ in keys]
     for clause in [*clauses, *_nested_knn(body.get("query"))]:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidsearch.config import Settings
@@ -17,7 +18,7 @@ from vidsearch.web.latest import Latest
 from vidsearch.web.limits import check_hidden, check_limits, check_text, names_fields
 from vidsearch.web.places import Places, Threads
 from vidsearch.web.problems import Problem
-from vidsearch.web.public import tells_of_hidden, uri_field
+from vidsearch.web.public import is_hidden, public_result, tells_of_hidden, uri_field
 from vidsearch.web.readiness import Readiness
 from vidsearch.web.uploads import opened_upload
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from vidsearch.encoders.identity import ModelIdentity
     from vidsearch.index.description import IndexDescription
-    from vidsearch.search import AsyncVideoSearch, SearchRequest, SearchResult
+    from vidsearch.search import AsyncVideoSearch, Moment, SearchRequest, SearchResult
     from vidsearch_mappings.registry import VideoRecord
     from vidsearch_tasks import IngestionStatus, Services
 
@@ -159,6 +160,20 @@ class WebContext:
             raise Problem.of_status(
                 422, "the search engine refused a field or a value of the request"
             ) from error
+
+    async def shown(
+        self, result: SearchResult, *, thumbnail_url: Callable[[str, Moment], str | None]
+    ) -> dict[str, Any]:
+        """The result as clients may see it: see :func:`public_result`.
+
+        Raises:
+            Problem: it took longer than ``web.timeout``.
+        """
+        settings = self.settings
+        tells: Callable[[str], bool] = partial(is_hidden, settings=settings)
+        if any(hit.highlights or hit.explanation for hit in result):  # which name fields
+            tells = tells_of_hidden(await self.describe_index(), settings)
+        return public_result(result, settings, tells=tells, thumbnail_url=thumbnail_url)
 
     async def embed(self, text: str) -> list[float]:
         """The unit vector of a text, of the model of the index, within the same limits.

@@ -37,7 +37,6 @@ from vidsearch.web.limits import max_k
 from vidsearch.web.metrics import Measured, RequestMetrics
 from vidsearch.web.parameters import request_from_json
 from vidsearch.web.problems import Problem, problem_of
-from vidsearch.web.public import public_result
 from vidsearch.web.security import Guard
 
 __all__ = ["http_app", "serve_stdio"]
@@ -173,7 +172,7 @@ class _Tools:
             min_cosine=min_cosine,
             sort=sort,
         )
-        return self._shown(result)
+        return await self._shown(result)
 
     async def get_moments(
         self,
@@ -187,7 +186,7 @@ class _Tools:
         )
         if not result.hits:
             raise ToolError(f"there is no video {id!r} that can be searched")
-        shown = self._shown(result)
+        shown = await self._shown(result)
         return {"id": id, "moments": shown["videos"][0]["moments"]}
 
     async def find_similar(
@@ -201,7 +200,7 @@ class _Tools:
     ) -> dict[str, Any]:
         """Find videos that look like another one, or like it looks at one time."""
         result = await self._found({"like": "id"}, like=id, at=at, k=self._number(k), filter=filter)
-        return self._shown(result)
+        return await self._shown(result)
 
     def _number(self, k: int | None) -> int:
         return min(_USUAL, max_k(self._context.settings)) if k is None else k
@@ -227,10 +226,9 @@ class _Tools:
         except (VidsearchError, Problem) as error:
             raise ToolError(problem_of(error, names=names).detail) from error
 
-    def _shown(self, result: SearchResult) -> dict[str, Any]:
+    async def _shown(self, result: SearchResult) -> dict[str, Any]:
         """What a model has a use for."""
-        settings = self._context.settings
-        plain = public_result(result, settings, thumbnail_url=lambda id, moment: None)
+        plain = await self._context.shown(result, thumbnail_url=lambda id, moment: None)
         videos = [
             self._video(hit, shown) for hit, shown in zip(result.hits, plain["hits"], strict=True)
         ]

@@ -143,7 +143,10 @@ def problem_of(error: Exception, *, names: Mapping[str, str] = HTTP_NAMES) -> Pr
 
 
 def _by_engine(error: BaseException) -> bool:
-    """Whether the words are those of the engine, which name its URL and index."""
+    """Whether the words are those of the engine, which name its URL and index; unless they stand at
+    the end, which is left out."""
+    if isinstance(error, QueryError) and error.known:
+        return False
     cause = error.__cause__
     return cause is not None and (isinstance(cause, BackendError) or _by_engine(cause))
 

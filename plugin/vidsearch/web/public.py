@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import Settings
-from vidsearch.search.mapping_fields import OPEN_TYPES, walk
+from vidsearch.search.mapping_fields import OPEN_TYPES, copied_to, walk
 
 if TYPE_CHECKING:
     from vidsearch.index.description import IndexDescription
@@ -22,14 +22,15 @@ def uri_field(settings: Settings) -> str:
 
 def is_hidden(name: str, settings: Settings) -> bool:
     """Whether clients may not know of a field, or of an object that it lies in."""
-    return any(f"{name}.".startswith(f"{each}.") for each in _hidden(settings))
+    return _is_within(name, _hidden(settings))
 
 
 def tells_of_hidden(index: IndexDescription, settings: Settings) -> Callable[[str], bool]:
     """Says of the name of a field whether clients could learn of a hidden one by it.
 
-    Such are hidden fields, aliases of them by any name that a search takes, and flattened objects
-    with a hidden key, whose values are counted and found all alike.
+    Such are hidden fields, those that the mapping copies them to (``copy_to``), aliases of both by
+    any name that a search takes, and flattened objects with a hidden key, whose values are counted
+    and found all alike.
 
     Args:
         index: that is searched.
@@ -38,18 +39,24 @@ def tells_of_hidden(index: IndexDescription, settings: Settings) -> Callable[[st
     fields = list(walk(index.properties))
     aliases = {field.path: field.target for field in fields if field.target is not None}
     flattened = {field.path for field in fields if field.type in OPEN_TYPES}
+    copies = copied_to(index.properties, lambda path: is_hidden(path, settings))
+    hidden = (*_hidden(settings), *copies)
 
     def tells(name: str) -> bool:
-        alias = next((each for each in aliases if f"{name}.".startswith(f"{each}.")), "")
+        alias = next((each for each in aliases if _is_within(name, [each])), "")
         own = aliases[alias] + name[len(alias) :] if alias else name
-        below = f"{own}." if own in flattened else None
         return (
-            is_hidden(name, settings)
-            or is_hidden(own, settings)
-            or (below is not None and any(each.startswith(below) for each in _hidden(settings)))
+            _is_within(name, hidden)
+            or _is_within(own, hidden)
+            or (own in flattened and any(_is_within(each, [own]) for each in hidden))
         )
 
     return tells
+
+
+def _is_within(name: str, paths: Iterable[str]) -> bool:
+    """Whether a field is one of some, or lies in one."""
+    return any(f"{name}.".startswith(f"{each}.") for each in paths)
 
 
 def _hidden(settings: Settings) -> tuple[str, ...]:
@@ -60,6 +67,7 @@ def public_result(
     result: SearchResult,
     settings: Settings,
     *,
+    tells: Callable[[str], bool],
     thumbnail_url: Callable[[str, Moment], str | None],
 ) -> dict[str, Any]:
     """The result as plain JSON values, without URIs of the server.
@@ -67,21 +75,18 @@ def public_result(
     Args:
         result: of a search.
         settings: say what is hidden.
+        tells: says of the name of a field whether it tells of a hidden one.
         thumbnail_url: the URL of a moment's picture, by the id of the video.
     """
     shown = result.to_dict()
     for hit, plain in zip(result.hits, shown["hits"], strict=True):
         plain["fields"] = public_fields(plain["fields"], settings)
         plain["highlights"] = {
-            name: fragments
-            for name, fragments in plain["highlights"].items()
-            if not is_hidden(name, settings)
+            name: fragments for name, fragments in plain["highlights"].items() if not tells(name)
         }
         if plain["explanation"]:
             matched = plain["explanation"]["matched_fields"]
-            plain["explanation"]["matched_fields"] = [
-                name for name in matched if not is_hidden(name, settings)
-            ]
+            plain["explanation"]["matched_fields"] = [name for name in matched if not tells(name)]
         for moment, one in zip(hit.moments, plain["moments"], strict=True):
             one["thumbnail"] = thumbnail_url(hit.id, moment)
     return shown

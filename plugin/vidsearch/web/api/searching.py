@@ -13,7 +13,6 @@ from vidsearch.web.api.bodies import json_answer, json_body, media_type, posted_
 from vidsearch.web.context import WebContext
 from vidsearch.web.parameters import request_from_json, request_from_pairs
 from vidsearch.web.problems import Problem
-from vidsearch.web.public import public_result
 
 __all__ = ["NOT_IN_SIMILAR", "routes"]
 
@@ -28,13 +27,11 @@ def routes(context: WebContext) -> list[Route]:
 
     async def answer(request: Request, wanted: SearchRequest) -> Response:
         result = await context.find(wanted)
-        return json_answer(
-            public_result(
-                result,
-                settings,
-                thumbnail_url=lambda _, moment: pages.thumbnail_url(request, settings, moment),
-            )
+        shown = await context.shown(
+            result,
+            thumbnail_url=lambda _, moment: pages.thumbnail_url(request, settings, moment),
         )
+        return json_answer(shown)
 
     async def search(request: Request) -> Response:
         return await answer(
