@@ -80,7 +80,7 @@ def test_the_sdist_holds_what_the_wheel_is_built_of_and_nothing_else(sdist: Path
         names = {name.partition("/")[2] for name in archive.getnames()}
     texts = {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".gitignore"}
     texts.add("hatch_build.py")
-    assert {name for name in names if "/" not in name} <= texts
+    assert {name for name in names if "/" not in name} == texts
     assert {name.partition("/")[0] for name in names if "/" in name} == {
         *("plugin", "tasks", "mappings"),
     }
