@@ -37,6 +37,8 @@ COPY --from=sources /src /src
 RUN uv pip install --python /opt/vidsearch/bin/python --no-deps .
 
 FROM python:3.12-slim AS runtime
+# The base image comes without the bytecode of Python's own modules.
+RUN python -m compileall -q -x site-packages "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 # The folders are made here, so that volumes mounted on them belong to the user.
 RUN useradd --system --uid 10001 --create-home vidsearch \
     && install -d -o vidsearch /var/lib/vidsearch /var/lib/vidsearch/models /var/lib/vidsearch/beat

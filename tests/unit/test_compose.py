@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,19 @@ def test_a_change_of_the_sources_installs_no_package_anew(stages: dict[str, Stag
         assert packages < copied < own
         assert "--no-deps" in lines[own]
         assert "UV_COMPILE_BYTECODE=1" in "".join(stages[stages[name].base].all("ENV"))
+
+
+def test_modules_of_python_itself_are_compiled_while_root_may_write(
+    stages: dict[str, Stage],
+) -> None:
+    lines = stages["runtime"].lines
+    (at,) = [at for at, line in enumerate(lines) if "compileall" in line]
+    assert at < lines.index("USER 10001")
+    # What it names is the folder that these modules are in.
+    (folder,) = re.findall(r'"\$\((python -c .*)\)"$', lines[at])
+    command = ["sh", "-c", folder.replace("python", sys.executable, 1)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == Path(subprocess.__file__).parent
 
 
 def test_the_page_may_end_its_answers(services: dict[str, dict[str, Any]]) -> None:
