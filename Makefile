@@ -58,4 +58,5 @@ bench: setup ## the benchmarks
 	$(BIN)/python -m benchmarks --torchcodec
 
 clean: ## remove what setup and runs made
-	rm -rf .venv .vidsearch build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .vidsearch build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
