@@ -221,9 +221,9 @@ def test_a_second_click_on_retry_waits_for_the_first(monkeypatch: pytest.MonkeyP
 def test_a_retry_of_many_videos_goes_on_after_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = Event()
 
-    def retry_late(ids: list[str], *, services: Services) -> list[VideoRecord]:
+    def retry_late(ids: list[str], **options: Any) -> list[VideoRecord]:
         goes_on.wait(60)
-        return retry_videos(ids, services=services)
+        return retry_videos(ids, **options)
 
     monkeypatch.setattr("vidsearch_tasks.retry_videos", retry_late)
     web = {"token": TOKEN, "allow_writes": True, "timeout": 0.3}
