@@ -29,7 +29,7 @@ TITLE = "Decode at one frame a second"
 SEEK, GRAB, GRAB_1 = "notebook's seek", "cv2 grab-skip", "cv2 grab-skip, 1 thread"
 OPENCV, PYAV, TORCHCODEC = "vidsearch opencv", "vidsearch pyav", "torchcodec exact, 1 thread"
 _PRICE = (
-    "`vidsearch opencv` is dearer than a plain loop by what PyAV takes to read the packets: they "
+    "the decoder `opencv` is dearer than a plain loop by what PyAV takes to read the packets: they "
     "tell the frames' times, and which are missing"
 )
 

@@ -93,7 +93,8 @@ def test_every_transition_keeps_fields_of_a_newer_version(name: str) -> None:
 
 def test_every_transition_is_tested() -> None:
     tested = {*TRANSITIONS, "is_handed_over", "is_purgeable"}
-    assert tested == {*transitions.__all__, *written.__all__}
+    functions = {name for name in transitions.__all__ if callable(getattr(transitions, name))}
+    assert tested == {*functions, *written.__all__}
 
 
 def test_registering_over_a_tombstone_keeps_fields_of_a_newer_version() -> None:

@@ -227,9 +227,9 @@ def _goes_on(page: Page) -> bool:
 def test_a_retry_of_many_videos_goes_on_after_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = Event()
 
-    def retry_late(ids: list[str], **options: Any) -> list[VideoRecord]:
+    def retry_late(ids: list[str], *, listed: bool, services: Services) -> list[VideoRecord]:
         goes_on.wait(60)
-        return retry_videos(ids, **options)
+        return retry_videos(ids, listed=listed, services=services)
 
     monkeypatch.setattr("vidsearch_tasks.retry_videos", retry_late)
     web = {"token": TOKEN, "allow_writes": True, "timeout": 0.3}
