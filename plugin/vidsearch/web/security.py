@@ -301,7 +301,7 @@ class _Watched:
         except asyncio.TimeoutError:
             raise Problem.of_status(
                 408,
-                f"the body came too slowly: {self.received} bytes in {allowed:.3g} seconds",
+                f"the body came too slowly: {self.received} bytes in {allowed:.1f} seconds",
                 headers={"connection": "close"},
             ) from None
         finally:
