@@ -217,6 +217,12 @@ def test_a_second_click_on_retry_waits_for_the_first(monkeypatch: pytest.MonkeyP
         assert there == ["/admin?retried=0", "/admin?retried=1"]
 
 
+def _goes_on(page: Page) -> bool:
+    """Whether a retry goes on after its answer; else its thread has not begun in time."""
+    answer = page.post("/admin/retry", data={"error": "VideoOpenError"})
+    return answer.headers.get("location") == "/admin?retried=some"
+
+
 @pytest.mark.usefixtures("broker")
 def test_a_retry_of_many_videos_goes_on_after_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = Event()
@@ -232,13 +238,37 @@ def test_a_retry_of_many_videos_goes_on_after_the_answer(monkeypatch: pytest.Mon
         writing.post("/login", data={"token": TOKEN})
         try:
             for _ in range(2):  # the second one waits as long for the first
-                answer = writing.post("/admin/retry", data={"error": "VideoOpenError"})
-                assert answer.headers["location"] == "/admin?retried=some"
+                until(lambda: _goes_on(writing), what="a thread to begin in time")
+            answer = writing.post("/admin/retry", data={"error": "SourceNotFoundError"})
+            assert answer.status_code == 503, "nothing goes on of what has not begun"
             assert writing.services.registry.get("x").state is State.FAILED
         finally:
             goes_on.set()
         registry = writing.services.registry
         until(lambda: registry.get("x").state is State.QUEUED, what="the video to be queued")
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_retry_that_fails_after_the_answer_is_told_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    goes_on = Event()
+
+    def fail_late(ids: list[str], **options: Any) -> list[VideoRecord]:
+        goes_on.wait(60)
+        raise BackendUnavailableError("the broker is away")
+
+    monkeypatch.setattr("vidsearch_tasks.retry_videos", fail_late)
+    web = {"token": TOKEN, "allow_writes": True, "timeout": 0.3}
+    with open_page(web=web, broker={"url": "memory://"}) as writing:
+        _fail(writing, "x", "broken")
+        writing.post("/login", data={"token": TOKEN})
+        try:
+            until(lambda: _goes_on(writing), what="a thread to begin in time")
+        finally:
+            goes_on.set()
+        told = "not all videos with 'VideoOpenError' are queued again: the broker is away"
+        until(lambda: told in caplog.text, what="the log to tell of it")
 
 
 @pytest.mark.usefixtures("broker")

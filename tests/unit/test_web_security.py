@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from vidsearch.config import WebSettings
 from vidsearch.web.security import Guard, is_allowed_host, is_token, local_target, sign_in, sign_out
@@ -219,6 +220,25 @@ def test_body_above_the_limit_is_refused_with_and_without_its_length() -> None:
     ):
         answer = _ask(settings, "/api/search", method="POST", content=content)
         assert answer.status_code == status
+
+
+def test_slow_body_of_a_request_that_is_being_answered_is_taken_for_a_client_that_went() -> None:
+    heard: list[Message] = []
+
+    async def download(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        heard.append(await receive())
+
+    async def nothing() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError("that nobody has set")
+
+    async def keep(message: Message) -> None:
+        pass
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+    asyncio.run(Guard(download, WebSettings(timeout=0.1))(scope, nothing, keep))
+    assert heard == [{"type": "http.disconnect"}]
 
 
 def test_every_answer_has_the_headers_also_where_the_app_fails() -> None:

@@ -1,3 +1,5 @@
+import re
+
 from django.http import JsonResponse
 
 from films.models import Film
@@ -12,7 +14,7 @@ def search(request):
             request.GET.get("q", ""),
             k=10,
             # What users choose goes into values only; fields, paths and URLs stay yours.
-            filter={"year": {"gte": int(since)}} if since.isdecimal() else None,
+            filter={"year": {"gte": int(since)}} if re.fullmatch("[0-9]{4}", since) else None,
         )
     except QueryError as error:
         return JsonResponse({"detail": str(error)}, status=422)

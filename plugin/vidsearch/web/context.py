@@ -109,7 +109,7 @@ class WebContext:
         """What an order about many videos gives, of which one at a time is carried out.
 
         Args:
-            work: asks registry and broker; it goes on where it takes too long.
+            work: asks registry and broker; where it takes too long, it goes on if it has begun.
 
         Raises:
             TookTooLongError: it took longer than ``web.timeout``, or another one did.

@@ -110,7 +110,7 @@ def problem_of(error: Exception, *, names: Mapping[str, str] = HTTP_NAMES) -> Pr
         return Problem.of_status(error.status_code, detail, headers=error.headers or {})
     if not isinstance(error, VidsearchError):
         _log.error("a request failed", exc_info=error)
-        return Problem.of_status(500, "an error of the server; its log says more")
+        return Problem.of_status(500, f"an error of the server{SEE_LOG}")
     kind = type(error)
     status = 404 if isinstance(error, VideoNotRegisteredError) else _STATUS[error.fault]
     meaning = (kind.__doc__ or kind.__name__).splitlines()[0].rstrip(".")

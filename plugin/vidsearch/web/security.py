@@ -299,9 +299,11 @@ class _Watched:
         try:
             return await asyncio.wait_for(self._receive(), max(0.0, allowed - self._waited))
         except asyncio.TimeoutError:
+            if self.answered:  # and only listens for whether the client goes away
+                return {"type": "http.disconnect"}
             raise Problem.of_status(
                 408,
-                f"the body came too slowly: {self.received} bytes in {allowed:.3g} seconds",
+                f"the body came too slowly: {self.received} bytes in {allowed:.1f} seconds",
                 headers={"connection": "close"},
             ) from None
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AdminPage"]
 
+_log = logging.getLogger(__name__)
 _SOME = "some"
 """In the address in place of their number, where videos are still being queued."""
 
@@ -42,6 +44,8 @@ class AdminPage:
             seconds=context.settings.web.timeout,
             what="the list of reindex runs",
         )
+        self._being_retried: str | None = None
+        """The cause whose videos are being queued again."""
 
     async def show(self, request: Request) -> Response:
         """The numbers of ``vidsearch status``, and the runs of ``vidsearch reindex list``.
@@ -71,7 +75,7 @@ class AdminPage:
         both do not find the same videos.
 
         Raises:
-            Problem: the settings allow no writes.
+            Problem: the settings allow no writes, or those of another cause took all the time.
             QueryError: no cause is named.
         """
         if not self._context.settings.web.allow_writes:
@@ -82,11 +86,26 @@ class AdminPage:
             cause = form.get("error")
         if not isinstance(cause, str) or not cause:
             raise QueryError("name the class of errors to retry", argument="error")
+        is_waited_for = True
+
+        def carry_out() -> int:
+            self._being_retried = cause
+            try:
+                return _retry(self._context.services, cause)
+            except Exception as error:
+                if not is_waited_for:
+                    _log.error("not all videos with %r are queued again: %s", cause, error)
+                raise
+            finally:
+                self._being_retried = None
+
         number: int | str
         try:
-            number = await self._context.one_order(lambda: _retry(self._context.services, cause))
+            number = await self._context.one_order(carry_out)
         except TookTooLongError:
-            number = _SOME
+            if self._being_retried != cause:  # its turn did not come, and will not any more
+                raise
+            is_waited_for, number = False, _SOME
         finally:  # some may be queued where it fails
             self._context.ingestion.forget()
         return RedirectResponse(f"{root_of(request)}/admin?retried={number}", 303)
