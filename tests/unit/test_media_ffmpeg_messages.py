@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections import deque
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import av.logging
 import numpy as np
 import pytest
 from tests.clock_clips import TENTHS, joined, write
@@ -25,6 +31,12 @@ def listener() -> Listener:
     if found is None:
         pytest.skip("this OpenCV does not let its FFmpeg be heard")
     return found
+
+
+@pytest.fixture
+def library(listener: Listener) -> ctypes.CDLL:
+    folder = Path(str(cv2.__file__)).parent
+    return ctypes.CDLL(str(next(folder.rglob("cv2*.so"))))
 
 
 @pytest.fixture
@@ -142,3 +154,37 @@ def test_nothing_is_heard_of_other_captures_afterwards(tmp_path: Path, listener:
         pass
     capture.release()
     assert listener.errors == after
+
+
+def test_messages_that_another_capture_took_over_count_as_damage(
+    listener: Listener, library: ctypes.CDLL
+) -> None:
+    """As each one does that OpenCV 4 opens."""
+    with listener.listening():
+        before = listener.errors
+        assert listener.errors == before
+        library.av_log_set_callback(None)
+        assert listener.errors > before
+        again = listener.errors
+        assert listener.errors == again
+        library.av_log_set_callback(None)
+        with listener.listening():
+            assert listener.errors > again
+
+
+def test_an_interrupt_that_comes_while_a_message_is_taken_is_not_lost(
+    listener: Listener, library: ctypes.CDLL
+) -> None:
+    message = partial(library.av_log, None, 16, b"")
+    with listener.listening():
+        before = listener.errors
+        with pytest.raises(KeyboardInterrupt):  # no code of Python runs between the two
+            deque(map(methodcaller("__call__"), [ctypes.pythonapi.PyErr_SetInterrupt, message]))
+        assert listener.errors == before + 1
+
+
+def test_nothing_is_heard_through_a_library_that_pyav_speaks_through_too() -> None:
+    """What PyAV's users do with its messages goes on."""
+    of_pyav = ModuleType("cv2")
+    of_pyav.__file__ = av.logging.__file__
+    assert listener_of.__wrapped__(of_pyav) is None
