@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import signal
+import threading
 from collections import deque
+from contextlib import closing
 from functools import partial
 from operator import methodcaller
 from pathlib import Path
@@ -15,13 +18,16 @@ import av.logging
 import numpy as np
 import pytest
 from tests.clock_clips import TENTHS, joined, write
-from tests.damage_clips import H264, intact, read, scribbled
+from tests.damage_clips import H264, POINTS, intact, read, scribbled
 
-from vidsearch.media import opencv
+from vidsearch.config import IngestSettings
+from vidsearch.media import ffmpeg_messages, opencv
 from vidsearch.media.ffmpeg_messages import Listener, listener_of
+from vidsearch.media.frames import DEFAULT_LIMITS
 from vidsearch.media.pyav import trusted_frames
 from vidsearch.media.pyav.container import opened
 from vidsearch.media.pyav.packets import read_packets
+from vidsearch.media.readers import open_reader
 
 cv2 = pytest.importorskip("cv2")
 
@@ -186,6 +192,25 @@ def test_an_interrupt_that_comes_while_a_message_is_taken_is_not_lost(
             assert listener.errors == before + 1
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def test_nothing_is_heard_in_a_process_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ffmpeg_messages, "_is_allowed", threading.Event())
+    assert listener_of.__wrapped__(cv2) is None
+
+
+def test_a_decoding_process_hears_the_codec(
+    tmp_path: Path, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip, _, keys = intact("h264-mp4", tmp_path)
+    path = clip.write(tmp_path, scribbled(keys[3]))
+    caplog.set_level(logging.INFO, logger="vidsearch")
+    settings = IngestSettings(decoder="opencv")
+    with closing(open_reader(settings, limits=DEFAULT_LIMITS)) as reader:
+        frames = reader.frames(path, rate=POINTS)
+        assert sum(len(batch.pts_seconds) for batch in frames) + frames.summary.damaged == 40
+    assert frames.summary.damaged > 0
+    assert "the codec reports an error" in caplog.text
 
 
 def test_nothing_is_heard_through_a_library_that_pyav_speaks_through_too() -> None:

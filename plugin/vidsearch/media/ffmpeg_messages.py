@@ -2,7 +2,9 @@
 
 The library through which FFmpeg speaks is called directly. Where that is not possible (OpenCV for
 Windows, which hides it, one that shares it with PyAV, or one that a user told to print these
-messages) nothing is heard.
+messages) nothing is heard; nor in a process in which other code may use OpenCV, which goes on with
+its own messages there. Worse, Python ends a capture that nobody refers to any more while it keeps
+all other threads from running: those of its codec would wait for ever to have their messages taken.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["LOG_LEVEL", "SILENT", "Listener", "listener_of"]
+__all__ = ["LOG_LEVEL", "SILENT", "Listener", "allow_listening", "listener_of"]
 
 LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 """The variable in which OpenCV takes FFmpeg's level of messages."""
@@ -29,6 +31,7 @@ much of a frame the codec patched up."""
 _LEVEL_BITS = 0xFF
 _PROBE = 0xF0
 """Level of a message that only shows who hears it: no one prints any that is so unimportant."""
+_is_allowed = threading.Event()
 _TAKES_MESSAGE = ctypes.CFUNCTYPE(None, ctypes.c_ssize_t, ctypes.c_int)
 """Of whom it is, as an address, and its level; what follows is left out."""
 
@@ -97,6 +100,12 @@ class Listener:
             self._listen()
 
 
+def allow_listening() -> None:
+    """Call it in a process in which no other code uses OpenCV, before the first video."""
+    _is_allowed.set()
+    listener_of.cache_clear()
+
+
 @cache
 def listener_of(cv2: ModuleType) -> Listener | None:
     """The listener to OpenCV's FFmpeg; ``None`` where it cannot be heard.
@@ -104,6 +113,8 @@ def listener_of(cv2: ModuleType) -> Listener | None:
     Raises:
         ModuleNotFoundError: PyAV is not installed.
     """
+    if not _is_allowed.is_set():
+        return None
     if _DEBUG in os.environ or os.environ.get(LOG_LEVEL, SILENT) != SILENT:
         return None
     import av.logging
