@@ -21,6 +21,7 @@ from benchmarks.ways import (
     why_no_torchcodec,
 )
 from vidsearch.media import open_decoder
+from vidsearch.media.ffmpeg_messages import allow_listening
 from vidsearch.media.frames import Sampling
 from vidsearch.testing.notebook import notebook_frames
 
@@ -107,6 +108,7 @@ STREAMS = (
 
 def run(*, rounds: int, folder: Path) -> Iterator[Section]:
     """A section per stream. A way whose frames differ is named, and gets no ratio."""
+    allow_listening()  # as a worker's decoding process does
     paths = make_clips(folder, [stream.clip for stream in STREAMS])
     for stream in STREAMS:
         ways, notes = _same_frames(_ways(stream, paths[stream.clip.name]))

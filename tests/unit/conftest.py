@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from tests.django_site import Site, open_site
 
+from vidsearch.media.ffmpeg_messages import allow_listening
 from vidsearch.testing.clips import solid, write_clip
 
+allow_listening()  # as a decoding process does
 COLOURS = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 255, 0)}
 
 

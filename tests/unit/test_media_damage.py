@@ -93,6 +93,25 @@ def test_several_threads_see_the_same_damage(tmp_path: Path, name: str, decoder:
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_another_video_that_is_decoded_meanwhile_changes_nothing(
+    tmp_path: Path, decoder: str
+) -> None:
+    clip, _, keys = intact("h264-mp4", tmp_path)
+    lost, damage = keys[1] + 2, scribbled(keys[3])  # the one has it decoded from front to back
+    path = clip.write(tmp_path, lambda at, data: None if at == lost else damage(at, data))
+    decoded = open_decoder(decoder)
+    frames = decoded.frames(path, rate=RATE)
+    alone = [time for batch in frames for time in batch.pts_seconds], frames.summary
+    for paused in range(14, 20):
+        frames = decoded.frames(path, rate=RATE, batch_size=1)
+        times = [time for _ in range(paused) for time in next(frames).pts_seconds]
+        for _ in decoded.frames(path, rate=RATE):
+            pass
+        times += [time for batch in frames for time in batch.pts_seconds]
+        assert (times, frames.summary) == alone
+
+
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.parametrize("name", [*H264, *MPEG2, *HEVC, *NUMBERLESS])
 def test_a_missing_key_frame_costs_its_gop(tmp_path: Path, name: str, decoder: str) -> None:
     clip, whole, keys = intact(name, tmp_path)

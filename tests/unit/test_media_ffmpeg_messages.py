@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
+import signal
+import threading
+from collections import deque
+from contextlib import closing
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import av.logging
 import numpy as np
 import pytest
 from tests.clock_clips import TENTHS, joined, write
-from tests.damage_clips import H264, intact, read, scribbled
+from tests.damage_clips import H264, POINTS, intact, read, scribbled
 
-from vidsearch.media import opencv
+from vidsearch.config import IngestSettings
+from vidsearch.media import ffmpeg_messages, opencv
 from vidsearch.media.ffmpeg_messages import Listener, listener_of
+from vidsearch.media.frames import DEFAULT_LIMITS
 from vidsearch.media.pyav import trusted_frames
 from vidsearch.media.pyav.container import opened
 from vidsearch.media.pyav.packets import read_packets
+from vidsearch.media.readers import open_reader
 
 cv2 = pytest.importorskip("cv2")
 
@@ -25,6 +38,12 @@ def listener() -> Listener:
     if found is None:
         pytest.skip("this OpenCV does not let its FFmpeg be heard")
     return found
+
+
+@pytest.fixture
+def library(listener: Listener) -> ctypes.CDLL:
+    folder = Path(str(cv2.__file__)).parent
+    return ctypes.CDLL(str(next(folder.rglob("cv2*.so"))))
 
 
 @pytest.fixture
@@ -142,3 +161,60 @@ def test_nothing_is_heard_of_other_captures_afterwards(tmp_path: Path, listener:
         pass
     capture.release()
     assert listener.errors == after
+
+
+def test_messages_that_another_capture_took_over_count_as_damage(
+    listener: Listener, library: ctypes.CDLL
+) -> None:
+    """As each one does that OpenCV 4 opens."""
+    with listener.listening():
+        before = listener.errors
+        assert listener.errors == before
+        library.av_log_set_callback(None)
+        assert listener.errors > before
+        again = listener.errors
+        assert listener.errors == again
+        library.av_log_set_callback(None)
+        with listener.listening():
+            assert listener.errors > again
+
+
+def test_an_interrupt_that_comes_while_a_message_is_taken_is_not_lost(
+    listener: Listener, library: ctypes.CDLL
+) -> None:
+    message = partial(library.av_log, None, 16, b"")
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
+    try:
+        with listener.listening():
+            before = listener.errors
+            with pytest.raises(KeyboardInterrupt):  # no code of Python runs between the two
+                deque(map(methodcaller("__call__"), [ctypes.pythonapi.PyErr_SetInterrupt, message]))
+            assert listener.errors == before + 1
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def test_nothing_is_heard_in_a_process_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ffmpeg_messages, "_is_allowed", threading.Event())
+    assert listener_of.__wrapped__(cv2) is None
+
+
+def test_a_decoding_process_hears_the_codec(
+    tmp_path: Path, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip, _, keys = intact("h264-mp4", tmp_path)
+    path = clip.write(tmp_path, scribbled(keys[3]))
+    caplog.set_level(logging.INFO, logger="vidsearch")
+    settings = IngestSettings(decoder="opencv")
+    with closing(open_reader(settings, limits=DEFAULT_LIMITS)) as reader:
+        frames = reader.frames(path, rate=POINTS)
+        assert sum(len(batch.pts_seconds) for batch in frames) + frames.summary.damaged == 40
+    assert frames.summary.damaged > 0
+    assert "the codec reports an error" in caplog.text
+
+
+def test_nothing_is_heard_through_a_library_that_pyav_speaks_through_too() -> None:
+    """What PyAV's users do with its messages goes on."""
+    of_pyav = ModuleType("cv2")
+    of_pyav.__file__ = av.logging.__file__
+    assert listener_of.__wrapped__(of_pyav) is None

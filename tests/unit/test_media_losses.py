@@ -265,6 +265,18 @@ def test_a_part_of_an_avi_file_of_an_odd_length_is_filled_up(tmp_path: Path) -> 
     assert lost_bytes(path) == 3
 
 
+def test_a_second_nut_file_is_found_wherever_it_begins(tmp_path: Path) -> None:
+    """And is not taken for one where its name alone is in the data."""
+    name = b"nut/multimedia container\0"
+    begin = name + bytes.fromhex("4e4d7a561f5f04ad")
+    path = tmp_path / "clip.nut"
+    for length in range((1 << 20) - 1 - len(begin), (1 << 20) + 2):
+        path.write_bytes(begin.ljust(length, b"-") + begin)
+        assert joined_form(path) == "NUT", length
+    path.write_bytes(begin + name)
+    assert joined_form(path) is None
+
+
 def test_an_flv_file_that_says_any_size_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "clip.flv", TIMES[:10], bf="0")
     content = path.read_bytes()

@@ -210,8 +210,11 @@ def test_text_of_dos_and_of_the_mac_is_read(
         ("Él dijo: “¡No!”—y se fue. Col·lecció d’Érica", "cp1252"),
         ("Na hÉireannaigh agus an tÉan, sa tír úd thall ó dheas", "cp1252"),
         ("МегаФон и ЮTube знают всё: «Мир…труд…май»", "cp1251"),
+        ("I don’t know. It’s “fine”. She said“no”and we’re done. That’s “it”.", "cp1252"),
+        ("Tá sé i gCúil Aodha, i mBéal Feirste nó ag an bhFéile", "cp1252"),
+        ("LaTéLé présente CinéPlus et BéBéTV", "cp1252"),
     ],
-    ids=["german", "spanish", "irish", "russian"],
+    ids=["german", "spanish", "irish", "russian", "missing-spaces", "irish-inside", "brands"],
 )
 def test_signs_and_capitals_that_words_may_have_change_nothing(
     tmp_path: Path, line: str, encoding: str

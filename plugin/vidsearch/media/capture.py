@@ -127,13 +127,11 @@ class Capture:
         """Usual time between two frames in seconds."""
         self.lost = 0
         """Failures between the frame before and the current one."""
-
-    @property
-    def errors(self) -> int:
-        """What the codec, or that of another capture of this process, said of damage so far: a
-        number that grows with each message.
+        self.errors = 0
+        """What the codec, or that of another capture of this process, said of damage until the
+        current frame came out: a number that grows with each message.
         """
-        return self._listener.errors if self._listener else 0
+        self._count_errors()
 
     @property
     def seconds(self) -> float:
@@ -149,8 +147,13 @@ class Capture:
         for lost in range(_MOST_FAILED_READS):
             if self._source.grab():
                 self.lost = lost
+                self._count_errors()
                 return True
         return False
+
+    def _count_errors(self) -> None:
+        if self._listener:
+            self.errors = self._listener.errors
 
     def image(self, *, stretched: bool = True) -> NDArray[np.uint8] | None:
         """The current frame, RGB ``(height, width, 3)``; ``None`` if damaged.

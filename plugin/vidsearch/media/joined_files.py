@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Callable
 from functools import lru_cache
@@ -34,6 +33,8 @@ _MXF_NAME = 16
 _MXF_FOOTER = 24
 """Where a partition says where the last one is, in bytes of its content."""
 _NUT = b"nut/multimedia container\0"
+_NUT_BEGIN = _NUT + bytes.fromhex("4e4d7a561f5f04ad")
+"""With the name of the header that follows it."""
 _IVF = b"DKIF"
 _IVF_FRAMES = 32
 """Where they begin."""
@@ -41,6 +42,7 @@ _IVF_FRAME = 12
 """Bytes of a frame's header."""
 _MOST_OBJECTS = 10_000
 _HEAD_BYTES = 64
+_BLOCK_BYTES = 1 << 20
 
 
 def joined_form(path: Path) -> str | None:
@@ -128,8 +130,13 @@ def _mxf_set(file: BinaryIO, at: int) -> tuple[bytes, int, int]:
 
 
 def _nut_follows(file: BinaryIO) -> bool:
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(_NUT, 1) > 0
+    file.seek(1)
+    content = b""
+    while block := file.read(_BLOCK_BYTES):
+        content = content[1 - len(_NUT_BEGIN) :] + block
+        if _NUT_BEGIN in content:
+            return True
+    return False
 
 
 def _ivf_follows(file: BinaryIO) -> bool:

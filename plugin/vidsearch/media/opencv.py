@@ -55,7 +55,8 @@ class OpenCvDecoder(BatchDecoder):
     not always when they are shown, so PyAV reads the file, too, as for
     :class:`~vidsearch.media.pyav.PyAvDecoder`, and OpenCV gives the pictures of the same frames.
     HEVC, VP8 and VP9, in which only a missing frame shows damage, are decoded by OpenCV alone until
-    one is missing, and H.264 until the codec says that something is wrong.
+    one is missing, and so is H.264 in a decoding process of its own, until the codec says that
+    something is wrong.
 
     A range, too, is decoded from the first frame of the video on.
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidsearch.media.ffmpeg_messages import allow_listening
 from vidsearch.media.isolation.confinement import (
     end_with_parent,
     leave_network,
@@ -51,6 +52,7 @@ def main() -> None:
     end_with_parent(int(sys.argv[1]))
     answers = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)
+    allow_listening()
     setup = _read_message()
     if setup is None:
         return

@@ -164,11 +164,13 @@ class FrontToBack:
                 packet = None  # cut off; what was read so far is what there is
             if packet is not None:
                 position += 1
-                packet.opaque = position
+                # PyAV tells these apart by their address, in all videos of the process at once.
+                # Small numbers have one address each.
+                packet.opaque = (position,)
                 self._damage.feed(packet, position)
             try:
                 for frame in self._decoded(packet):
-                    own = frame.opaque if isinstance(frame.opaque, int) else position
+                    own = frame.opaque[0] if frame.opaque else position
                     yield from self._damage.trusted(frame, own)
             except av.FFmpegError:
                 self.lost += 1

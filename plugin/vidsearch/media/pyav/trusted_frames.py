@@ -177,7 +177,7 @@ class TrustedFrames:
             yield PointFrame(None, number, float(survey.order.seconds[number]))
             if self._is_doubted:
                 self.points.done -= 1
-                raise PlanFailedError("a frame does not come out")
+                raise PlanFailedError("a frame does not come out, or the codec reports an error")
 
     def _front_to_back(
         self, video: Video, survey: Survey | None

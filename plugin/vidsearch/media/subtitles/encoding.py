@@ -46,16 +46,19 @@ _WORD = re.compile(r"[^\W\d_]+")
 _LETTER = "[A-Za-zÀ-ÖØ-öø-ɏͰ-ϿЀ-ӿ]"
 _BROKEN_WORD = re.compile(
     rf"{_LETTER}[^\w\s\x00-\x7f\u0300-\u036f’‘´ʼ—–…·\xad‐‑]{_LETTER}"
-    r"|[a-zß-ÿ][†‡‰ˆ„‚‹¡¿]"
+    r"|[a-zß-ÿ][†‡‰ˆ„‚‹¡¿\u2500-\u259f]"
     r"|[A-Za-z][\u1100-\u11ff\u2e80-\uffdc]{1,2}[a-z]"
 )
 """A sign between two letters that is neither an apostrophe nor a dash, one that follows no letter,
-or a letter of Asia between two of the Latin alphabet."""
-_SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "HEBREW", "ARABIC"})
+a line of a box behind a letter, or a letter of Asia between two of the Latin alphabet."""
+_SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "HEBREW", "ARABIC", "THAI"})
 _PREFIXES = "hnt"
 """Before a capital in Irish."""
-_MOST_ODD = 0.2
+_MOST_MIXED = 0.2
 """Share of the words with letters beyond ASCII."""
+_MOST_BROKEN = 0.2
+"""Share of what stands between spaces and holds anything beyond ASCII. People forget a space now
+and then; in a wrong encoding about every second one is broken."""
 _SAMPLE = 1 << 16
 """Bytes that are searched for such words."""
 _BROKEN = "\ufffd"
@@ -125,13 +128,20 @@ def _is_odd(text: str) -> bool:
     """
     words = [word for word in _WORD.findall(text) if not word.isascii()]
     mixed = sum(len({*map(_script, word)} - {""}) > 1 for word in words)
-    broken = len(_BROKEN_WORD.findall(text)) + sum(map(_has_capital_inside, words))
-    return mixed > _MOST_ODD * len(words) or broken > max(_MOST_ODD * len(words), 1)
+    pieces = [piece for piece in text.split() if not piece.isascii()]
+    broken = sum(map(_is_broken, pieces))
+    return mixed > _MOST_MIXED * len(words) or broken > max(_MOST_BROKEN * len(pieces), 1)
+
+
+def _is_broken(piece: str) -> bool:
+    return bool(_BROKEN_WORD.search(piece)) or any(map(_has_capital_inside, _WORD.findall(piece)))
 
 
 def _has_capital_inside(word: str) -> bool:
     rest = word[1:] if word[0] in _PREFIXES else word
-    return any(one.islower() and other.isupper() for one, other in pairwise(rest))
+    return any(
+        one.islower() and other.isupper() and not other.isascii() for one, other in pairwise(rest)
+    )
 
 
 @cache
