@@ -218,6 +218,7 @@ class _Trial:
     def _hand_back(self) -> None:
         """Give the lease back, uncounted, and send a message for another worker. Once."""
         from vidsearch.registry.queueing import WORKER_STOPPED
+        from vidsearch.registry.transitions import is_handed_over
 
         with self._handing_back:
             if self._is_handed_back:
@@ -227,7 +228,8 @@ class _Trial:
         entries = self._work.entries(self._services)
         try:
             record = entries.hand_back(self._id, owner=self._owner, error=reason)
-            if record.state in WAITING:
+            # No other message comes for a long video whose slices have ended.
+            if record.state in WAITING or is_handed_over(record):
                 self._work.send(self._services, self._task.app, self._id)
                 _log.info("video %r is handed back, as the worker is told to end", self._id)
         except BackendUnavailableError:

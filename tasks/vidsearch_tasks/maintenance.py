@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from socket import gethostname
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError, VidsearchError
 from vidsearch.metrics import measured_sweep
@@ -99,16 +99,18 @@ def run_sweep(
     backlog = _Backlog(services, sender, by=by)
     slices = _swept_slices(services, sender, backlog)
     queued = len(slices.requeued) + len(slices.sent)
-    fills = _swept_fills(services, sender, backlog, sent=queued)
+    # In a large import, thousands of long videos wait for their slices, which are all looked at.
+    every = services.settings.ingest.lease_seconds / 4
+    looks = services.board.exists and _is_due("ended", services, every=every, by=by)
+    fills = _swept_fills(services, sender, backlog, sent=queued, looks=looks)
     filling = len(fills.requeued) + len(fills.sent)
-    has_slices = services.board.exists
     videos = sweep(
         services.registry,
         send=partial(send_messages, INGEST, services=services, app=sender),
         lost=backlog.lost,
         clean=lambda id: remove_document(services.registry, services.open_index(), id),
         room=backlog.room - queued - filling,
-        recovered=recover_ended(services.registry, services.board) if has_slices else (),
+        recovered=recover_ended(services.registry, services.board) if looks else (),
     )
     problem = videos.problem or slices.problem or fills.problem or backlog.problem
     report = replace(videos, slices=queued, fills=filling, problem=problem)
@@ -145,8 +147,13 @@ def _swept_slices(services: Services, app: Celery, backlog: _Backlog) -> SweepRe
     return report
 
 
-def _swept_fills(services: Services, app: Celery, backlog: _Backlog, *, sent: int) -> SweepReport:
-    """The sweep of the documents that a reindex has workers make; ``sent`` messages were sent."""
+def _swept_fills(
+    services: Services, app: Celery, backlog: _Backlog, *, sent: int, looks: bool
+) -> SweepReport:
+    """The sweep of the documents that a reindex has workers make; ``sent`` messages were sent.
+
+    ``looks``: also for those whose slices have ended.
+    """
     from vidsearch.ingest import Slice, recover_ended
     from vidsearch.registry import SweepReport, sweep
 
@@ -154,7 +161,7 @@ def _swept_fills(services: Services, app: Celery, backlog: _Backlog, *, sent: in
     if not board.exists:
         return SweepReport()
     recovered: tuple[str, ...] = ()
-    if slices.exists:
+    if looks:
         recovered = recover_ended(board.entries, slices, slices_of=Slice.of_fill)
     return sweep(
         board.entries,
@@ -164,6 +171,17 @@ def _swept_fills(services: Services, app: Celery, backlog: _Backlog, *, sent: in
         room=backlog.room - sent,
         recovered=recovered,
     )
+
+
+def _is_due(
+    work: Literal["ended", "look"], services: Services, *, every: float, by: str | None
+) -> bool:
+    """Whether a sweep is to do what not each one does; always where somebody has asked for it."""
+    if by is None:
+        return True
+    with suppress(VidsearchError):
+        return services.operations.claim(work, every=every, by=by)
+    return False
 
 
 class _Backlog:
@@ -227,11 +245,7 @@ class _Backlog:
 
     @build_once
     def _is_to_look(self) -> bool:
-        if self._by is None:
-            return True
-        with suppress(VidsearchError):
-            return self._services.operations.claim("look", every=_LOOK_SECONDS, by=self._by)
-        return False
+        return _is_due("look", self._services, every=_LOOK_SECONDS, by=self._by)
 
     @build_once
     def _with_message(self) -> frozenset[str] | None:

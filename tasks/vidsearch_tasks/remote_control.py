@@ -52,7 +52,7 @@ def ask_workers(
 
         def note(reply: dict[str, Any]) -> None:
             answers.extend(reply.items())
-            if hearers is not None and len(answers) >= hearers.number:
+            if hearers is not None and 0 < hearers.number <= len(answers):
                 raise _AllAnsweredError
 
         with suppress(_AllAnsweredError):
@@ -87,6 +87,7 @@ class _Hearers:
 
     def __init__(self, channel: Any) -> None:
         self.number = 0
+        """0 where it is not known, as the message went over another channel after an error."""
         self._open = channel.conn_or_acquire
         channel.conn_or_acquire = self._counting
 

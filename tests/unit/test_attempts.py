@@ -136,6 +136,19 @@ def test_message_that_comes_to_a_worker_that_ends_goes_back(stage: Stage) -> Non
     assert (stage.registry.get("a").state, stage.waiting) == (State.QUEUED, 1)
 
 
+def test_long_video_whose_slices_ended_as_the_worker_ends_goes_to_another_worker(
+    stage: Stage,
+) -> None:
+    lease = stage.registry.claim("a", owner="w")
+    stage.registry.hand_over(lease, lease_seconds=600)
+    stage.stop.set()
+    assert stage.attempt().status == "retry"
+    assert (stage.registry.get("a").owner, stage.waiting) == ("slices", 1)
+    stage.stop._flag[0] = 0
+    assert stage.attempt().status == "indexed"
+    assert stage.registry.get("a").attempts == 1
+
+
 def test_work_that_does_not_stop_is_handed_back_while_it_goes_on(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

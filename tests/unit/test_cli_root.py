@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import click
 import pytest
@@ -52,6 +53,22 @@ def test_the_first_process_of_a_container_ends_when_it_is_told_to() -> None:
         assert process.stdout.readline() == b"begun\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 128 + signal.SIGTERM
+
+
+def test_the_first_process_of_a_container_keeps_its_own_handling_of_signals(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert run(capsys, "--version")[0] == 0
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with ThreadPoolExecutor(1) as thread:  # of a server, say
+            assert thread.submit(run, capsys, "--version").result()[0] == 0
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def every_command() -> list[tuple[str, click.Command]]:

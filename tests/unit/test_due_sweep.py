@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import uuid4
+
 import pytest
+from celery import Celery
 
 from vidsearch.config import Settings
 from vidsearch.index import create_videos_index
+from vidsearch.ingest import Slice
 from vidsearch.registry import SweepReport
 from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
-from vidsearch_tasks import Services, maintenance
+from vidsearch_tasks import Services, maintenance, run_sweep
 from vidsearch_tasks.stopping import STOP
 
 
@@ -35,3 +40,29 @@ def test_the_first_sweep_after_an_outage_waits_until_leases_are_renewed(
         clock.now += later
         maintenance.run_due_sweep(by="w", services=services)
         assert done == expected, f"{later} s after the sweep before"
+
+
+def test_workers_look_for_ended_slices_four_times_per_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings(ingest={"lease_seconds": 120}, broker={"queue": uuid4().hex})
+    app = Celery("application", broker="memory://", set_as_current=False)
+    services = Services(settings, app=app)
+    vars(services)["engine"] = engine = MemoryEngine()
+    vars(services)["clock"] = clock = FakeClock()
+    create_videos_index(engine, settings.index, FakeEncoder().identity)
+    looked: list[str] = []
+
+    def recover(entries: Any, board: Any) -> tuple[str, ...]:
+        looked.append("videos")
+        return ()
+
+    monkeypatch.setattr("vidsearch.ingest.recover_ended", recover)
+    run_sweep(services=services, by="w")
+    assert looked == [], "there never was a slice"
+    services.board.add([Slice("film", "hash", 0, 2, 600.0)], uri="/film.mp4")
+    for later, by, expected in ((0, "w", 1), (29, "v", 0), (2, "v", 1), (0, None, 1)):
+        looked.clear()
+        clock.now += later
+        run_sweep(services=services, by=by)
+        assert len(looked) == expected, f"{later} s after the sweep before, by {by}"

@@ -6,6 +6,8 @@ import gc
 import json
 import subprocess
 import sys
+from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -45,6 +47,30 @@ def test_what_a_command_imports_itself_and_what_is_loaded_already_is_not_hidden(
         "import httpx, yaml",
     )
     assert found == {"aiohttp", "httpx", "yaml"}
+
+
+def test_a_client_that_needs_what_is_hidden_is_imported_with_it(tmp_path: Path) -> None:
+    (tmp_path / "redis.py").write_text("import opentelemetry.trace")
+    found = loaded_by(
+        "from vidsearch.cli.lean_imports import import_lean",
+        "import_lean()",
+        f"sys.path.insert(0, {str(tmp_path)!r})",
+        "import redis",
+    )
+    assert found == {"opentelemetry"}
+
+
+def test_nothing_is_hidden_from_other_modules_in_the_zip_file_of_a_client(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "app.zip", "w") as app:
+        app.writestr("redis.py", "")
+        app.writestr("other.py", "import opentelemetry.trace")
+    found = loaded_by(
+        "from vidsearch.cli.lean_imports import import_lean",
+        "import_lean()",
+        f"sys.path.insert(0, {str(tmp_path / 'app.zip')!r})",
+        "import redis, other",
+    )
+    assert found == {"opentelemetry"}
 
 
 @pytest.mark.parametrize(

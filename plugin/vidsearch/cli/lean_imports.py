@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.machinery import (
+    ModuleSpec,
+    PathFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
 from types import ModuleType
 from typing import Any
 
@@ -37,7 +43,7 @@ def import_lean() -> None:
 class LeanFinder:
     """Hides packages from the thread that imports a client, until the client is imported.
 
-    What is loaded already is not hidden.
+    What is loaded already is not hidden. A client that cannot do without is imported with all.
     """
 
     def __init__(self) -> None:
@@ -58,19 +64,25 @@ class LeanFinder:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         loader: Any = spec.loader if spec else None
-        if loader is not None:
-            run = loader.exec_module
-
-            def run_alone(module: ModuleType) -> None:
-                before = self._hidden.names
-                self._hidden.names = before | {name for name in beside if name not in sys.modules}
-                try:
-                    run(module)
-                finally:
-                    self._hidden.names = before
-
-            loader.exec_module = run_alone
+        if isinstance(loader, SourceFileLoader | SourcelessFileLoader):  # that of a zip has others
+            loader.exec_module = partial(self._run_alone, loader.exec_module, beside)
         return spec
+
+    def _run_alone(
+        self, run: Callable[[ModuleType], None], beside: Sequence[str], module: ModuleType
+    ) -> None:
+        before = self._hidden.names
+        hidden = frozenset(name for name in beside if name not in sys.modules)
+        self._hidden.names = before | hidden
+        try:
+            run(module)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in hidden:
+                raise
+            self._hidden.names = before
+            run(module)
+        finally:
+            self._hidden.names = before
 
 
 class _Hidden(threading.local):

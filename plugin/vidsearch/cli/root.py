@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
@@ -154,7 +155,7 @@ def main(args: Sequence[str] | None = None) -> None:
     are imported without what it does not use.
     """
     alone = args is None
-    if os.getpid() == 1:  # in a container, where a signal that nobody waits for is dropped
+    if os.getpid() == 1 and _nobody_hears(signal.SIGTERM):
         signal.signal(signal.SIGTERM, _end)
     try:
         sys.exit(_run(list(sys.argv[1:] if args is None else args), alone=alone))
@@ -163,6 +164,13 @@ def main(args: Sequence[str] | None = None) -> None:
             # Else Python looks through all that was imported once more, only to free it: a fifth of
             # the time of a short command.
             gc.freeze()
+
+
+def _nobody_hears(number: int) -> bool:
+    """Whether a signal is dropped in the first process of a container, and may be waited for here:
+    in a program that is not ours it may be the program's own, or this another thread."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and signal.getsignal(number) is signal.SIG_DFL
 
 
 def _end(number: int, frame: object) -> NoReturn:

@@ -76,7 +76,9 @@ class Operations:
         """Whether there ever was a note."""
         return self._notes.exist
 
-    def claim(self, work: Literal["look", "scan", "sweep"], *, every: float, by: str) -> bool:
+    def claim(
+        self, work: Literal["ended", "look", "scan", "sweep"], *, every: float, by: str
+    ) -> bool:
         """Claim periodic work; ``True`` for one caller per ``every`` seconds.
 
         A claim from a clock that is ahead counts as old once it was seen here for that long.
