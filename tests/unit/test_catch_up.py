@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -137,7 +136,8 @@ def test_what_is_brought_at_the_end_is_whole_however_much_it_is(
 def test_a_copy_is_counted_anew_where_it_is_not_known_what_a_write_did(
     engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, retried: int
 ) -> None:
-    """A write that was sent again may have been done before."""
+    """A write that was sent again may have been done before: by this, or by the client of the
+    engine, which does not tell."""
     changes = CatchUp(engine, "old", "new")
     changes.until_short()
     bulk = engine.bulk
@@ -150,8 +150,8 @@ def test_a_copy_is_counted_anew_where_it_is_not_known_what_a_write_did(
         engine.block_writes("old")
 
     monkeypatch.setattr(engine, "bulk", wrong)
-    with nullcontext() if retried else pytest.raises(MappingConflictError, match=r"has 3 .* 4"):
-        changes.finish(stop)
+    changes.finish(stop)
+    assert engine.get("new", "d") is not None
 
 
 @pytest.mark.parametrize("way", [CatchUp, CompareVersions])
