@@ -93,6 +93,21 @@ def test_ids_are_compared_where_a_shard_was_away_in_the_pass_before(engine: Memo
     assert {one.id for one in engine.scan("new")} == {"a", "c"}
 
 
+def test_a_shard_that_was_away_in_the_last_pass_is_brought_at_the_end(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = CatchUp(engine, "old", "new")
+    changes.until_short()
+    with monkeypatch.context() as away:
+        away.setattr(engine, "checkpoints", lambda index: {})  # its primary is on no node
+        changes.run()
+    engine.put("old", "a", {"n": 1})
+    engine.put("old", "d", {"n": 1})
+    engine.delete("old", "b")
+    changes.finish(lambda: engine.block_writes("old"))
+    assert {one.id: one.source["n"] for one in engine.scan("new")} == {"a": 1, "c": 0, "d": 1}
+
+
 @pytest.mark.parametrize("stale", ["a", "gone"])
 def test_nothing_is_deleted_from_a_copy_that_is_in_place_already(
     engine: MemoryEngine, stale: str

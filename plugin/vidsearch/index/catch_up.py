@@ -56,6 +56,7 @@ class CatchUp(Follower):
         numbers = engine.checkpoints(source) if since is None else since
         self._until: Mapping[int, int] = {int(shard): number for shard, number in numbers.items()}
         self._since = {str(shard): number for shard, number in numbers.items()}
+        self._shards = {*self._until}  # that were ever seen, as one may be away in a pass
         self._before: Mapping[int, Counted] = {}
         self._stale: list[PointInTime] = []
 
@@ -89,7 +90,7 @@ class CatchUp(Follower):
             self._engine.refresh(self._source)  # so that little is left to refresh then
             stopped = stopping.result()
         self._engine.refresh(self._source)
-        now = {shard: Shard(self._engine, self._source, shard) for shard in self._until}
+        now = {shard: Shard(self._engine, self._source, shard) for shard in sorted(self._shards)}
         with ThreadPoolExecutor(2 * _AT_ONCE, "catch-up") as pool:
             first = {shard: pool.submit(self._first_of, shard) for shard in now}
 
@@ -148,6 +149,7 @@ class CatchUp(Follower):
         a smaller number may be under way.
         """
         until = self._engine.checkpoints(self._source)
+        self._shards |= until.keys()
         self._engine.refresh(self._source)
         seen: dict[int, Counted] = {}
 
