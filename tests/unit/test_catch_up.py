@@ -50,6 +50,16 @@ def test_passes_end_where_another_would_not_be_much_shorter(
     assert changes.passes == [(7, 0.1)]
 
 
+def test_writes_do_not_wait_for_a_burst_of_writes_that_begins_while_the_copy_is_counted() -> None:
+    engine = MemoryEngine()
+    for name in PAIR:
+        engine.create_index(name, {})
+    changes = Scripted(engine, "old", "new")
+    changes.passes = [(10, 0.1), (50_000, LONGEST_PASS + 1), (30_000, 9.0), (150, 0.1), (7, 0.1)]
+    changes.until_short()
+    assert changes.passes == [(7, 0.1)]
+
+
 @pytest.fixture
 def engine() -> MemoryEngine:
     engine = MemoryEngine()

@@ -76,7 +76,8 @@ class CatchUp(Follower):
             is_shorter = following.changed < last.changed * SHORTER
             last = following
         self._count_documents()
-        self.run()  # what was written meanwhile
+        if self.run().seconds > LONGEST_PASS:  # what was written meanwhile: a burst of writes
+            self.until_small()
         _on_each(self._before.values(), Counted.count)
 
     def finish(self, stop_writes: Callable[[], _T]) -> _T:
