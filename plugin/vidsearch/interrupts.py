@@ -70,7 +70,8 @@ class Uninterrupted:
         if not self._allowed:
             if came not in self._came:
                 self._came.append(came)
-                _log.warning("%s is put off until %s is done or undone", came.name, self._what)
+                # Commands show no warnings unless asked, and this is said to who waits for the end.
+                _log.error("%s is put off until %s is done or undone", came.name, self._what)
             return
         before = self._before[came]
         if callable(before):

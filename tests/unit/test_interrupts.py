@@ -31,7 +31,9 @@ def press() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_an_interrupt_comes_when_the_work_is_done_however_often_it_is_made() -> None:
+def test_an_interrupt_comes_when_the_work_is_done_however_often_it_is_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     done: list[str] = []
 
     def work() -> None:
@@ -44,6 +46,8 @@ def test_an_interrupt_comes_when_the_work_is_done_however_often_it_is_made() -> 
     with pytest.raises(KeyboardInterrupt):
         work()
     assert done == ["first", "second"]
+    said = [(one.levelname, one.message) for one in caplog.records]
+    assert said == [("ERROR", "SIGINT is put off until the swap is done or undone")]  # shown so
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
