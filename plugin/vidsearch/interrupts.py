@@ -26,6 +26,7 @@ class Uninterrupted:
             with interrupts.allowed():
                 …  # may take long
             …  # is done as a whole
+            interrupts.check()  # can be undone here
 
     ``what`` it is, for the log.
     """
@@ -64,6 +65,15 @@ class Uninterrupted:
             yield
         finally:
             self._allowed = False
+
+    def check(self) -> None:
+        """Leave the context here where one waits: for work that may take long and is undone then.
+
+        Raises:
+            KeyboardInterrupt: at the end the signals do what they would have done.
+        """
+        if self._came:
+            raise KeyboardInterrupt
 
     def _come(self, number: int, frame: FrameType | None) -> None:
         came = signal.Signals(number)

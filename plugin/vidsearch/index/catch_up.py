@@ -19,7 +19,7 @@ from typing import TypeVar
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine
 from vidsearch.errors import BackendError, BackendUnavailableError
-from vidsearch.index.following import BATCH, IDS, LONGEST_PASS, SHORTER, Follower, Pass
+from vidsearch.index.following import BATCH, IDS, LONGEST_PASS, SHORTER, Follower, Pass, never
 from vidsearch.index.point_in_time import Counted, PointInTime, Seen, Shard, vanished
 
 __all__ = ["CatchUp"]
@@ -80,7 +80,9 @@ class CatchUp(Follower):
             self.until_small()
         _on_each(self._before.values(), Counted.count)
 
-    def finish(self, stop_writes: Callable[[], _T]) -> _T:
+    def finish(
+        self, stop_writes: Callable[[], _T], *, interrupted: Callable[[], object] = never
+    ) -> _T:
         """See :meth:`Follower.finish`: what can be asked for at once is, and what is left goes in
         one request, if it is as little as it should be.
 
@@ -91,6 +93,7 @@ class CatchUp(Follower):
             self._engine.refresh(self._source)  # so that little is left to refresh then
             stopped = stopping.result()
         self._engine.refresh(self._source)
+        self._interrupted = interrupted
         now = {shard: Shard(self._engine, self._source, shard) for shard in sorted(self._shards)}
         with ThreadPoolExecutor(2 * _AT_ONCE, "catch-up") as pool:
             first = {shard: pool.submit(self._first_of, shard) for shard in now}
@@ -215,6 +218,7 @@ class CatchUp(Follower):
     def _write(self, documents: Iterable[Document]) -> int:
         written = 0
         for batch in in_batches(documents, BATCH):
+            self._interrupted()
             written += len(batch)
             self._put(batch)
         return written
