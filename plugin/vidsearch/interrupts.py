@@ -13,19 +13,23 @@ from typing import Any
 __all__ = ["Uninterrupted"]
 
 _log = logging.getLogger(__name__)
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(  # the last one comes where a terminal is closed; Windows has none
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class Uninterrupted:
-    """A context in which Ctrl-C and SIGTERM are put off to its end, however often they come.
+    """A context in which Ctrl-C, SIGTERM and SIGHUP are put off to its end.
 
-    At the end they do what they would have done. For work that takes a moment, or whose requests
-    time out. In a thread that is not the main one nothing is put off, as none of them gets there.
+    At the end they do what they would have done, once, however often they came. For work that takes
+    a moment, or whose requests time out. In a thread that is not the main one nothing is put off,
+    as none of them gets there.
 
         with Uninterrupted("the swap") as interrupts:
             with interrupts.allowed():
                 …  # may take long
             …  # is done as a whole
+            interrupts.check()  # can be undone here
 
     ``what`` it is, for the log.
     """
@@ -53,7 +57,8 @@ class Uninterrupted:
     ) -> None:
         for number, before in reversed(self._before.items()):
             signal.signal(number, before)
-        for number in sorted(self._came, reverse=True):  # SIGINT raises, and none comes after it
+        # SIGINT is the last one, as it raises.
+        for number in sorted(self._came, key=lambda came: came is signal.SIGINT):
             signal.raise_signal(number)
 
     @contextmanager
@@ -65,12 +70,22 @@ class Uninterrupted:
         finally:
             self._allowed = False
 
+    def check(self) -> None:
+        """Leave the context here where one waits: for work that may take long and is undone then.
+
+        Raises:
+            KeyboardInterrupt: at the end the signals do what they would have done.
+        """
+        if self._came:
+            raise KeyboardInterrupt
+
     def _come(self, number: int, frame: FrameType | None) -> None:
         came = signal.Signals(number)
         if not self._allowed:
             if came not in self._came:
                 self._came.append(came)
-                _log.warning("%s is put off until %s is done or undone", came.name, self._what)
+                # Commands show no warnings unless asked, and this is said to who waits for the end.
+                _log.error("%s is put off until %s is done or undone", came.name, self._what)
             return
         before = self._before[came]
         if callable(before):

@@ -147,10 +147,12 @@ def go_to(step: str, reindexer: Reindexer) -> ReindexRun:
 def _stop_in_the_last_pass() -> None:
     finish, put = CatchUp.finish, Follower._put
 
-    def finishing(self: CatchUp, stop_writes: Callable[[], object]) -> None:
+    def finishing(
+        self: CatchUp, stop_writes: Callable[[], object], **options: Callable[[], object]
+    ) -> None:
         self._engine.put(self._source, "1", {"n": 1})
         Follower._put = stopping  # type: ignore[method-assign]
-        finish(self, stop_writes)
+        finish(self, stop_writes, **options)
 
     def stopping(self: Follower, documents: Sequence[Document], **options: Any) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM wait until what must not be left half done is done."""
+"""Ctrl-C, SIGTERM and SIGHUP wait until what must not be left half done is done."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from vidsearch.interrupts import Uninterrupted
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[list[int]]:
-    """Those of a program that runs in a terminal; SIGTERM notes that it came."""
+    """Those of a program that runs in a terminal; all but SIGINT note that they came."""
     came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, frame: came.append(number)),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, note),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, note),
     }
     yield came
     for number, handler in before.items():
@@ -31,7 +36,9 @@ def press() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_an_interrupt_comes_when_the_work_is_done_however_often_it_is_made() -> None:
+def test_an_interrupt_comes_when_the_work_is_done_however_often_it_is_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     done: list[str] = []
 
     def work() -> None:
@@ -44,6 +51,8 @@ def test_an_interrupt_comes_when_the_work_is_done_however_often_it_is_made() -> 
     with pytest.raises(KeyboardInterrupt):
         work()
     assert done == ["first", "second"]
+    said = [(one.levelname, one.message) for one in caplog.records]
+    assert said == [("ERROR", "SIGINT is put off until the swap is done or undone")]  # shown so
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -76,14 +85,17 @@ def test_an_error_of_the_work_is_the_context_of_an_interrupt_that_waited() -> No
     assert isinstance(raised.value.__context__, ValueError)
 
 
-def test_the_handler_of_a_program_is_told_at_the_end(handlers: list[int]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_handler_of_a_program_is_told_at_the_end(
+    handlers: list[int], number: signal.Signals
+) -> None:
     with Uninterrupted("the swap") as interrupts:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         assert handlers == []
         with interrupts.allowed():
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert handlers == [signal.SIGTERM]
-    assert handlers == [signal.SIGTERM] * 2
+            os.kill(os.getpid(), number)
+            assert handlers == [number]
+    assert handlers == [number] * 2
 
 
 def test_a_signal_that_a_program_ignores_stays_ignored() -> None:

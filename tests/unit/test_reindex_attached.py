@@ -525,6 +525,37 @@ def test_by_versions_all_ids_are_compared_once_before_the_swap_and_once_in_it(
     assert compared == [True, False]
 
 
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("batch", [0, 1])
+def test_an_interrupt_ends_a_comparison_of_all_ids_while_writes_wait(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """That may take minutes."""
+    asked: list[int] = []
+    mget = shop.engine.mget
+
+    def refuse(index: str) -> dict[int, int]:
+        raise BackendAccessDeniedError("no right to monitor")
+
+    def press(*args: Any, **options: Any) -> Any:
+        if not shop.takes_writes(OLD):
+            if len(asked) == batch:
+                os.kill(os.getpid(), signal.SIGINT)
+            asked.append(1)
+        return mget(*args, **options)
+
+    monkeypatch.setattr("vidsearch.index.comparison.IDS", 1)
+    monkeypatch.setattr(shop.engine, "checkpoints", refuse)
+    monkeypatch.setattr(shop.engine, "mget", press)
+    with pytest.raises(KeyboardInterrupt):
+        shop.reindexer().start(SHARDS)
+    assert len(asked) == batch + 1
+    assert shop.engine.indices_of("shop") == (OLD,)
+    shop.write(1)
+    assert shop.reindexer().resume().step is Step.SWAPPED
+    assert shop.titles()["a"][0] == "a 1"
+
+
 def test_a_target_with_another_number_of_documents_is_not_swapped_in(shop: Shop) -> None:
     def meddle(run: ReindexRun) -> None:
         if run.step is Step.VERIFIED:

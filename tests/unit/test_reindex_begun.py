@@ -49,6 +49,21 @@ def test_throttle_can_be_another_one_when_a_run_goes_on(stage: Stage) -> None:
         assert run.throttle == kept
 
 
+@pytest.mark.parametrize("throttle", [0.0, -1.0, math.nan])
+def test_what_is_no_number_of_documents_per_second_is_refused(
+    stage: Stage, throttle: float
+) -> None:
+    stage.reindexer().begin(FLOAT)
+    for attempt in (stage.reindexer().plan, stage.reindexer().begin):
+        with pytest.raises(ReindexError, match=rf"throttle {throttle}: give a number"):
+            attempt(FLOAT, throttle=throttle)
+    with pytest.raises(ReindexError, match=rf"throttle {throttle}: give a number"):
+        stage.reindexer().resume(throttle=throttle)
+    run = stage.reindexer().runs.open()
+    assert run is not None
+    assert run.throttle is None
+
+
 @pytest.mark.parametrize(
     ("changes", "throttle", "is_limited"),
     [

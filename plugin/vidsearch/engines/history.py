@@ -13,6 +13,7 @@ from typing import Any
 from vidsearch.engines.dialect import ALL_SHARDS, KEEP_ALIVE, Dialect, document_of, quoted
 from vidsearch.engines.steps import Steps
 from vidsearch.engines.types import Document, Json
+from vidsearch.errors import BackendUnavailableError
 
 __all__ = ["HistoryCalls"]
 
@@ -25,12 +26,19 @@ class HistoryCalls:
     def checkpoints(self, index: str) -> Steps[dict[int, int]]:
         path, params = f"/{quoted(index)}/_stats/docs", {"level": "shards"}
         answer = yield from self.dialect.request("GET", path, index=index, params=params)
-        (stats,) = answer.body["indices"].values()
-        return {
-            int(shard): int(copy["seq_no"]["global_checkpoint"])
+        primaries: dict[int, Json] = {
+            int(shard): copy
+            for stats in answer.body["indices"].values()  # none where no shard is on a node
             for shard, copies in stats["shards"].items()
             for copy in copies
             if copy["routing"]["primary"]
+        }
+        if not primaries or any(map(_is_recovering, primaries.values())):
+            raise BackendUnavailableError(
+                f"not every shard of index {index!r} at {self.dialect.url} has started yet"
+            )
+        return {
+            shard: int(copy["seq_no"]["global_checkpoint"]) for shard, copy in primaries.items()
         }
 
     def changes_page(
@@ -63,3 +71,8 @@ class HistoryCalls:
 
     def close_point_in_time(self, point: str) -> Steps[None]:
         yield from self.dialect.close_point_in_time(point)
+
+
+def _is_recovering(copy: Json) -> bool:
+    """Whether a copy of a shard does not count writes yet, as after the start of its node."""
+    return "seq_no" not in copy and copy["routing"]["state"] != "STARTED"

@@ -19,7 +19,7 @@ from typing import TypeVar
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine
 from vidsearch.errors import BackendError, BackendUnavailableError
-from vidsearch.index.following import BATCH, IDS, LONGEST_PASS, SHORTER, Follower, Pass
+from vidsearch.index.following import BATCH, IDS, LONGEST_PASS, SHORTER, Follower, Pass, never
 from vidsearch.index.point_in_time import Counted, PointInTime, Seen, Shard, vanished
 
 __all__ = ["CatchUp"]
@@ -56,6 +56,7 @@ class CatchUp(Follower):
         numbers = engine.checkpoints(source) if since is None else since
         self._until: Mapping[int, int] = {int(shard): number for shard, number in numbers.items()}
         self._since = {str(shard): number for shard, number in numbers.items()}
+        self._shards = {*self._until}  # that were ever seen, as one may be away in a pass
         self._before: Mapping[int, Counted] = {}
         self._stale: list[PointInTime] = []
 
@@ -75,10 +76,13 @@ class CatchUp(Follower):
             is_shorter = following.changed < last.changed * SHORTER
             last = following
         self._count_documents()
-        self.run()  # what was written meanwhile
+        if self.run().seconds > LONGEST_PASS:  # what was written meanwhile: a burst of writes
+            self.until_small()
         _on_each(self._before.values(), Counted.count)
 
-    def finish(self, stop_writes: Callable[[], _T]) -> _T:
+    def finish(
+        self, stop_writes: Callable[[], _T], *, interrupted: Callable[[], object] = never
+    ) -> _T:
         """See :meth:`Follower.finish`: what can be asked for at once is, and what is left goes in
         one request, if it is as little as it should be.
 
@@ -89,7 +93,8 @@ class CatchUp(Follower):
             self._engine.refresh(self._source)  # so that little is left to refresh then
             stopped = stopping.result()
         self._engine.refresh(self._source)
-        now = {shard: Shard(self._engine, self._source, shard) for shard in self._until}
+        self._interrupted = interrupted
+        now = {shard: Shard(self._engine, self._source, shard) for shard in sorted(self._shards)}
         with ThreadPoolExecutor(2 * _AT_ONCE, "catch-up") as pool:
             first = {shard: pool.submit(self._first_of, shard) for shard in now}
 
@@ -148,6 +153,7 @@ class CatchUp(Follower):
         a smaller number may be under way.
         """
         until = self._engine.checkpoints(self._source)
+        self._shards |= until.keys()
         self._engine.refresh(self._source)
         seen: dict[int, Counted] = {}
 
@@ -212,6 +218,7 @@ class CatchUp(Follower):
     def _write(self, documents: Iterable[Document]) -> int:
         written = 0
         for batch in in_batches(documents, BATCH):
+            self._interrupted()
             written += len(batch)
             self._put(batch)
         return written

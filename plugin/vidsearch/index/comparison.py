@@ -48,6 +48,7 @@ class CompareVersions(Follower):
         written = deleted = 0
         there = self._engine.scan(self._target, source=self._marks, page_size=IDS)
         for batch in in_batches(there, IDS):
+            self._interrupted()
             given = self._engine.mget(
                 self._source,
                 [one.id for one in batch],
@@ -67,6 +68,7 @@ class CompareVersions(Follower):
         """Bring the documents that the copy does not have."""
         written = 0
         for batch in in_batches(self._engine.scan(self._source, source=False, page_size=IDS), IDS):
+            self._interrupted()
             there = self._engine.mget(
                 self._target, [one.id for one in batch], routing=routing_of(batch), source=False
             )
@@ -77,6 +79,7 @@ class CompareVersions(Follower):
         """Bring documents as they are now; those that are gone are left to the next pass."""
         written = 0
         for batch in in_batches(documents, BATCH):
+            self._interrupted()
             ids = [one.id for one in batch]
             found = self._engine.mget(self._source, ids, routing=routing_of(batch))
             self._put(list(found.values()))
@@ -154,6 +157,7 @@ class FollowField(CompareVersions):
 
     def _brought(self, batch: list[Document]) -> int:
         """Write those of them that the copy does not have as they are."""
+        self._interrupted()
         there = self._engine.mget(
             self._target, [one.id for one in batch], routing=routing_of(batch), source=[self._field]
         )

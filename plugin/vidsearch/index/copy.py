@@ -128,7 +128,14 @@ def copy_with_settings(
                 put_policy(held, copy, kept.policy)
                 changes.until_short()
             blocked = swap(
-                held, changes, old=name, new=copy, kept=kept, confirm=still_ours.ask, move=move
+                held,
+                changes,
+                old=name,
+                new=copy,
+                kept=kept,
+                confirm=still_ours.ask,
+                interrupted=interrupts.check,
+                move=move,
             )
             with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
                 if alias is not None:

@@ -20,7 +20,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import BulkResult, Document, Engine, Json, Write
 from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 
-__all__ = ["BATCH", "IDS", "LONGEST_PASS", "SHORTER", "SMALL_PASS", "Follower", "Pass"]
+__all__ = ["BATCH", "IDS", "LONGEST_PASS", "SHORTER", "SMALL_PASS", "Follower", "Pass", "never"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -39,6 +39,10 @@ _PASSES = 30
 _PRUNED_AFTER, _LOOKS = 0.3, 6
 """Seconds after which an engine forgets the version of a deleted document at the latest
 (`gc_deletes: 0s`), and how often it is tried until then."""
+
+
+def never() -> None:
+    """Nobody interrupts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Follower(ABC):
         self._target = target
         self._without = without
         self._alias = alias
+        self._interrupted: Callable[[], object] = never
         self._fields: Json = {}
         self._count: int | None = None
         self._counting = threading.Lock()
@@ -130,18 +135,22 @@ class Follower(ABC):
         """
         self._count_documents()
 
-    def finish(self, stop_writes: Callable[[], _T]) -> _T:
+    def finish(
+        self, stop_writes: Callable[[], _T], *, interrupted: Callable[[], object] = never
+    ) -> _T:
         """Bring the rest, and see that the copy has as many documents then.
 
         ``stop_writes`` has the index refuse writes, and waits for those that are under way. What it
         raises ends this; what it returns is given back. Searches of the copy see the rest after a
-        refresh.
+        refresh. ``interrupted`` is called now and again where this takes long, and what it raises
+        ends this as well.
 
         Raises:
             BulkError: see :meth:`run`.
             MappingConflictError: it has more documents, or less.
         """
         stopped = stop_writes()
+        self._interrupted = interrupted
         self.run(last=True)
         self._require_as_many(self._engine.count(self._source))
         return stopped
@@ -226,7 +235,9 @@ class Follower(ABC):
             return self._count
 
     def _require_as_many(self, had: int) -> None:
-        has = self._count_documents() if self._count is None else self._count
+        has = self._count
+        if has != had:  # the engine's client may have sent a write again, of which nobody is told
+            has = self._count_documents()
         if has != had:
             raise MappingConflictError(
                 f"{self._target!r} has {has} documents, and {self._source!r}, which it is a copy "
@@ -237,6 +248,7 @@ class Follower(ABC):
     def _delete(self, documents: Iterable[Document]) -> int:
         deleted = 0
         for batch in in_batches(documents, IDS):
+            self._interrupted()
             self._require_not_in_place()
             writes = [Write("delete", one.id, routing=one.routing) for one in batch]
             self._written(writes)

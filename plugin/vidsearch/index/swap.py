@@ -32,6 +32,7 @@ def swap(
     new: str,
     kept: Kept,
     confirm: Callable[[], object],
+    interrupted: Callable[[], object],
     move: Callable[[Json], None],
 ) -> float:
     """Have ``old`` refuse writes (403 that names the block), bring the rest, and ``move``.
@@ -51,6 +52,7 @@ def swap(
         new: its copy, with all settings but those of :meth:`Kept.at_swap`.
         kept: what it keeps.
         confirm: called while writes wait; raises where another process may swap by now.
+        interrupted: as of :meth:`Follower.finish`.
         move: lets the copy take the place: one call. Told the aliases of ``old``.
 
     Raises:
@@ -64,7 +66,7 @@ def swap(
             return pool.submit(engine.aliases, old), pool.submit(confirm)
 
         began = time.monotonic()
-        aliases, confirmed = changes.finish(stop_writes)
+        aliases, confirmed = changes.finish(stop_writes, interrupted=interrupted)
         # Searches of the copy see the rest after that, about when the aliases have moved.
         refreshing = pool.submit(engine.refresh, new)
         if last := kept.at_swap():

@@ -118,6 +118,7 @@ class AttachedSteps(RunSteps):
                 new=new,
                 kept=kept,
                 confirm=lease.change,
+                interrupted=interrupts.check,
                 move=move,
             )
 

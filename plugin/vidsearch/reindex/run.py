@@ -9,12 +9,12 @@ from enum import Enum
 from typing import Any, Literal
 
 from vidsearch.engines import Json
-from vidsearch.errors import ReindexCheckError
+from vidsearch.errors import ReindexCheckError, ReindexError
 from vidsearch.index.follow import FollowedBy
 from vidsearch.registry import ErrorRecord
 from vidsearch_mappings.registry import from_stamp, to_stamp
 
-__all__ = ["ReindexRun", "Step", "Way"]
+__all__ = ["ReindexRun", "Step", "Way", "require_throttle"]
 
 Way = Literal["copy", "assemble", "embed"]
 """Where the target's documents come from: ``copy``: the source's, as they are; ``assemble``: made
@@ -185,6 +185,19 @@ class ReindexRun:
         if "error" in known:
             known["error"] = ErrorRecord.from_source(known["error"])
         return cls(**known)
+
+
+def require_throttle(throttle: float | None) -> None:
+    """Refuse what is no number of documents per second.
+
+    Raises:
+        ReindexError: it is not above 0.
+    """
+    if throttle is not None and not throttle > 0:  # nor is NaN
+        raise ReindexError(
+            f"throttle {throttle}: give a number of documents per second above 0, or inf for no "
+            "limit"
+        )
 
 
 _TIMES = frozenset({"started_at", "updated_at", "lease_until", "sent_at", "swapped_at", "ended_at"})

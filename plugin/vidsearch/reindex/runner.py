@@ -27,7 +27,7 @@ from vidsearch.reindex.changes import Changes, Target
 from vidsearch.reindex.in_place import InPlace
 from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.plan import Plan, plan_of
-from vidsearch.reindex.run import ReindexRun, Step
+from vidsearch.reindex.run import ReindexRun, Step, require_throttle
 from vidsearch.reindex.run_store import RunStore
 from vidsearch.reindex.steps import Documents, RunSteps
 
@@ -143,10 +143,11 @@ class Reindexer:
 
         Raises:
             ReindexError: another run is open; nothing differs; the index is used by its own name;
-                an attached index takes the changes in place.
+                an attached index takes the changes in place; ``throttle`` is not above 0.
             MappingConflictError: an attached index takes no writes, or is rolled over.
             ConfigError, ModelUnavailableError: see :meth:`Target.of`.
         """
+        require_throttle(throttle)
         source, target = self.planned(changes)
         if target.in_place is not None:
             raise ReindexError(
@@ -223,6 +224,7 @@ class Reindexer:
             ReindexError, ConfigError, ModelUnavailableError: see :meth:`begin`; but an open run is
                 among the ``problems``.
         """
+        require_throttle(throttle)
         source, target = self.planned(changes)
         return plan_of(
             source,
@@ -266,9 +268,11 @@ class Reindexer:
         ``throttle`` is as of :meth:`begin`, from now on; ``None``: as before.
 
         Raises:
-            ReindexError: there is none, it is over, or another process drives it.
+            ReindexError: there is none, it is over, another process drives it, or ``throttle`` is
+                not above 0.
             ReindexCheckError: see :meth:`start`.
         """
+        require_throttle(throttle)
         run = self._chosen(id)
         self._steps_of(run).documents.retry(run)
         return self.drive(run.id, throttle=throttle)
