@@ -62,7 +62,7 @@ def _on(kind: EngineKind, *, rounds: int) -> Iterator[Section]:
         engine = connect(EngineSettings(url=node.url, kind=node.kind))
         _fill(engine, encoder.identity)
         videos = VideoSearch(engine, encoder, index="videos")
-        version = engine.info()
+        version = engine.info().product
         filtered = {
             "with a filter": FILTERED,
             "with a filter, and a facet without it": {**FILTERED, "facets": OWN},

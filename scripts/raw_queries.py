@@ -17,7 +17,7 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import EngineInfo, EngineKind, Features, Json
 from vidsearch.index.description import description_of
 from vidsearch.index.size import IndexSize
-from vidsearch.search.checked_filter import Conditions
+from vidsearch.search.checked_filter import CheckedFilter
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.native import Cluster
 from vidsearch.search.plan import Plan
@@ -108,7 +108,7 @@ def _plan(kind: EngineKind, **options: Any) -> Plan:
         index=described,
         vector=QueryVector([_VECTOR]),
         settings=search,
-        conditions=Conditions.of(checked, described),
+        filter=CheckedFilter.of(checked, described),
     )
 
 

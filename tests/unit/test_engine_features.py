@@ -194,4 +194,4 @@ def test_too_many_values_to_count_are_the_fault_of_the_request(status: int) -> N
     body = {"error": {"type": "search_phase_execution_exception", "caused_by": inner}}
     error = error_of(status, body, url="http://search", index="videos")
     assert isinstance(error, TooManyBucketsError)
-    assert "Give the facet a wider interval" in str(error)
+    assert "Count fewer at once" in str(error)

@@ -37,6 +37,13 @@ INDEX: Any = SimpleNamespace(
         "place": {"type": "geo_point"},
         "cast": {"type": "nested", "properties": {"name": KEYWORD}},
         "meta": {"properties": {"size": {"type": "long"}}},
+        "metrics": {
+            "subobjects": False,
+            "properties": {
+                "load": {"type": "long"},
+                "load.host": {"type": "text", "fields": {"keyword": KEYWORD}},
+            },
+        },
     },
     runtime={"year": {"type": "long"}},
 )
@@ -204,6 +211,12 @@ def test_a_field_without_values_is_refused_with_the_way_out(name: str, message: 
     assert caught.value.argument == "sort"
 
 
+def test_a_name_may_have_dots_in_it() -> None:
+    assert pairs(counted([[3], [3]], "metrics.load")) == [(3, 2)]
+    field = value_field(INDEX, "metrics.load.host", argument="facets")
+    assert (field.path, field.kind) == ("metrics.load.host.keyword", "word")
+
+
 def test_a_filter_is_left_without_what_is_about_one_field() -> None:
     term = {"term": {"tags": "a"}}
     either = {"bool": {"should": [term, {"prefix": {"tags": "b"}}]}}
@@ -222,6 +235,7 @@ def test_a_filter_is_left_without_what_is_about_one_field() -> None:
         ("day", {"day", "made"}),
         ("year", {"year"}),
         ("more.key", {"more.key"}),
+        ("metrics.load.host.keyword", {"metrics.load.host", "metrics.load.host.keyword"}),
     ],
 )
 def test_a_field_is_known_by_its_subfields_and_aliases(path: str, names: set[str]) -> None:

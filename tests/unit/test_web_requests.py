@@ -121,7 +121,7 @@ def test_image_comes_in_base64_as_a_data_url_or_as_a_file() -> None:
 
 _LIMITED = Settings(
     search=SearchSettings(window=200),
-    web=WebSettings(max_k=20, max_text=10, max_conditions=3, hidden_fields=("notes",)),
+    web=WebSettings(max_k=20, max_text=10, max_conditions=3, hidden_fields=("notes", "-odd")),
 )
 
 
@@ -148,6 +148,7 @@ _LIMITED = Settings(
         ({"text": "x", "collapse": "video.uri"}, "collapse"),
         ({"text": "x", "sort": "-notes"}, "sort"),
         ({"text": "x", "facets": ["tags", {"field": "video.uri"}]}, "facets"),
+        ({"text": "x", "facets": ["-odd"]}, "facets"),
     ],
 )
 def test_request_beyond_a_limit_is_refused(options: dict[str, Any], argument: str) -> None:

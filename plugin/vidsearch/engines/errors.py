@@ -112,8 +112,7 @@ def error_of(
     if _TOO_MANY_BUCKETS.search(reason):
         # OpenSearch answers with 503, though the same request never succeeds.
         return TooManyBucketsError(
-            f"{where} does not count so many different values {said}. Give the facet a wider "
-            "interval"
+            f"{where} does not count so many different values {said}. Count fewer at once"
         )
     if status == 400:
         return MappingConflictError(f"{where} rejected {request} {said}")

@@ -11,11 +11,11 @@ from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.mapping_fields import with_runtime
 from vidsearch_mappings.queries import has_nested, segments_path
 
-__all__ = ["Conditions"]
+__all__ = ["CheckedFilter"]
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class CheckedFilter:
     """The filter of a search as each body takes it."""
 
     on_videos: list[Json]
@@ -39,7 +39,7 @@ class Conditions:
         return kind == "elasticsearch" and not self.ask_nested
 
     @classmethod
-    def of(cls, checked: CheckedRequest, index: IndexDescription) -> Conditions:
+    def of(cls, checked: CheckedRequest, index: IndexDescription) -> CheckedFilter:
         """The checked conditions of a search.
 
         Raises:

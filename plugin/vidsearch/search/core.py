@@ -23,7 +23,7 @@ from vidsearch.errors import (
 )
 from vidsearch.index.description import IndexDescription
 from vidsearch.index.health import require_vectors
-from vidsearch.search.checked_filter import Conditions
+from vidsearch.search.checked_filter import CheckedFilter
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.embedded import Embedded
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
@@ -247,8 +247,8 @@ class SearchCore:
         calls: Calls,
         embedded: Embedded,
     ) -> Steps[list[Plan]]:
-        conditions = [Conditions.of(each, index) for each in requests]
-        pairs = zip(requests, conditions, strict=True)
+        filters = [CheckedFilter.of(each, index) for each in requests]
+        pairs = zip(requests, filters, strict=True)
         on_segments = [request for request, each in pairs if each.on_segments]
         if on_segments and not (yield from calls.features()).nested_filters:
             # Tried on 8.19.21: nothing is found, or moments that do not match.
@@ -259,7 +259,7 @@ class SearchCore:
                     "that have such a segment, or leave out that condition"
                 )
         values = [
-            Values.of(each, index, exact=conditions[at].exact_nearest(calls.kind))
+            Values.of(each, index, exact=filters[at].exact_nearest(calls.kind))
             for at, each in enumerate(requests)
         ]
         vectors = yield from self._query_vectors(requests, index, calls, embedded)
@@ -278,7 +278,7 @@ class SearchCore:
                 index=index,
                 vector=vectors[at],
                 settings=self._settings,
-                conditions=conditions[at],
+                filter=filters[at],
                 segment_vectors=request.request.compares_segments and not exact,
                 values=values[at],
             )

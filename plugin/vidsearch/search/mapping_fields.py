@@ -87,13 +87,9 @@ def has_doc_values(properties: Mapping[str, Any], path: str) -> bool:
 
     ``path`` is of a field or a subfield; a key inside a flattened field is neither.
     """
-    definition: Mapping[str, Any] = {"properties": properties}
-    for name in path.split("."):
-        inside = definition.get("properties", {})
-        below = inside if name in inside else definition.get("fields", {})
-        if name not in below:
-            return False
-        definition = below[name]
+    definition = _definition(properties, path)
+    if definition is None:
+        return False
     if definition.get("type") == "alias":
         return has_doc_values(properties, definition.get("path", ""))
     return bool(definition.get("doc_values", True) and definition.get("enabled", True))
@@ -108,7 +104,7 @@ def names_of(properties: Mapping[str, Any], path: str) -> frozenset[str]:
         if field.target is not None:
             aliases[field.path] = field.target
             continue
-        subfields = _definition(properties, field.path).get("fields", {})
+        subfields = _defined(properties, field, "fields", {})
         fields |= {f"{field.path}.{name}": field.path for name in subfields}
         fields[field.path] = field.path
     fields |= {alias: fields.get(target, target) for alias, target in aliases.items()}
@@ -129,7 +125,7 @@ def copied_to(properties: Mapping[str, Any], copied: Callable[[str], bool]) -> f
     found: set[str] = set()
     for field in walk(properties):
         if field.target is None and copied(field.path):
-            names = _definition(properties, field.path).get("copy_to", ())
+            names = _defined(properties, field, "copy_to", ())
             found |= {names} if isinstance(names, str) else {*names}
     return frozenset(found)
 
@@ -203,7 +199,7 @@ def _find(properties: Mapping[str, Any], path: str, fields: Iterator[Field]) -> 
             continue
         if field.type in OPEN_TYPES:
             return Field(path, "keyword", field.exact and path, field.nested, field.searchable)
-        subfields = _definition(properties, field.path).get("fields", {})
+        subfields = _defined(properties, field, "fields", {})
         rest = path[len(field.path) + 1 :]
         if rest in subfields:
             kind, searchable = subfields[rest].get("type", "object"), _searchable(subfields[rest])
@@ -213,7 +209,7 @@ def _find(properties: Mapping[str, Any], path: str, fields: Iterator[Field]) -> 
 
 
 def _resolved(properties: Mapping[str, Any], alias: Field) -> Field:
-    target = _definition(properties, alias.path).get("path", "")
+    target = _defined(properties, alias, "path", "")
     field = _find(properties, target, _walk(properties, prefix="", nested=None))
     if field is None:
         return alias
@@ -255,8 +251,21 @@ def _searchable(definition: Mapping[str, Any]) -> bool:
     return bool(definition.get("enabled", True))
 
 
-def _definition(properties: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    definition: Mapping[str, Any] = {"properties": properties}
-    for name in path.split("."):
-        definition = definition["properties"][name]
-    return definition
+def _definition(properties: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
+    """What a mapping says of a field, or of a subfield; ``None`` where it has none of that path."""
+    for name, definition in properties.items():
+        if name == path:
+            found: Mapping[str, Any] = definition
+            return found
+        # A name may have dots in it itself, where subobjects are switched off.
+        if path.startswith(f"{name}."):
+            inside = {**definition.get("fields", {}), **definition.get("properties", {})}
+            below = _definition(inside, path[len(name) + 1 :])
+            if below is not None:
+                return below
+    return None
+
+
+def _defined(properties: Mapping[str, Any], field: Field, key: str, default: Any) -> Any:
+    """What the definition of a field says by a key."""
+    return (_definition(properties, field.path) or {}).get(key, default)

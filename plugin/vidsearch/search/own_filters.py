@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from vidsearch.search.checked_filter import Conditions
+from vidsearch.search.checked_filter import CheckedFilter
 from vidsearch.search.filters import without_field
 from vidsearch.search.mapping_fields import names_of, with_runtime
 from vidsearch.search.plan import Plan
@@ -34,7 +34,7 @@ def without_own_filters(plan: Plan) -> Iterator[Plan]:
         yield replace(
             plan,
             checked=checked,
-            conditions=Conditions.of(checked, plan.index),
+            filter=CheckedFilter.of(checked, plan.index),
             values=replace(plan.values, facets=(facet,), sort=None),
             counts_only=True,
         )

@@ -9,7 +9,7 @@ from vidsearch.config import SearchSettings
 from vidsearch.engines import EngineKind, Json
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
-from vidsearch.search.checked_filter import Conditions
+from vidsearch.search.checked_filter import CheckedFilter
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.fusion import Scored
 from vidsearch.search.keywords import Keywords
@@ -63,7 +63,7 @@ class Plan:
     index: IndexDescription
     vector: QueryVector
     settings: SearchSettings
-    conditions: Conditions
+    filter: CheckedFilter
     segment_vectors: bool = False
     """Whether the cosines of segments are computed here, as the engine's own are rough."""
     values: Values = field(default_factory=Values)
@@ -102,7 +102,7 @@ class Plan:
             self.kind == "elasticsearch"
             and self.request.needs_vector
             and "segment" in self.levels.values()
-            and self.conditions.ask_nested
+            and self.filter.ask_nested
         )
 
     def similarity(self, level: Level, *, chosen: bool = False) -> Similarity:
@@ -111,7 +111,7 @@ class Plan:
         Raises:
             MappingConflictError: the index has no such vector, or none that can be compared.
         """
-        filters, on_segments = self.conditions.without_segments, self.conditions.on_segments
+        filters, on_segments = self.filter.without_segments, self.filter.on_segments
         scripted = self._oversample is not None or (
             level == "segment"
             and (
@@ -248,11 +248,11 @@ class Plan:
     @property
     def _lost_by_filters(self) -> int:
         """How many videos without a duration the kNN clause of OpenSearch would not find."""
-        filters, size = self.conditions.without_segments, self.index.size
+        filters, size = self.filter.without_segments, self.index.size
         found = (
             self.kind == "elasticsearch"
             or "segment" not in self.levels.values()
-            or compares_every_segment(filters, self.conditions.on_segments)
+            or compares_every_segment(filters, self.filter.on_segments)
             or all(clause.keys() == {"ids"} for clause in filters)
         )
         return 0 if found or size is None else size.without_duration
@@ -270,9 +270,9 @@ class Plan:
         source: bool | Sequence[str],
         chosen: list[Json] | None = None,
     ) -> Json:
-        request, index, conditions = self.request, self.index, self.conditions
+        request, index = self.request, self.index
         by_segment = level == "segment"
-        filters = conditions.without_segments if by_segment else conditions.on_videos
+        filters = self.filter.without_segments if by_segment else self.filter.on_videos
         moments = segments_needed(request.moments, merge_gap=request.merge_gap) if content else 0
         # Of shortened vectors the engine would cut by the rough cosine.
         threshold = request.min_cosine if chosen is None and index.oversample is None else None
@@ -294,7 +294,7 @@ class Plan:
             source=source,
             oversample=oversample,
             filters=chosen or filters,
-            segment_filters=conditions.on_segments if by_segment else (),
+            segment_filters=self.filter.on_segments if by_segment else (),
             similarity=None if threshold is None else max(-1.0, threshold - _TOLERANCE),
             without_duration=self._asks_without_duration and chosen is None,
         )
@@ -307,7 +307,7 @@ class Plan:
             fields=keywords.fields,
             size=size,
             source=source,
-            filters=self.conditions.on_videos,
+            filters=self.filter.on_videos,
         )
 
     def _with_values(self, bodies: dict[Leg, Json], *, alone: bool) -> dict[Leg, Json]:

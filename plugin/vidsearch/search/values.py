@@ -54,7 +54,7 @@ class Values:
         Args:
             checked: the request.
             index: has the fields.
-            exact: see :meth:`~vidsearch.search.checked_filter.Conditions.exact_nearest`.
+            exact: see :meth:`~vidsearch.search.checked_filter.CheckedFilter.exact_nearest`.
 
         Raises:
             QueryError: a field has no values to count or to sort by.

@@ -42,6 +42,9 @@ def search(documents: Stored, body: Json) -> Json:
     unknown = body.keys() - _KNOWN
     if unknown:
         raise MappingConflictError(f"unknown key of a search body: {', '.join(sorted(unknown))}")
+    counts_only = {"stored_fields": "_none_", "_source": False}
+    if "stored_fields" in body and not body.items() >= counts_only.items():
+        raise MappingConflictError("stored_fields is known as _none_ alone, and without _source")
     knn = body.get("knn")
     clauses: list[Json] = [] if knn is None else knn if isinstance(knn, list) else [knn]
     found = _matches(documents, body.get("query"), clauses)

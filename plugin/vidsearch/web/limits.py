@@ -82,7 +82,7 @@ def check_hidden(request: SearchRequest, is_hidden: Callable[[str], bool]) -> No
         QueryError: it does; the message names argument and field.
     """
     for argument, names in _named(request).items():
-        hidden = [name for name in names if is_hidden(name.removeprefix("-"))]
+        hidden = [name for name in names if is_hidden(name)]
         if hidden and argument != "source":  # which brings what there is
             raise QueryError(f"{argument}: {hidden[0]!r} is not shown", argument=argument)
 
@@ -107,6 +107,7 @@ def names_fields(request: SearchRequest) -> bool:
 def _named(request: SearchRequest) -> dict[str, list[str]]:
     """The fields that each argument names."""
     named = {name: list(_texts_in(getattr(request, name, None))) for name in _NAMES}
+    named["sort"] = [request.sort_key[0]] if request.sort_key else []
     named["filter"] = [name for name, _ in _conditions(request.filter)]
     return named
 
