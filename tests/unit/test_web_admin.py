@@ -220,7 +220,7 @@ def test_a_second_click_on_retry_waits_for_the_first(monkeypatch: pytest.MonkeyP
 def _goes_on(page: Page) -> bool:
     """Whether a retry goes on after its answer; else its thread has not begun in time."""
     answer = page.post("/admin/retry", data={"error": "VideoOpenError"})
-    return answer.headers.get("location") == "/admin?retried=some"
+    return bool(answer.headers.get("location") == "/admin?retried=some")
 
 
 @pytest.mark.usefixtures("broker")
