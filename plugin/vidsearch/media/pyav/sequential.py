@@ -170,7 +170,7 @@ class FrontToBack:
                 self._damage.feed(packet, position)
             try:
                 for frame in self._decoded(packet):
-                    own = frame.opaque[0] if frame.opaque else position
+                    own = frame.opaque[0] if isinstance(frame.opaque, tuple) else position
                     yield from self._damage.trusted(frame, own)
             except av.FFmpegError:
                 self.lost += 1
