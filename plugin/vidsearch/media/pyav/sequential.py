@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare
@@ -170,7 +170,7 @@ class FrontToBack:
                 self._damage.feed(packet, position)
             try:
                 for frame in self._decoded(packet):
-                    own = cast(tuple[int], frame.opaque)[0] if frame.opaque else position
+                    own = frame.opaque[0] if isinstance(frame.opaque, tuple) else position
                     yield from self._damage.trusted(frame, own)
             except av.FFmpegError:
                 self.lost += 1
