@@ -64,7 +64,8 @@ class LeanFinder:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         loader: Any = spec.loader if spec else None
-        if isinstance(loader, SourceFileLoader | SourcelessFileLoader):  # that of a zip has others
+        of_one_module = (SourceFileLoader, SourcelessFileLoader)  # that of a zip has others, too
+        if type(loader) in of_one_module:
             loader.exec_module = partial(self._run_alone, loader.exec_module, beside)
         return spec
 
