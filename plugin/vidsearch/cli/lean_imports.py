@@ -29,8 +29,6 @@ _BESIDE = {
     "redis": ("opentelemetry",),
 }
 """By module, the optional packages that it, and what it imports, is imported without."""
-_LOADERS = (SourceFileLoader, SourcelessFileLoader)
-"""One of these loads one module; that of a zip file loads others as well."""
 
 
 def import_lean() -> None:
@@ -65,8 +63,9 @@ class LeanFinder:
         if beside is None:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
-        if spec and isinstance(spec.loader, _LOADERS):
-            loader: Any = spec.loader
+        loader: Any = spec.loader if spec else None
+        of_one_module = (SourceFileLoader, SourcelessFileLoader)  # that of a zip has others, too
+        if type(loader) in of_one_module:
             loader.exec_module = partial(self._run_alone, loader.exec_module, beside)
         return spec
 
