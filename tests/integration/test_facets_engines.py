@@ -14,6 +14,7 @@ from tests.services import RunningServices
 
 from vidsearch.config import EngineSettings, SearchSettings
 from vidsearch.engines import Engine, connect_async
+from vidsearch.errors import QueryError
 from vidsearch.local import SearchNode
 from vidsearch.search import AsyncVideoSearch, Facet, SearchRequest, SearchResult, VideoSearch
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -107,6 +108,26 @@ def test_the_nearest_of_one_shard_are_counted_and_sorted_as_in_memory(
         )
         assert list(map(seen, found)) == list(map(seen, expected))
         assert [each.total.value for each in found[:2]] == [15, 15]
+    finally:
+        services.drop(name)
+
+
+def test_more_buckets_than_an_engine_counts_are_refused(
+    shared_engine: Engine, services: RunningServices
+) -> None:
+    name = f"test-facets-{uuid.uuid4().hex[:8]}"
+    videos = [
+        replace(video, fields={"title": "many", "year": [*range(1200 * at, 1200 * (at + 1))]})
+        for at, video in enumerate(make_videos(56))
+    ]
+    facets = [Facet(field="year", interval=1)]
+    told = "facets: the engine does not count so many buckets of field 'year' by interval 1.0"
+    try:
+        create_index(shared_engine, name, videos)
+        search = VideoSearch(shared_engine, TableEncoder(), index=name)
+        with pytest.raises(QueryError, match=f"^{told}: take a wider interval") as caught:
+            search.search("many", mode="keyword", facets=facets)
+        assert caught.value.argument == "facets"
     finally:
         services.drop(name)
 

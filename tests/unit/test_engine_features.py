@@ -195,3 +195,8 @@ def test_too_many_values_to_count_are_the_fault_of_the_request(status: int) -> N
     error = error_of(status, body, url="http://search", index="videos")
     assert isinstance(error, TooManyBucketsError)
     assert "Count fewer at once" in str(error)
+    quoted = {"type": "parse_exception", "reason": "no date: [too many buckets]"}
+    body = {"error": {"type": "search_phase_execution_exception", "caused_by": quoted}}
+    assert not isinstance(
+        error_of(status, body, url="http://search", index="videos"), TooManyBucketsError
+    )

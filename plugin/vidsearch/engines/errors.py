@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
-_TOO_MANY_BUCKETS = re.compile("too many buckets", re.IGNORECASE)
+_TOO_MANY_BUCKETS = "too_many_buckets_exception"
 _NO_SCRIPTS = re.compile(r"cannot execute (\[inline\] scripts|scripts using)")
 
 _SET_CA = "Set engine.ca_certs to the CA bundle that signed it"
@@ -109,7 +109,7 @@ def error_of(
             "vectors, and to score segments that a filter picks: allow inline scripts in the "
             "context `score`, or set search.rescore to false and filter videos only"
         )
-    if _TOO_MANY_BUCKETS.search(reason):
+    if _TOO_MANY_BUCKETS in _types_of(body):
         # OpenSearch answers with 503, though the same request never succeeds.
         return TooManyBucketsError(
             f"{where} does not count so many different values {said}. Count fewer at once"
@@ -243,6 +243,15 @@ def _words(error: dict[str, Any]) -> str:
 def _type_of(body: Any) -> str:
     error = body.get("error") if isinstance(body, dict) else None
     return str(error.get("type", "")) if isinstance(error, dict) else ""
+
+
+def _types_of(body: Any) -> set[str]:
+    """The types of an error and of all its causes; words alone may be quoted from a request."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return set()
+    every = [error, *(error.get("root_cause") or []), *_caused_by(error)]
+    return {str(each.get("type", "")) for each in every}
 
 
 def _named(body: Any) -> str | None:
