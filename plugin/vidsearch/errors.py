@@ -161,6 +161,22 @@ class QueryError(VidsearchError):
         self.known = known
         """The end of the message that names what the index has, which not every caller may know."""
 
+    @property
+    def public(self) -> str:
+        """The message without :attr:`known`, for whoever sent the request.
+
+        It holds no word of the engine either, which may name its URL and index.
+        """
+        return str(self).removesuffix(self.known)
+
+    @property
+    def engine(self) -> BackendError | None:
+        """What the engine said, where it refused the search: the cause, or the cause of that."""
+        cause = self.__cause__
+        while not (cause is None or isinstance(cause, BackendError)):
+            cause = cause.__cause__
+        return cause
+
 
 class VideoError(VidsearchError):
     """The video, its registration or its document is at fault."""
