@@ -188,8 +188,8 @@ def _chips(query: PageQuery, root: str) -> list[dict[str, str]]:
         at = "" if query.at is None else f" at {query.at:g} s"
         return [
             {
-                "text": f"Like {query.like}{at}",
-                "without": query.url(root, like=None, at=None),
+                "text": f"Like {query.pic or query.like}{at}",
+                "without": query.url(root, like=None, at=None, pic=""),
                 "picture": "",
             }
         ]
