@@ -195,11 +195,23 @@ def test_nothing_found_gives_hints(page: Page) -> None:
     assert 'href="/?q=zebra&amp;mode=keyword"' in html, "without the filters"
 
 
+def test_an_index_without_videos_says_so(own: Page) -> None:
+    for id in "gbw":
+        own.remove_video(id)
+    html = own.get("/?like=r&mode=vector").text
+    assert "There is no other video" in html
+    own.remove_video("r")
+    html = own.get("/?q=red").text
+    assert cards(html) == []
+    assert "There are no videos to search yet" in html
+    assert re.search(r'<a href="/admin">See what waits', html)
+
+
 def test_a_page_after_the_last_one_leads_back(page: Page) -> None:
     html = page.get("/?q=red&page=3").text
     assert cards(html) == []
     assert "There are no more results" in html
-    assert "comes near enough" not in html
+    assert "no videos" not in html.lower()
     assert re.search(r'<a href="/\?q=red">Go back to the first page</a>', html)
 
 
