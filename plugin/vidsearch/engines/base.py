@@ -307,9 +307,9 @@ class Engine(_Engine, Protocol):
 
         Args:
             index: concrete index; refresh first.
-            after: by shard, the number that the changes to bring have at least, less 1.
-            size: documents that are brought of a shard at most, those with the smallest numbers.
-            bodies: further searches, each of one shard: of its number, and the body.
+            after: by shard, the number that those before have at most.
+            size: documents of a shard at most, those with the smallest numbers.
+            bodies: further searches, each with the number of its shard.
         """
 
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> str:

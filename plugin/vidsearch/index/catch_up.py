@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, count, islice
@@ -188,13 +188,14 @@ class CatchUp(Follower):
         return list(found.values())
 
     def _refresh_last(self, *, hurried: bool) -> None:
+        # Less than before is to refresh, but writes that are refused take their part as well.
+        usual = max(_AIM / 2, 2 * self._refreshed_in)
         pool = ThreadPoolExecutor(1, "catch-up-refresh")
         try:
             refreshing = pool.submit(self._engine.refresh, self._source)
-            # Less than before is to refresh, but writes that are refused take their part as well.
-            refreshing.result(max(_AIM / 2, 2 * self._refreshed_in) if hurried else None)
-        except TimeoutError:
-            raise WritesWaitLongError from None
+            if not wait([refreshing], usual if hurried else None).done:
+                raise WritesWaitLongError
+            refreshing.result()
         finally:
             pool.shutdown(wait=False)
 
@@ -213,7 +214,7 @@ class CatchUp(Follower):
     def run(self, *, last: bool = False) -> Pass:
         """See :meth:`Follower.run`."""
         self._close_stale()
-        self._shown = {}
+        self._shown, self._is_there = {}, False
         return super().run(last=last)
 
     def _bring(self, *, last: bool) -> tuple[int, int]:

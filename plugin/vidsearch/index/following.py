@@ -280,7 +280,7 @@ class Follower(ABC):
         """As :meth:`_require_not_in_place`, and that it is there, for the writes that follow at
         once: they would create it, or ask."""
         behind = self._engine.indices_behind([self._target, self._alias or self._target])
-        if not behind[self._target]:
+        if self._target not in behind[self._target]:
             raise IndexNotFoundError(f"there is no index {self._target!r} any more")
         if self._alias is not None and self._target in behind[self._alias]:
             raise self._in_place()
