@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Literal, TypeVar, cast
 
 from vidsearch.engines import (
@@ -22,6 +23,7 @@ from vidsearch.engines import (
     Features,
     Json,
     Revision,
+    ShardsRead,
     Write,
 )
 from vidsearch.engines.bulk import Progress
@@ -214,6 +216,7 @@ class MemoryEngine:
         *,
         pipeline: bool = True,
         refresh: bool = False,
+        is_there: bool = False,
     ) -> BulkResult:
         requests = min(len(writes), 1)
         progress = Progress(index, self.info().url, len(writes), requests=requests)
@@ -259,6 +262,9 @@ class MemoryEngine:
         with self._lock:
             return {0: self._one(index).seq_no}
 
+    def merging(self, indices: Sequence[str]) -> int:
+        return 0
+
     def changes(
         self,
         index: str,
@@ -274,6 +280,24 @@ class MemoryEngine:
 
     def search_shard(self, index: str, shard: int, body: Mapping[str, Any]) -> Json:
         return search(self._numbered(index), as_json(body))
+
+    def read_shards(
+        self,
+        index: str,
+        after: Mapping[int, int],
+        *,
+        size: int,
+        bodies: Sequence[tuple[int, Mapping[str, Any]]] = (),
+    ) -> ShardsRead:
+        with self._lock:
+            until = {0: self._one(index).seq_no}
+        found = self.changes(index, after=after, until=until)
+        there = {0: list(islice(found, size))}  # the one shard
+        return ShardsRead(
+            {shard: there.get(shard, []) for shard in after},
+            [self.search_shard(index, shard, body) for shard, body in bodies],
+            self.count(index),
+        )
 
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> str:
         with self._lock:
