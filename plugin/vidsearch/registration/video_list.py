@@ -147,9 +147,10 @@ class VideoList:
     @cached_property
     def _survey(self) -> tuple[int, ColumnValues]:
         """The number of rows and the values of all columns."""
-        number, values, columns, problem = 0, ColumnValues(), dict[str, None](), "it is empty"
+        number, columns, problem = 0, dict[str, None](), "it is empty"
         with self._table() as table:
             columns.update(dict.fromkeys(table.columns or ()))
+            values = ColumnValues(decimal_comma=table.decimal_comma)
             for raw in self._gathered(table.rows):
                 number += 1
                 if raw.error and number == 1:
