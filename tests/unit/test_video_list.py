@@ -25,7 +25,7 @@ def listed(text: str | bytes, format: Format = "csv", **options: Any) -> VideoLi
 
 
 def videos_of(videos: VideoList) -> dict[str, tuple[str, Any]]:
-    return {video.id: (video.uri, video.fields) for video in videos.videos()}
+    return {video.id: (video.uri, dict(video.fields or {})) for video in videos.videos()}
 
 
 def told(videos: VideoList) -> list[str]:

@@ -161,9 +161,10 @@ def ingest(
     """Register videos by URI, folder or list (CSV, JSON, Parquet), and enqueue their ingestion.
 
     Safe to repeat, also to go on after an interruption: videos that are indexed, queued or
-    processing are left as they are. A video that cannot be registered does not stop the others, and
-    makes the exit code 1. A URI is a path, file://, http://, https://, s3://, gs:// or az://, as
-    the workers see it.
+    processing are left as they are. They keep their fields, but for those of --field; those of a
+    row of a list take the place of all. A video that cannot be registered does not stop the others,
+    and makes the exit code 1. A URI is a path, file://, http://, https://, s3://, gs:// or az://,
+    as the workers see it.
     """
     files: dict[Format, Path | None]
     files = {"csv": csv_file, "jsonl": jsonl_file, "parquet": parquet_file}
