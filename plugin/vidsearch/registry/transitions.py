@@ -93,7 +93,7 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
     """
     wanted: Json = {
         "uri": video.uri,
-        "fields": dict(video.fields or {}),
+        "fields": _wanted_fields(old, video),
         "routing": video.routing,
         "priority": video.priority or "interactive",
     }
@@ -110,6 +110,13 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
     if video.uri != old.uri:
         old = _without_content(old)
     return _afresh(old, now).changed(**wanted)
+
+
+def _wanted_fields(old: VideoRecord | None, video: NewVideo) -> dict[str, Any]:
+    if old is None or old.state is State.DELETED:
+        return {**(video.defaults or {}), **(video.fields or {})}
+    kept = old.fields if video.fields is None or video.defaults is not None else {}
+    return {**kept, **(video.fields or {})}
 
 
 def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) -> VideoRecord:

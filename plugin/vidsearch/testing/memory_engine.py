@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 from vidsearch.engines import (
     BulkResult,
@@ -29,7 +29,7 @@ from vidsearch.engines import (
 from vidsearch.engines.bulk import Progress
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.features import elasticsearch_features
-from vidsearch.engines.steps import Answer, Request, Steps, run
+from vidsearch.engines.steps import Steps, run
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendError,
@@ -37,6 +37,7 @@ from vidsearch.errors import (
     MappingConflictError,
     VersionConflictError,
 )
+from vidsearch.testing.memory_calls import memory_calls, no_answer
 from vidsearch.testing.memory_query import score
 from vidsearch.testing.memory_search import filtered, search
 from vidsearch.testing.memory_writes import MemoryIndex, apply_write, as_json
@@ -60,10 +61,10 @@ class MemoryEngine:
 
     @property
     def calls(self) -> Calls:
-        return cast(Calls, _MemoryCalls(self))
+        return memory_calls(self)
 
     def run(self, steps: Steps[_T]) -> _T:
-        return run(steps, _no_answer)
+        return run(steps, no_answer)
 
     def info(self) -> EngineInfo:
         return EngineInfo("elasticsearch", (9, 2, 0), "memory://")
@@ -386,44 +387,6 @@ class MemoryEngine:
     def _filter(self, index: str, alias: str) -> Json:
         filter: Json = self._indices[index].aliases.get(alias, {}).get("filter", {"match_all": {}})
         return filter
-
-
-class _MemoryCalls:
-    """The methods of the engine as steps."""
-
-    def __init__(self, engine: MemoryEngine) -> None:
-        self._engine = engine
-        self.kind = engine.kind
-        self.dialect = _NoDialect()
-
-    @property
-    def url(self) -> str:
-        return self._engine.info().url
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._engine, name)
-
-        def steps(*args: Any, **options: Any) -> Steps[Any]:
-            yield from ()  # a generator, as the calls of other engines are
-            return method(*args, **options)
-
-        return steps
-
-
-class _NoDialect:
-    """There is nothing to send a request to."""
-
-    def send(self, request: Request) -> Steps[Answer]:
-        yield from ()
-        return Answer(404, {"error": f"no handler found for {request.path}"})
-
-    def request(self, method: str, path: str, **options: Any) -> Steps[Answer]:
-        yield from ()
-        raise BackendError(f"an engine in memory does not answer {method} {path}")
-
-
-def _no_answer(request: Request) -> Answer:
-    raise AssertionError(f"{request} to an engine in memory")
 
 
 def _copy(document: Document) -> Document:
