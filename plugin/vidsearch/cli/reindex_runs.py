@@ -108,7 +108,7 @@ def clean(id: str | None, yes: bool, as_json: bool) -> None:
     """End a run that was swapped: delete the old index. There is no rollback afterwards."""
     with _running() as reindexer:
         run = _chosen(reindexer, id)
-        if not yes and run is not None:
+        if not yes and run is not None and run.step.value == "swapped":  # else it is refused
             output.confirm(
                 f"Delete {run.source}, the old index of {run.alias}?"
                 + (" It is your own." if run.attached else ""),
@@ -126,7 +126,7 @@ def roll_back_run(id: str | None, *, yes: bool, as_json: bool) -> None:
     """Undo a run."""
     with _running() as reindexer:
         run = _chosen(reindexer, id)
-        if not yes and run is not None:
+        if not yes and run is not None and run.is_open:
             output.confirm(f"Delete {run.target}, and search {run.source}?")
         show_run(reindexer.roll_back(id), as_json=as_json)
 
@@ -220,7 +220,9 @@ def _running() -> Iterator[Reindexer]:
     with Services() as services, output.progress("Filling the new index") as bar:
         told = Narrator(bar)
         try:
-            yield reindexer(services, on_step=told.step, on_progress=told.progress)
+            yield reindexer(
+                services, on_step=told.step, on_progress=told.progress, on_outage=told.outage
+            )
         except (KeyboardInterrupt, VidsearchError):
             if told.run is not None and told.run.is_open:
                 output.talk(

@@ -28,6 +28,9 @@ class Dialect(ABC):
     kind: ClassVar[EngineKind]
     failures: ClassVar[tuple[type[Exception], ...]]
     """What a client raises for an answer that is no success, or for none."""
+    refreshed: ClassVar[str | None] = None
+    """The preference of a search that is to see all that was written before a refresh, where not
+    every copy of a shard shows it."""
 
     def __init__(self, url: str) -> None:
         self.url = url  # without credentials; for messages
@@ -92,8 +95,13 @@ class Dialect(ABC):
 
     def point_in_time_params(self, shard: int | None) -> dict[str, str]:
         """Parameters of the request that opens one."""
-        kept = {"keep_alive": KEEP_ALIVE}
-        return kept if shard is None else {**kept, "preference": f"_shards:{shard}"}
+        return {"keep_alive": KEEP_ALIVE, **self.preference(shard)}
+
+    def preference(self, shard: int | None = None) -> dict[str, str]:
+        """Parameters of a search of refreshed copies; ``shard``: of that one alone."""
+        one = None if shard is None else f"_shards:{shard}"
+        wanted = [each for each in (one, self.refreshed) if each is not None]
+        return {"preference": "|".join(wanted)} if wanted else {}
 
     def open_scan(self, index: str) -> Steps[str | None]:
         """The cursor of the first page, where the engine needs one."""

@@ -22,6 +22,8 @@ class OpenSearchDialect(Dialect):
 
     kind: ClassVar[EngineKind] = "opensearch"
     failures = (opensearchpy.OpenSearchException,)
+    # With `index.replication.type: SEGMENT` a replica gets segments after the refresh has answered.
+    refreshed = "_primary"
 
     def perform(self, client: Any) -> Callable[..., Any]:
         perform: Callable[..., Any] = client.transport.perform_request
@@ -64,6 +66,7 @@ class OpenSearchDialect(Dialect):
 
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> Steps[str]:
         path, params = f"/{quoted(index)}/_search/point_in_time", self.point_in_time_params(shard)
+        params["allow_partial_pit_creation"] = "false"  # it is by default
         answer = yield from self.request("POST", path, index=index, params=params)
         point: str = answer.body["pit_id"]
         return point
@@ -81,6 +84,7 @@ class OpenSearchDialect(Dialect):
         # over several shards and free: `_shard_doc` is unknown to it, `_id` is loaded into memory.
         if cursor is None:
             path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, "scroll": KEEP_ALIVE}
+            params |= self.preference()
             body = {**body, "_source": self.source_of(source), "sort": ["_doc"]}
         else:
             path, params = "/_search/scroll", {}
