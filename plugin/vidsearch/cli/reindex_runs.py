@@ -11,7 +11,7 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.kept_output import blocked
-from vidsearch.cli.options import json_option, yes_option
+from vidsearch.cli.options import Amount, json_option, yes_option
 from vidsearch.cli.reindex_output import Narrator, show_plan, show_run, show_runs
 from vidsearch.errors import VidsearchError
 
@@ -32,7 +32,7 @@ __all__ = [
     "swap",
 ]
 
-THROTTLE = click.FloatRange(min=0, min_open=True)
+THROTTLE = Amount(infinite=True)
 """Documents per second."""
 _id = click.argument("id", required=False)
 
