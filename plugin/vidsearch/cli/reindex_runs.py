@@ -151,6 +151,7 @@ def start_run(
         if dry_run:
             plan = reindexer.plan(wanted, throttle=throttle, changed_field=changed_field)
             show_plan(plan, as_json=as_json)
+            _note_throttle(plan.way, throttle)
             return
         if (made := reindexer.change_in_place(wanted)) is not None:
             _tell_in_place(made, as_json=as_json)
@@ -165,9 +166,15 @@ def start_run(
             changed_field=changed_field,
             **options,
         )
+        _note_throttle(run.way, throttle)
         if not background:
             run = reindexer.resume(run.id)
         show_run(run, as_json=as_json)
+
+
+def _note_throttle(way: str, throttle: float | None) -> None:
+    if throttle is not None and way not in {"copy", "in place"}:
+        output.talk("note: --throttle is for what is copied: workers make these documents")
 
 
 def _ask_for_a_long_block(plan: Plan) -> None:
