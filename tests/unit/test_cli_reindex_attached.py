@@ -22,7 +22,7 @@ from vidsearch.testing.memory_engine import MemoryEngine
 def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
     shop = Shop()
-    monkeypatch.setattr(vidsearch_tasks, "Services", nullcontext)
+    monkeypatch.setattr(vidsearch_tasks, "Services", lambda **options: nullcontext())
     monkeypatch.setattr(
         vidsearch_tasks, "reindexer", lambda services, **options: shop.reindexer(**options)
     )

@@ -222,9 +222,10 @@ def _chosen(reindexer: Reindexer, id: str | None) -> ReindexRun | None:
 @contextmanager
 def _running() -> Iterator[Reindexer]:
     """A reindexer that tells on stderr what it does."""
+    from vidsearch.engines.bulk import ATTEMPTS
     from vidsearch_tasks import Services, reindexer
 
-    with Services() as services, output.progress("Filling the new index") as bar:
+    with Services(tries=ATTEMPTS) as services, output.progress("Filling the new index") as bar:
         told = Narrator(bar)
         try:
             yield reindexer(

@@ -16,6 +16,8 @@ from vidsearch.errors import BackendError
 
 __all__ = ["OpenSearchDialect"]
 
+_SCROLL = "/_search/scroll"
+
 
 class OpenSearchDialect(Dialect):
     """What is asked of OpenSearch."""
@@ -64,6 +66,10 @@ class OpenSearchDialect(Dialect):
         answer = yield from self.send(Request("GET", "/_nodes/plugins"))
         return opensearch_features(info.version, plugins=plugins_of(answer.status, answer.body))
 
+    def may_repeat(self, request: Request) -> bool:
+        # Some shards may have gone on to the next page.
+        return request.path != _SCROLL
+
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> Steps[str]:
         path, params = f"/{quoted(index)}/_search/point_in_time", self.point_in_time_params(shard)
         params["allow_partial_pit_creation"] = "false"  # it is by default
@@ -87,10 +93,10 @@ class OpenSearchDialect(Dialect):
             params |= self.preference()
             body = {**body, "_source": self.source_of(source), "sort": ["_doc"]}
         else:
-            path, params = "/_search/scroll", {}
+            path, params = _SCROLL, {}
             body = {"scroll": KEEP_ALIVE, "scroll_id": cursor}
         response = yield from self.search(path, index=index, params=params, body=body)
         return response, response["_scroll_id"]
 
     def close_scan(self, cursor: str) -> Steps[Answer]:
-        return self.request("DELETE", "/_search/scroll", body={"scroll_id": [cursor]})
+        return self.request("DELETE", _SCROLL, body={"scroll_id": [cursor]})
