@@ -119,7 +119,8 @@ def test_a_limit_makes_bulks_and_pages_so_small_that_no_page_takes_minutes(
 
     monkeypatch.setattr(engine, "scan_slices", scanned)
     monkeypatch.setattr(Pace, "run", at_once)
-    engine.bulk("new", [Write("index", id, {"n": id}, f"r{id}") for id in IDS[:there]])
+    for id in IDS[:there]:
+        engine.put("new", id, {"n": id}, routing=f"r{id}")
     copied = copy_documents(engine, "old", "new", slices=1, throttle=throttle)
     assert (copied.written, copied.kept) == (30 - there, there)
     assert (max(bulks), pages[-1]) == (most, read)
