@@ -112,6 +112,8 @@ def _identity_of(services: Services, name: str) -> ModelIdentity:
     from vidsearch.encoders.pool import model_named
 
     model = services.settings.model
+    if not name:
+        raise ReindexError("the name of the model is empty: give that of a hub id, or a folder")
     if name == model.name:
         return services.encoder.identity
     revision = ""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vidsearch.config import EngineSettings
-from vidsearch.engines import connect
+from vidsearch.engines import Write, connect
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import Dialect
 from vidsearch.engines.elasticsearch import ElasticsearchDialect
@@ -62,6 +62,15 @@ def test_after_the_last_try_it_is_an_error(tries: int, slept: list[float]) -> No
     with pytest.raises(BackendUnavailableError, match=r"\(429\): Data too large"):
         run(calls(ElasticsearchDialect, tries=tries).count("videos"), cluster)
     assert len(cluster.asked) == tries
+
+
+def test_a_bulk_has_its_own_tries_and_no_more(slept: list[float]) -> None:
+    cluster = Cluster(busy=99)
+    bulk = calls(ElasticsearchDialect, tries=4)
+    bulk._aliases.add("videos")
+    with pytest.raises(BackendUnavailableError, match="1 of 1 writes"):
+        run(bulk.bulk("videos", [Write("index", "a", {})]), cluster)
+    assert len(cluster.asked) == 4
 
 
 def test_the_next_page_of_a_scroll_is_asked_for_once(slept: list[float]) -> None:

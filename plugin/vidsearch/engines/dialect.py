@@ -137,8 +137,9 @@ class Dialect(ABC):
         return answer
 
     def may_repeat(self, request: Request) -> bool:
-        """Whether a request that was turned away has moved nothing on."""
-        return True
+        """Whether a request that was turned away has moved nothing on, and nobody else sends it
+        again: bulks have tries of their own."""
+        return not request.path.endswith("/_bulk")
 
     def read_with_vectors(self, request: Request) -> Steps[Answer]:
         """Send a request for stored documents that brings their vectors, too."""

@@ -67,8 +67,8 @@ class OpenSearchDialect(Dialect):
         return opensearch_features(info.version, plugins=plugins_of(answer.status, answer.body))
 
     def may_repeat(self, request: Request) -> bool:
-        # Some shards may have gone on to the next page.
-        return request.path != _SCROLL
+        # Of a scroll some shards may have gone on to the next page.
+        return request.path != _SCROLL and super().may_repeat(request)
 
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> Steps[str]:
         path, params = f"/{quoted(index)}/_search/point_in_time", self.point_in_time_params(shard)
