@@ -14,7 +14,8 @@ from vidsearch.errors import (
     RegistryError,
     VideoNotRegisteredError,
 )
-from vidsearch.registry import ErrorRecord, Lease, NewVideo, Registry, State
+from vidsearch.registry import ErrorRecord, Lease, NewVideo, Registry, State, VideoRecord
+from vidsearch.registry.transitions import HANDED_OVER, SLICES, is_handed_over
 from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -289,6 +290,20 @@ def test_an_outage_that_is_over_does_not_count_towards_the_next(
     else:
         complete(registry, lease)
     assert registry.get("a").failing_since is None
+
+
+def test_the_query_for_what_slices_have_finds_what_they_have(
+    memory: MemoryEngine, registry: Registry
+) -> None:
+    for state in State:
+        for owner in (SLICES, "w#1", None):
+            record = VideoRecord.from_source("a", {"uri": "/a.mp4", "state": str(state)})
+            memory.put(INDEX, f"{state} {owner}", record.changed(owner=owner).to_source())
+    every = {one.id: VideoRecord.from_source(one.id, one.source) for one in memory.scan(INDEX)}
+    found = {one.id for one in memory.scan(INDEX, query=HANDED_OVER)}
+    assert (
+        found == {id for id, one in every.items() if is_handed_over(one)} == {"processing slices"}
+    )
 
 
 def test_a_video_is_handed_back_by_its_owner_alone(registry: Registry, clock: FakeClock) -> None:

@@ -40,7 +40,12 @@ class Engine(_Engine, Protocol):
     """Thin I/O over one cluster. Thread-safe.
 
     A write never creates an index, as the engines do by default. A search or count that did not
-    reach every shard is an error. Only :meth:`bulk` retries; all else makes one attempt.
+    reach every shard is an error. Only :meth:`bulk` retries; all else makes one attempt,
+    unless it was connected with more ``tries``.
+
+    A search, count or scan after :meth:`refresh` sees all that was written before it. In OpenSearch
+    they are answered by the primary shards, as replicas of an index with ``replication.type:
+    SEGMENT`` have that later. Only :meth:`msearch`, by which users search, asks any copy.
 
     Every method maps the client library's exceptions:
 

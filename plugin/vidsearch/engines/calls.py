@@ -277,8 +277,8 @@ class Calls(IndexCalls, HistoryCalls):
     # -- searches
 
     def search(self, index: str, body: Mapping[str, Any]) -> Steps[Json]:
-        path = f"/{quoted(index)}/_search"
-        return self.dialect.search(path, index=index, params=ALL_SHARDS, body=body)
+        path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, **self.dialect.preference()}
+        return self.dialect.search(path, index=index, params=params, body=body)
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> Steps[list[Json]]:
         if not bodies:
@@ -287,7 +287,8 @@ class Calls(IndexCalls, HistoryCalls):
 
     def count(self, index: str, query: Mapping[str, Any] | None = None) -> Steps[int]:
         path, body = f"/{quoted(index)}/_count", {"query": query or {"match_all": {}}}
-        response = yield from self.dialect.search(path, index=index, params={}, body=body)
+        params = self.dialect.preference()
+        response = yield from self.dialect.search(path, index=index, params=params, body=body)
         return int(response["count"])
 
 

@@ -95,7 +95,7 @@ class HistoryCalls:
         )
 
     def search_shard(self, index: str, shard: int, body: Mapping[str, Any]) -> Steps[Json]:
-        path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, "preference": f"_shards:{shard}"}
+        path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, **self.dialect.preference(shard)}
         return self.dialect.search(path, index=index, params=params, body=body)
 
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> Steps[str]:

@@ -60,6 +60,7 @@ from vidsearch_mappings.registry import (
 )
 
 __all__ = [
+    "HANDED_OVER",
     "SLICES",
     "claim",
     "complete",
@@ -84,6 +85,10 @@ __all__ = [
 
 SLICES = "slices"
 """Owner of a lease that slices have; those of workers hold a ``#``."""
+HANDED_OVER: Json = {
+    "bool": {"filter": [{"term": {"state": str(State.PROCESSING)}}, {"term": {"owner": SLICES}}]}
+}
+"""The query for the records that :func:`is_handed_over` is true of."""
 
 
 def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRecord:
