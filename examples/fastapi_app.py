@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
 from vidsearch import AsyncVideoSearch, load_settings
 from vidsearch.errors import (
@@ -32,6 +32,9 @@ class NewVideo(BaseModel):
     title: str
 
 
+Text = Annotated[str, StringConstraints(max_length=1000)]  # of people, who may paste anything
+
+
 class Status(BaseModel):
     id: str
     state: str
@@ -53,8 +56,8 @@ app = FastAPI(title="Video search", lifespan=lifespan)
 @app.get("/search")
 async def search(
     request: Request,
-    q: str,
-    tag: Annotated[list[str] | None, Query()] = None,  # ?tag=harbour&tag=river: one of them
+    q: Text,
+    tag: Annotated[list[Text] | None, Query(max_length=20)] = None,  # ?tag=harbour&tag=river: or
     page: Annotated[int, Query(ge=1, le=10)] = 1,
 ) -> list[Video]:
     videos: AsyncVideoSearch = request.app.state.videos
@@ -69,7 +72,7 @@ async def search(
 
 
 @app.get("/embed")
-async def embed(request: Request, q: str) -> list[float]:
+async def embed(request: Request, q: Text) -> list[float]:
     """The unit vector of a text, for a client that writes its own queries."""
     videos: AsyncVideoSearch = request.app.state.videos
     vector: list[float] = (await videos.embed(q)).tolist()
@@ -77,7 +80,7 @@ async def embed(request: Request, q: str) -> list[float]:
 
 
 @app.get("/body")
-async def body(request: Request, q: str) -> dict[str, Any]:
+async def body(request: Request, q: Text) -> dict[str, Any]:
     """The bodies of a search by leg, for a client that sends them to the engine itself."""
     videos: AsyncVideoSearch = request.app.state.videos
     return await videos.body(q)
@@ -102,10 +105,15 @@ async def unknown_video(request: Request, error: VideoNotRegisteredError) -> JSO
     return JSONResponse({"detail": str(error)}, status_code=404)
 
 
-@app.exception_handler(QueryError)
 @app.exception_handler(RegistryError)
-async def wrong_request(request: Request, error: Exception) -> JSONResponse:
+async def wrong_video(request: Request, error: RegistryError) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=422)
+
+
+@app.exception_handler(QueryError)
+async def wrong_search(request: Request, error: QueryError) -> JSONResponse:
+    # Not what else the index holds; why the engine refused it names hosts: error.engine, to log.
+    return JSONResponse({"detail": error.public}, status_code=422)
 
 
 @app.exception_handler(BackendUnavailableError)

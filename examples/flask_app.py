@@ -3,6 +3,7 @@
 import logging
 
 from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import BadRequest
 
 from vidsearch import VideoSearch, load_settings
 from vidsearch.errors import (
@@ -21,11 +22,14 @@ videos = VideoSearch.from_settings(load_settings())
 
 @app.get("/search")
 def search() -> Response:
+    text = request.args.get("q", "")
     tags = request.args.getlist("tag")  # ?tag=harbour&tag=river: one of them
+    if len(tags) > 20 or any(len(each) > 1000 for each in [text, *tags]):
+        raise BadRequest("at most 1000 characters, and 20 tags")  # people may paste anything
     page = min(max(request.args.get("page", default=1, type=int), 1), 10)
     # What users choose goes into values only; fields, paths and URLs stay yours.
     result = videos.search(
-        request.args.get("q", ""),
+        text,
         k=10,
         from_=10 * (page - 1),
         filter={"tags": tags} if tags else None,
@@ -68,10 +72,20 @@ def unknown_video(error: VideoNotRegisteredError) -> tuple[Response, int]:
     return jsonify({"detail": str(error)}), 404
 
 
-@app.errorhandler(QueryError)
+@app.errorhandler(BadRequest)
+def unreadable_request(error: BadRequest) -> tuple[Response, int]:
+    return jsonify({"detail": error.description}), 400
+
+
 @app.errorhandler(RegistryError)
-def wrong_request(error: Exception) -> tuple[Response, int]:
+def wrong_video(error: RegistryError) -> tuple[Response, int]:
     return jsonify({"detail": str(error)}), 422
+
+
+@app.errorhandler(QueryError)
+def wrong_search(error: QueryError) -> tuple[Response, int]:
+    # Not what else the index holds; why the engine refused it names hosts: error.engine, to log.
+    return jsonify({"detail": error.public}), 422
 
 
 @app.errorhandler(BackendUnavailableError)

@@ -63,6 +63,9 @@ class Page:
         """Index a video with a segment of each colour."""
         self.engine.put(_INDEX, id, _video(id, colours.split(), fields).document("video"))
 
+    def remove_video(self, id: str) -> None:
+        self.engine.delete(_INDEX, id)
+
 
 @contextmanager
 def open_page(

@@ -53,8 +53,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     └── LocalError                  setup     a node or service on this machine did not start
 
 The constructors take one positional message and keyword attributes with defaults only, so that an
-error survives pickling and Celery's JSON result backend. Whatever a reader must know stands in the
-message itself.
+error survives pickling and Celery's JSON result backend. The message says all that must be known.
 """
 
 from __future__ import annotations
@@ -158,8 +157,16 @@ class QueryError(VidsearchError):
         super().__init__(message + known)
         self.argument = argument
         """Name of the argument at fault, as the Python API spells it."""
+        self.public = message
+        """The message without ``known``, for whoever sent the request; no word of the engine."""
         self.known = known
         """The end of the message that names what the index has, which not every caller may know."""
+
+    @property
+    def engine(self) -> BackendError | None:
+        """What the engine said, where it refused the search; it may name URL and index."""
+        cause = self.__cause__.engine if isinstance(self.__cause__, QueryError) else self.__cause__
+        return cause if isinstance(cause, BackendError) else None
 
 
 class VideoError(VidsearchError):

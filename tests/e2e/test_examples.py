@@ -137,6 +137,8 @@ def _flask_app_searches_and_registers(client: Any, clip: Path) -> None:
     assert client.get("/search?q=harbour&tag=moon").json == []
     wrong = client.get("/search?q=%20")
     assert (wrong.status_code, "text is empty" in wrong.json["detail"]) == (422, True)
+    for too_much in ("a" * 1001, "a" + 21 * "&tag=harbour"):
+        assert client.get(f"/search?q={too_much}").status_code == 400
     assert client.get("/videos/clip-41").status_code == 404
     assert client.post("/videos/clip-41", json=[]).status_code == 422
     state = {"id": "clip-42", "state": "indexed", "error": None}
@@ -174,8 +176,11 @@ def test_examples_enqueue_and_search_on_real_services(
     _flask_app_searches_and_registers(flask["app"].test_client(), application.clip)
     flask["videos"].close()
     web = Web(runpy.run_path(str(ROOT / "examples/fastapi_app.py"))["app"])
-    found, none, wrong, schema, vector, bodies, known, unknown = web.answers(
+    found, *too_much, none, wrong, schema, vector, bodies, known, unknown = web.answers(
         "/search?q=harbour",
+        f"/search?q={'a' * 1001}",
+        f"/search?q=a{21 * '&tag=harbour'}",
+        f"/search?q=a&tag={'a' * 1001}",
         "/search?q=harbour&tag=moon&tag=mars",
         "/search?q=%20",
         "/openapi.json",
@@ -184,6 +189,7 @@ def test_examples_enqueue_and_search_on_real_services(
         "/videos/clip-42",
         "/videos/clip-41",
     )
+    assert [status for status, _ in too_much] == [422, 422, 422]
     assert known == (200, {"id": "clip-42", "state": "indexed", "error": None})
     assert unknown == (404, {"detail": "no video 'clip-41' is registered"})
     assert web.posts("/videos/clip-42", {"uri": "", "title": "Harbour"})[0] == 422

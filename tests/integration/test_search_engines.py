@@ -321,8 +321,11 @@ def test_filter_on_an_unmapped_field_is_refused(search: VideoSearch) -> None:
 
 
 def test_filter_value_that_the_engine_refuses_is_a_query_error(search: VideoSearch) -> None:
-    with pytest.raises(QueryError, match="refused the query"):
+    with pytest.raises(QueryError, match=r"^filter: .*'recorded'") as caught:
         search.search(QUERY, filter={"recorded": {"gte": "yesterday-ish"}})
+    told, said = str(caught.value), str(caught.value.engine)
+    assert ("yesterday-ish" in said, "http" in said) == (True, True)
+    assert ("yesterday-ish" in told, "http" in told) == (False, False), "nothing of the engine's"
 
 
 def test_index_of_another_model_is_refused(

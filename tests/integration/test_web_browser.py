@@ -239,11 +239,11 @@ def test_a_copy_is_folded_into_the_video_it_is_of(tab: OpenTab, site: Site) -> N
 
 def test_more_like_this_searches_by_a_video(tab: OpenTab, site: Site) -> None:
     page = tab(f"/?q={site.clips[2].scenes[0].caption}")
-    id = ids(page)[0]
+    id, title = ids(page)[0], page.locator(".card").first.get_attribute("data-title")
     page.get_by_role("link", name="More like").first.click()
     page.wait_for_url(f"**like={id}**")
     assert id not in ids(page)
-    page.get_by_role("link", name=f"Leave out Like {id}").click()
+    page.get_by_role("link", name=f"Leave out Like {title}").click()
     expect(page.get_by_role("heading", name="What should the video show?")).to_be_visible()
 
 

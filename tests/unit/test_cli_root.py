@@ -14,7 +14,13 @@ import click
 import pytest
 
 from vidsearch.cli import cli, output, root
-from vidsearch.errors import BackendUnavailableError, ConfigError, QueryError, VidsearchError
+from vidsearch.errors import (
+    BackendUnavailableError,
+    ConfigError,
+    MappingConflictError,
+    QueryError,
+    VidsearchError,
+)
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
@@ -138,6 +144,17 @@ def test_errors_become_one_line_and_an_exit_code(
     raising.append(error)
     found, out, err = run(capsys, "settings")
     assert (found, out, err) == (code, "", f"Error: {error}\n")
+
+
+def test_why_the_engine_refused_a_search_is_told_too(
+    capsys: pytest.CaptureFixture[str], raising: list[BaseException]
+) -> None:
+    error = QueryError("filter: the engine refuses a value")
+    error.__cause__ = MappingConflictError("index 'videos' at http://x:1: no date")
+    raising.append(error)
+    code, _, err = run(capsys, "settings")
+    assert code == 2
+    assert err.splitlines() == [f"Error: {error}", f"The engine says: {error.__cause__}"]
 
 
 def test_verbose_shows_the_chain_of_causes(

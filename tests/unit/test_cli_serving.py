@@ -22,23 +22,25 @@ async def _say(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body"})
 
 
-def test_more_connections_than_are_allowed_get_503(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_connections_than_are_allowed_get_503_and_probes_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     given: dict[str, Any] = {}
-    monkeypatch.setattr("uvicorn.run", lambda app, **options: given.update(options))
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: given.update(options, app=app))
     serve(_say, WebSettings(max_connections=2), host="127.0.0.1", port=1, extra="web")
-    with serving(_say, **{**given, "port": 0, "lifespan": "off"}) as url:
-        opened = [http.client.HTTPConnection(urlsplit(url).netloc, timeout=60) for _ in range(3)]
+    with serving(**{**given, "port": 0, "lifespan": "off"}) as url:
+        opened = [http.client.HTTPConnection(urlsplit(url).netloc, timeout=60) for _ in range(4)]
         try:
-            statuses = []
-            for connection in opened:
-                connection.request("GET", "/")
+            answers = []
+            for connection, path in zip(opened, ["/", "/", "/healthz", "/readyz"], strict=True):
+                connection.request("GET", path)
                 answer = connection.getresponse()
                 answer.read()
-                statuses.append(answer.status)
+                answers.append((answer.status, answer.headers["retry-after"] is not None))
         finally:
             for connection in opened:
                 connection.close()
-    assert statuses == [204, 204, 503]
+    assert answers == [(204, False), (204, False), (204, False), (503, True)]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,12 @@ def test_more_like_this_keeps_filters_and_leaves_out_the_text() -> None:
     assert made.like_moment == "/?like=a%2Fb&at=30&f.tags=sea"
 
 
+def test_more_like_this_names_the_video_by_its_title() -> None:
+    made = card(hit(moments=MOMENTS, fields={"title": "Two boats"}))
+    assert made.like == "/?like=a%2Fb&pic=Two+boats"
+    assert made.like_moment == "/?like=a%2Fb&at=30&pic=Two+boats"
+
+
 def test_near_duplicates_are_named() -> None:
     made = card(hit(duplicates=("x", "y")))
     assert [twin.id for twin in made.twins] == ["x", "y"]

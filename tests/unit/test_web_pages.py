@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -122,6 +123,23 @@ def test_what_videos_say_is_escaped(own: Page) -> None:
     assert "&lt;script&gt;alert" in html
 
 
+def test_texts_of_people_are_written_in_their_own_direction(own: Page) -> None:
+    harbour = "\u05e0\u05de\u05dc (1)"  # Hebrew, whose bracket would else be on the wrong side
+    own.put_video("he", "red", title=harbour, description=harbour, tags=[harbour, "sea"])
+    own.put_video("he2", "red", title="x", tags=[harbour])
+    asked = {"q": harbour, "like": "r", "pic": harbour, "mode": "vector", "twins": "show"}
+    html = own.get("/", params=asked).text
+    told = re.escape(harbour)
+    for element in (
+        rf'value="{told}" dir="auto"',
+        rf'<h2 dir="auto"><a [^>]*>{told}',
+        rf'<p class="words" dir="auto">{told}',
+        rf'<span dir="auto">{told}',
+        rf'<span dir="auto">Like {told}',
+    ):
+        assert re.search(element, html), element
+
+
 def test_no_page_has_script_or_style_in_it(page: Page) -> None:
     paths = {"/": 200, "/?q=red": 200, "/?q=red&page=x": 422, "/nowhere": 404, "/login": 200}
     for path, status in paths.items():
@@ -177,11 +195,23 @@ def test_nothing_found_gives_hints(page: Page) -> None:
     assert 'href="/?q=zebra&amp;mode=keyword"' in html, "without the filters"
 
 
+def test_an_index_without_videos_says_so(own: Page) -> None:
+    for id in "gbw":
+        own.remove_video(id)
+    html = own.get("/?like=r&mode=vector").text
+    assert "There is no other video" in html
+    own.remove_video("r")
+    html = own.get("/?q=red").text
+    assert cards(html) == []
+    assert "There are no videos to search yet" in html
+    assert re.search(r'<a href="/admin">See what waits', html)
+
+
 def test_a_page_after_the_last_one_leads_back(page: Page) -> None:
     html = page.get("/?q=red&page=3").text
     assert cards(html) == []
     assert "There are no more results" in html
-    assert "comes near enough" not in html
+    assert "no videos" not in html.lower()
     assert re.search(r'<a href="/\?q=red">Go back to the first page</a>', html)
 
 
@@ -228,6 +258,31 @@ def test_no_other_field_tells_of_a_hidden_one(mapping: dict[str, Any], name: str
         assert hiding.get(f"/?q=red&f.{name}=x").status_code == 422
         other = hiding.client.get('/api/search?text=red&mode=vector&filter={"tags":"sea"}')
         assert other.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("mapping", "name"),
+    [
+        ({"more": {"properties": {"inner": {"type": "keyword"}}}}, "more"),
+        ({"more": {"type": "flattened"}}, "more"),
+        ({"secret": {"type": "keyword", "copy_to": ["of.all"]}, "of": {"properties": {}}}, "of"),
+        ({"of": {"properties": {"nick": {"type": "alias", "path": "secret"}}}}, "of"),
+    ],
+)
+def test_that_an_object_is_there_tells_nothing_of_a_hidden_field(
+    mapping: dict[str, Any], name: str
+) -> None:
+    shown = {"type": "keyword"}
+    properties = {"secret": shown, "open": {"properties": {"inner": shown}}, **mapping}
+    web = {"hidden_fields": ["secret", "more.inner"]}
+    with open_page(web=web, properties=properties) as hiding:
+
+        def asked(name: str) -> int:
+            filter = json.dumps({name: {"exists": True}})
+            path = f"/api/search?text=red&mode=vector&filter={filter}"
+            return int(hiding.client.get(path).status_code)
+
+        assert [asked(each) for each in (name, "open", "video")] == [422, 200, 200]
 
 
 def test_engine_away_is_told_without_its_address(

@@ -1,10 +1,10 @@
-"""Clients that send slowly, to the app behind a real port."""
+"""Clients that send or read slowly, or nothing, to the app behind a real port."""
 
 from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from threading import Event
 from typing import Any
@@ -15,10 +15,12 @@ import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
 from tests.serving import serving
 
+from vidsearch.cli import slow_clients
 from vidsearch.cli.serving import serve
 from vidsearch.config import WebSettings
 from vidsearch.web import security
@@ -32,9 +34,9 @@ SECONDS = 1.0
 def served(app: Any, settings: WebSettings, patch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """Where the app is, served as the command line serves it."""
     given: dict[str, Any] = {}
-    patch.setattr("uvicorn.run", lambda app, **options: given.update(options))
+    patch.setattr("uvicorn.run", lambda app, **options: given.update(options, app=app))
     serve(app, settings, host="127.0.0.1", port=1, extra="web")
-    with serving(app, **{**given, "port": 0, "lifespan": "off"}) as url:
+    with serving(**{**given, "port": 0, "lifespan": "off"}) as url:
         parts = urlsplit(url)
         yield str(parts.hostname), parts.port or 0
 
@@ -81,21 +83,77 @@ def test_a_connection_without_a_whole_head_is_closed_and_one_that_is_answered_is
     at_once = b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n"
     with (
         served(app, WebSettings(timeout=SECONDS), monkeypatch) as place,
+        sent(place, at_once) as kept,
         sent(place, asked) as working,
         sent(place, half) as slow,
         sent(place, b"") as silent,
         sent(place, at_once + half) as slow_again,
     ):
         try:
+            assert answer(kept).status == 200
             assert slow.recv(1) == b""
             assert silent.recv(1) == b""
             assert answer(slow_again).status == 200
             slow_again.settimeout(60)
             while slow_again.recv(1024):
                 pass
+            kept.sendall(at_once)  # the time that a head may take began with its first byte
+            assert answer(kept).status == 200
+            kept.sendall(half)
+            assert kept.recv(1) == b""
         finally:
             goes_on.set()
         assert answer(working).read() == b"late"
+
+
+def test_a_connection_without_a_request_is_closed_soon_where_there_are_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slow_clients, "_KEPT_BRIEFLY", 0.01)
+    app = Starlette(routes=[Route("/", lambda _: Response())])
+    with (
+        served(app, WebSettings(max_connections=2), monkeypatch) as place,
+        sent(place, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as connection,
+    ):
+        assert answer(connection).status == 200
+        assert connection.recv(1) == b""
+
+
+def test_an_answer_that_nobody_reads_is_given_up_and_one_that_is_read_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slow_clients, "_UNREAD", 2.0)
+    part, parts, given_up = bytes(1 << 20), 32, Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(parts):
+            yield part
+
+    async def unread(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()  # the body of the request
+        async for piece in pieces():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        assert (await receive())["type"] == "http.disconnect"
+        given_up.set()
+
+    app = Starlette(
+        routes=[
+            Route("/", lambda _: Response()),
+            Route("/read", lambda _: StreamingResponse(pieces())),
+            Mount("/unread", unread),
+        ]
+    )
+    asked = "GET /{} HTTP/1.1\r\nHost: a\r\n\r\n"
+    with (
+        served(app, WebSettings(), monkeypatch) as place,
+        sent(place, asked.format("read").encode()) as reading,
+    ):
+        assert len(answer(reading).read()) == parts * len(part)
+        with sent(place, asked.format("unread/").encode()):
+            assert given_up.wait(60)
+        reading.sendall(asked.format("").encode())
+        assert answer(reading).status == 200
 
 
 def test_a_body_that_does_not_come_is_not_waited_for_and_leaves_its_room(

@@ -220,3 +220,5 @@ def _report(error: VidsearchError, *, verbose: bool) -> None:
         traceback.print_exception(error, file=sys.stderr)
     click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(str(error), err=True)
+    if isinstance(error, QueryError) and error.engine is not None:
+        click.echo(f"The engine says: {error.engine}", err=True)

@@ -1,51 +1,99 @@
-"""Connections on which no request arrives, or one that never becomes whole."""
+"""Connections whose client asks nothing, or asks or reads slowly."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from uvicorn.protocols.http.h11_impl import H11Protocol as _Http
-else:
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol as _Http
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["http_protocol"]
+__all__ = ["OpenConnections", "http_protocol"]
+
+_KEPT = 75.0
+"""Seconds that a connection without a request is kept for: longer than most proxies do (60), which
+otherwise may send a request on one that is just being closed, and answer 502."""
+_KEPT_BRIEFLY = 5.0
+"""The same while there are many."""
+_UNREAD = 300.0
+"""Seconds after which a connection is closed whose client reads nothing, or next to nothing, of an
+answer. A player that has buffered enough of a video does that, and asks for the rest again."""
 
 
-def http_protocol(*, seconds: float) -> type[asyncio.Protocol]:
-    """What uvicorn speaks HTTP with, which also closes connections that nothing is asked on.
+class OpenConnections:
+    """How many there are."""
 
-    uvicorn waits for the rest of a request's head for ever. Bodies are the app's matter.
+    def __init__(self) -> None:
+        self.number = 0
+
+
+def http_protocol(
+    connections: OpenConnections, *, seconds: float, many: int
+) -> type[asyncio.Protocol]:
+    """What uvicorn speaks HTTP with, which also closes connections that nothing happens on.
+
+    uvicorn waits for ever for the rest of a request's head, and for a client to read its answer.
+    Bodies of requests are the app's matter.
 
     Args:
+        connections: are counted there.
         seconds: within which the head of a request must arrive, from the beginning of the
-            connection or the end of the last answer.
+            connection, or from the first byte of a further request.
+        many: number of connections from which those without a request are closed soon.
     """
 
-    class Protocol(_Http):
-        _limit: asyncio.TimerHandle | None = None
+    class Protocol(H11Protocol):
+        _asking: asyncio.TimerHandle | None = None
+        _reading: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
+            connections.number += 1
             super().connection_made(transport)
-            self._wait_for_a_request()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._wait_for_a_request()
+            self._wait_for_a_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            if self._limit is not None:
-                self._limit.cancel()
+            connections.number -= 1
+            self._stop_waiting()
+            self._cancel(self._reading)
             super().connection_lost(exc)
 
-        def _wait_for_a_request(self) -> None:
-            if self._limit is not None:
-                self._limit.cancel()
-            self._limit = self.loop.call_later(seconds, self._close_if_unasked)
+        def data_received(self, data: bytes) -> None:
+            if self._asking is None and self._is_unasked():
+                self._wait_for_a_head()
+            super().data_received(data)
+
+        def on_response_complete(self) -> None:
+            self._stop_waiting()
+            is_one_of_few = connections.number < many
+            self.timeout_keep_alive = _KEPT if is_one_of_few else min(_KEPT_BRIEFLY, seconds)
+            super().on_response_complete()
+            if self._is_unasked() and self.conn.trailing_data[0]:  # a part of the next head
+                self._wait_for_a_head()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._reading = self.loop.call_later(_UNREAD, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._cancel(self._reading)
+            super().resume_writing()
+
+        def _wait_for_a_head(self) -> None:
+            self._asking = self.loop.call_later(seconds, self._close_if_unasked)
+
+        def _stop_waiting(self) -> None:
+            self._cancel(self._asking)
+            self._asking = None
 
         def _close_if_unasked(self) -> None:
-            if self.cycle is None or self.cycle.response_complete:
+            if self._is_unasked():
                 self.transport.close()
+
+        def _is_unasked(self) -> bool:
+            return self.cycle is None or self.cycle.response_complete
+
+        @staticmethod
+        def _cancel(timer: asyncio.TimerHandle | None) -> None:
+            if timer is not None:
+                timer.cancel()
 
     return Protocol

@@ -137,8 +137,7 @@ def _errors_at(position: str) -> Iterator[None]:
     except (QueryError, SourceUnavailableError, ModelUnavailableError) as error:
         if not position:
             raise
-        message = f"{position}: {error}"
         if isinstance(error, QueryError):
-            message = message.removesuffix(error.known)
+            message = f"{position}: {error.public}"
             raise QueryError(message, argument="texts", known=error.known) from error
-        raise type(error)(message) from error
+        raise type(error)(f"{position}: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vidsearch.errors import MappingConflictError, QueryError, TooManyBucketsError
 from vidsearch.search.counting import FacetField
@@ -16,7 +16,8 @@ def refused(
 ) -> MappingConflictError | QueryError:
     """The error about the argument that the engine refused; the same one where it can be none.
 
-    The engine does not say which of several searches it refused.
+    The engine does not say which of several searches it refused. What it does say names its URL and
+    index, and stays out of the message, which may reach whoever sent the request.
 
     Args:
         error: of their request.
@@ -29,9 +30,20 @@ def refused(
         return error
     positions = _positions(filtered)
     return QueryError(
-        f"{positions}the engine refused the query, see its filter: {error}",
+        f"{positions}filter: the engine refuses a value or a clause of it "
+        f"({', '.join(_filtered_by(filtered))})",
         argument="texts" if positions else "filter",
     )
+
+
+def _filtered_by(plans: Iterable[Plan]) -> Iterable[str]:
+    """Fields, and kinds of clauses, in the filters."""
+    names: dict[str, None] = {}
+    for plan in plans:
+        given = plan.request.filter or []
+        for item in [given] if isinstance(given, Mapping) else given:
+            names |= dict.fromkeys(map(repr, item))
+    return names
 
 
 def _too_many_buckets(error: TooManyBucketsError, plans: Sequence[Plan]) -> QueryError:
@@ -46,7 +58,6 @@ def _too_many_buckets(error: TooManyBucketsError, plans: Sequence[Plan]) -> Quer
         f"{positions}facets: the engine does not count so many buckets of {' and '.join(names)}: "
         f"{advice}, or narrow the search by a filter",
         argument="texts" if positions else "facets",
-        known=f" ({error})",
     )
 
 

@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from vidsearch.errors import (
-    BackendError,
     Fault,
     QueryError,
     SourcePausedError,
@@ -120,15 +119,12 @@ def problem_of(error: Exception, *, names: Mapping[str, str] = HTTP_NAMES) -> Pr
         if isinstance(error, SourcePausedError):
             retry_after = max(1, round(error.seconds))
     argument = error.argument if isinstance(error, QueryError) else None
-    if error.fault == "caller" and _by_engine(error):
-        _log.info("%s: %s", kind.__name__, error)
-        told = names.get(argument, argument) if argument else "the request"
-        detail = f"{told} has a value that the search engine refuses"
+    if isinstance(error, QueryError):
+        if error.engine is not None:
+            _log.info("%s: %s: %s", kind.__name__, error, error.engine)
+        detail = _spelled(error.public, argument, names)
     elif error.fault == "caller":
-        message = str(error)
-        if isinstance(error, QueryError):  # what else there is may be hidden from clients
-            message = message.removesuffix(error.known)
-        detail = _spelled(message, argument, names)
+        detail = str(error)
     else:
         _log.log(logging.ERROR if status >= 500 else logging.INFO, "%s: %s", kind.__name__, error)
         detail = meaning + ("" if status < 500 else SEE_LOG)
@@ -140,15 +136,6 @@ def problem_of(error: Exception, *, names: Mapping[str, str] = HTTP_NAMES) -> Pr
         argument=names.get(argument, argument) if argument else None,
         retry_after=retry_after,
     )
-
-
-def _by_engine(error: BaseException) -> bool:
-    """Whether the words are those of the engine, which name its URL and index; unless they stand at
-    the end, which is left out."""
-    if isinstance(error, QueryError) and error.known:
-        return False
-    cause = error.__cause__
-    return cause is not None and (isinstance(cause, BackendError) or _by_engine(cause))
 
 
 def _spelled(message: str, argument: str | None, names: Mapping[str, str]) -> str:

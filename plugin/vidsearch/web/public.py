@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["is_hidden", "public_fields", "public_result", "tells_of_hidden", "uri_field"]
 
+_WITH_FIELDS = OPEN_TYPES | {"object", "nested"}
+
 
 def uri_field(settings: Settings) -> str:
     """The field of a document that holds the URI of its video."""
@@ -29,8 +31,9 @@ def tells_of_hidden(index: IndexDescription, settings: Settings) -> Callable[[st
     """Says of the name of a field whether clients could learn of a hidden one by it.
 
     Such are hidden fields, those that the mapping copies them to (``copy_to``), aliases of both by
-    any name that a search takes, and flattened objects with a hidden key, whose values are counted
-    and found all alike.
+    any name that a search takes, and objects with a hidden field or key: a document may have the
+    object by that alone, and the values of a flattened one are counted and found all alike. Not the
+    object of the videos, as each has a URI.
 
     Args:
         index: that is searched.
@@ -38,9 +41,11 @@ def tells_of_hidden(index: IndexDescription, settings: Settings) -> Callable[[st
     """
     fields = list(walk(index.properties))
     aliases = {field.path: field.target for field in fields if field.target is not None}
-    flattened = {field.path for field in fields if field.type in OPEN_TYPES}
+    objects = {field.path for field in fields if field.type in _WITH_FIELDS}
     copies = copied_to(index.properties, lambda path: is_hidden(path, settings))
     hidden = (*_hidden(settings), *copies)
+    known_by = [alias for alias, target in aliases.items() if _is_within(target, hidden)]
+    inside = (*settings.web.hidden_fields, *copies, *known_by)
 
     def tells(name: str) -> bool:
         alias = next((each for each in aliases if _is_within(name, [each])), "")
@@ -48,7 +53,7 @@ def tells_of_hidden(index: IndexDescription, settings: Settings) -> Callable[[st
         return (
             _is_within(name, hidden)
             or _is_within(own, hidden)
-            or (own in flattened and any(_is_within(each, [own]) for each in hidden))
+            or (own in objects and any(_is_within(each, [own]) for each in inside))
         )
 
     return tells

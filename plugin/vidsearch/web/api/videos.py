@@ -36,8 +36,10 @@ class NewVideoBody(BaseModel):
         description="URL of the video, as the workers can reach it and the settings (`sources`) "
         "allow it. A path of the workers' machines only below `sources.roots`.",
     )
-    fields: dict[str, Any] = Field(
-        {}, description="Fields of the document: title, tags, …. None in an attached index."
+    fields: dict[str, Any] | None = Field(
+        None,
+        description="Fields of the document: title, tags, …; none in an attached index. Without "
+        "them those of a video that is registered already stay as they are.",
     )
     routing: str | None = Field(
         None, description="Routing of the application's document, in an attached index."

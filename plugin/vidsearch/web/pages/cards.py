@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ from vidsearch.config import Settings
 from vidsearch.search import Hit, Moment
 from vidsearch.search.timecode import timecode
 from vidsearch.web.media import thumbnail_path
-from vidsearch.web.pages.query import PageQuery
+from vidsearch.web.pages.query import LONGEST_LABEL, PageQuery
 
 __all__ = ["CARD_FIELDS", "Card", "card_of", "video_url"]
 
@@ -105,10 +106,11 @@ def card_of(
     best = moments[0] if moments else None
     duration = _duration(hit, fields.get(settings.index.field))
     start = hit.moments[0].start if hit.moments else None
-    like = _like(query, root, hit.id, at=None)
+    title = _first_text(fields, _TITLES)
+    like = partial(_like, query, root, hit.id, title=title)
     return Card(
         id=hit.id,
-        title=_first_text(fields, _TITLES) or hit.id,
+        title=title or hit.id,
         text=_shortened(_first_text(fields, _TEXTS)),
         play=video_url(root, hit.id, start=start),
         source=video_url(root, hit.id),
@@ -122,9 +124,9 @@ def card_of(
         cosine=None if hit.cosine is None else f"{hit.cosine:.3f}",
         by_words="found by its words" if hit.cosine is None and hit.bm25 is not None else "",
         length="" if duration is None else timecode(duration),
-        like=like,
-        like_moment=None if start is None else _like(query, root, hit.id, at=start),
-        twins=tuple(Twin(id, _like(query, root, id, at=None)) for id in hit.duplicates),
+        like=like(),
+        like_moment=None if start is None else like(at=start),
+        twins=tuple(Twin(id, _like(query, root, id)) for id in hit.duplicates),
     )
 
 
@@ -144,10 +146,11 @@ def _moment_view(id: str, moment: Moment, root: str, settings: Settings) -> Mome
     )
 
 
-def _like(query: PageQuery, root: str, id: str, *, at: float | None) -> str:
+def _like(query: PageQuery, root: str, id: str, *, at: float | None = None, title: str = "") -> str:
     """Videos like this one: the text is left out, as it would be looked for in words."""
     mode = "" if query.by_words else query.mode
-    return query.url(root, q="", like=id, at=at, v="", pic="", mode=mode)
+    pic = title[:LONGEST_LABEL]
+    return query.url(root, q="", like=id, at=at, v="", pic=pic, mode=mode)
 
 
 def _duration(hit: Hit, found: Any) -> float | None:

@@ -11,7 +11,7 @@ from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest
 from vidsearch.search.conditions import parse_condition
 
-__all__ = ["FACET", "MOMENTS", "NUMBERS", "PER_PAGE", "PageQuery"]
+__all__ = ["FACET", "LONGEST_LABEL", "MOMENTS", "NUMBERS", "PER_PAGE", "PageQuery"]
 
 PER_PAGE = 12
 """Videos on a page; fewer where the settings let no client ask for so many."""
@@ -22,7 +22,8 @@ NUMBERS = frozenset({"at", "page"})
 """Parameters that are numbers; others are read whatever they hold."""
 _FOLDED = 0.98
 """Cosine from which videos are near-duplicates."""
-_LONGEST_LABEL = 80
+LONGEST_LABEL = 80
+"""Characters of what a picture or a video is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class PageQuery:
     v: str = ""
     """The vector of a picture, see :mod:`vidsearch.web.pages.picture_vector`."""
     pic: str = ""
-    """What the picture is called."""
+    """What the picture, or that video, is called."""
     mode: str = ""
     level: str = "segment"
     fusion: str = ""
@@ -66,7 +67,7 @@ class PageQuery:
                 given[name] = value.strip()
             elif name in NUMBERS and value:
                 given[name] = _number(name, value)
-        given["pic"] = given.get("pic", "")[:_LONGEST_LABEL]
+        given["pic"] = given.get("pic", "")[:LONGEST_LABEL]
         return cls(**given, facets={name: tuple(values) for name, values in facets.items()})
 
     @classmethod

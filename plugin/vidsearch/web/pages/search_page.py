@@ -119,6 +119,7 @@ class SearchPage:
             "subheading": f"{_MODE_WORDS[found.mode]}, {found.took:.0f} ms",
             "notices": list(found.warnings),
             "cards": [self._card(hit, query, root) for hit in found],
+            "nothing": _nothing(query),
             "hints": _hints(found, query, root),
         }
         return render(request, "search.html", values)
@@ -188,8 +189,8 @@ def _chips(query: PageQuery, root: str) -> list[dict[str, str]]:
         at = "" if query.at is None else f" at {query.at:g} s"
         return [
             {
-                "text": f"Like {query.like}{at}",
-                "without": query.url(root, like=None, at=None),
+                "text": f"Like {query.pic or query.like}{at}",
+                "without": query.url(root, like=None, at=None, pic=""),
                 "picture": "",
             }
         ]
@@ -211,6 +212,19 @@ def _pages(found: SearchResult, query: PageQuery, root: str, *, size: int) -> di
     }
 
 
+def _nothing(query: PageQuery) -> str:
+    """Why nothing was found. By look the nearest are found, however far they are."""
+    if query.page > 1:
+        return "There are no more results."
+    if query.chosen or query.where:
+        return "No video that the filters leave is found by that."
+    if query.by_words and query.q:
+        return "No video has these words."
+    if query.like is not None:
+        return "There is no other video to compare with."
+    return "There are no videos to search yet."
+
+
 def _hints(found: SearchResult, query: PageQuery, root: str) -> list[dict[str, str]]:
     """What to try where nothing was found."""
     if found.hits:
@@ -223,6 +237,8 @@ def _hints(found: SearchResult, query: PageQuery, root: str) -> list[dict[str, s
     if query.by_words:
         url = query.url(root, mode="")
         hints.append({"text": "Compare with what is seen, too", "url": url})
-    if query.q and query.page == 1:
+    if query.by_words and query.q and query.page == 1:
         hints.append({"text": "Say it in other words, or in fewer", "url": ""})
+    if not hints:
+        hints.append({"text": "See what waits to be embedded", "url": f"{root}/admin"})
     return hints
