@@ -117,6 +117,7 @@ class Stage:
     def reindexer(self, **options: Any) -> Reindexer:
         options.setdefault("on_step", lambda run: self.steps.append(run.step))
         options.setdefault("notice_seconds", 0.0)
+        options.setdefault("outage_seconds", 0.0)
         return Reindexer(
             self.engine,
             SETTINGS,

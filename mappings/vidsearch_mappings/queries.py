@@ -7,10 +7,15 @@ asks for a stored vector.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
 from typing import Any
 
-from vidsearch_mappings.candidates import MAX_CANDIDATES
+from vidsearch_mappings.opensearch_knn import (
+    all_of,
+    compares_every_segment,
+    has_nested,
+    opensearch_knn,
+    scored_by_script,
+)
 from vidsearch_mappings.types import EngineKind, Json, Level
 
 __all__ = [
@@ -98,99 +103,49 @@ def vector_query(
         similarity: least cosine; Elasticsearch cuts there, OpenSearch has no such thing beside
             ``k``. Of quantised vectors it is the rough cosine that is cut by.
         without_duration: on OpenSearch at level ``segment``, ``filters`` find the videos without
-            ``duration``, too, by script. Without it they are lost there; see :func:`_on_videos`.
+            ``duration``, too, by script. Without it they are lost there.
     """
     path = vector_path(field, level=level)
+    among_segments = level == "segment"
     inner = (
-        _inner_hits(field, moments, vectors=segment_vectors)
-        if level == "segment" and moments
-        else None
+        _inner_hits(field, moments, vectors=segment_vectors) if among_segments and moments else None
     )
     candidates = max(k, num_candidates)
     page = _page(field, size=k if size is None else size, source=source)
-    if kind == "elasticsearch":
-        knn: Json = {
-            "field": path,
-            "query_vector": list(vector),
-            "k": k,
-            "num_candidates": candidates,
-        }
-        if similarity is not None:
-            knn["similarity"] = similarity
-        if oversample is not None:
-            # It makes the scores of the inner hits exact as well, in some versions.
-            knn["rescore_vector"] = {"oversample": oversample}
-        if filters or segment_filters:
-            # In a list, as a clause on segments must not share a `bool` with one on videos.
-            every = [dict(each) for each in filters]
-            if segment_filters:
-                every.append(_on_segments(field, segment_filters))
-            knn["filter"] = every if segment_filters and filters else _all_of(every)
-        if inner:
-            knn["inner_hits"] = inner
-        if inner and segment_vectors:
-            # From 9.2 on vectors are left out of `fields` as well, unless the page asks for them.
-            kept = page["_source"] or {"excludes": ["*"]}
-            page["_source"] = {**kept, "exclude_vectors": False}
-        return {**page, "knn": knn}
-
-    # Segments have the id of their video.
-    by_id = all(each.keys() == {"ids"} for each in filters)
-    all_segments = level == "segment" and compares_every_segment(filters, segment_filters)
-    without_duration = without_duration and level == "segment" and not all_segments
-    scripted = oversample is not None or without_duration or all_segments
-    if all_segments:
-        conditions = [dict(each) for each in segment_filters] or [{"exists": {"field": path}}]
-        inner_query: Json = {"bool": {"filter": conditions}}
-    else:
-        clause = _knn_clause(vector, k=k, candidates=candidates, oversample=oversample)
-        if filters:
-            about_videos = [_on_videos(field)] if level == "segment" and not by_id else []
-            clause["filter"] = _all_of([*about_videos, *filters])
-        if level == "segment":
-            # Without it only the best segment of each video would come back; with it the default
-            # score of a video becomes the average of its segments, hence `max`.
-            clause["expand_nested_docs"] = True
-        inner_query = {"knn": {path: clause}}
-    if scripted:
-        inner_query = scored_by_script(inner_query, path=path, vector=vector)
-    if level == "video":
-        return {**page, "query": inner_query}
-    nested: Json = {"path": segments_path(field), "score_mode": "max", "query": inner_query}
+    if kind == "opensearch":
+        query = opensearch_knn(
+            path,
+            vector=vector,
+            k=k,
+            candidates=candidates,
+            segments=segments_path(field) if among_segments else None,
+            duration=f"{field}.duration",
+            inner=inner,
+            oversample=oversample,
+            filters=filters,
+            segment_filters=segment_filters,
+            without_duration=without_duration,
+        )
+        return {**page, "query": query}
+    knn: Json = {"field": path, "query_vector": list(vector), "k": k, "num_candidates": candidates}
+    if similarity is not None:
+        knn["similarity"] = similarity
+    if oversample is not None:
+        # It makes the scores of the inner hits exact as well, in some versions.
+        knn["rescore_vector"] = {"oversample": oversample}
+    if filters or segment_filters:
+        # In a list, as a clause on segments must not share a `bool` with one on videos.
+        every = [dict(each) for each in filters]
+        if segment_filters:
+            every.append(_on_segments(field, segment_filters))
+        knn["filter"] = every if segment_filters and filters else all_of(every)
     if inner:
-        nested["inner_hits"] = inner
-    query: Json = {"nested": nested}
-    if without_duration:
-        scored = scored_by_script({"exists": {"field": path}}, path=path, vector=vector)
-        rest: Json = {**nested, "query": scored}
-        # Those of the other query's hits are the same, and a name stands in a request once.
-        nested.pop("inner_hits", None)
-        has_none = {"bool": {"must_not": [{"exists": {"field": f"{field}.duration"}}]}}
-        conditions = [has_none, *(dict(each) for each in filters)]
-        others = {"bool": {"must": [{"nested": rest}], "filter": conditions}}
-        query = {"bool": {"should": [query, others]}}
-    if all_segments and filters:
-        query = {"bool": {"must": [query], "filter": [dict(each) for each in filters]}}
-    return {**page, "query": query}
-
-
-def compares_every_segment(
-    filters: Sequence[Mapping[str, Any]], segment_filters: Sequence[Mapping[str, Any]]
-) -> bool:
-    """Whether OpenSearch compares every segment of the matching videos, by script: exact, and as
-    slow as there are many.
-
-    A filter in its kNN clause among segments picks videos and not segments, and looks for a
-    ``nested`` object inside the segments.
-    """
-    return bool(segment_filters) or any(map(has_nested, filters))
-
-
-def has_nested(clause: Any) -> bool:
-    """Whether a clause asks for nested objects, itself or somewhere in it."""
-    if isinstance(clause, Mapping):
-        return "nested" in clause or any(map(has_nested, clause.values()))
-    return isinstance(clause, list | tuple) and any(map(has_nested, clause))
+        knn["inner_hits"] = inner
+    if inner and segment_vectors:
+        # From 9.2 on vectors are left out of `fields` as well, unless the page asks for them.
+        kept = page["_source"] or {"excludes": ["*"]}
+        page["_source"] = {**kept, "exclude_vectors": False}
+    return {**page, "knn": knn}
 
 
 def keyword_query(
@@ -341,37 +296,6 @@ def _inner_hits(field: str, size: int, *, vectors: bool) -> Json:
     }
 
 
-def _knn_clause(
-    vector: Sequence[float], *, k: int, candidates: int, oversample: float | None
-) -> Json:
-    k = min(ceil(k * (oversample or 1)), MAX_CANDIDATES)
-    # `ef_search` is OpenSearch's word for the candidates that the graph search keeps.
-    parameters = {"ef_search": max(k, candidates)}
-    return {"vector": list(vector), "k": k, "method_parameters": parameters}
-
-
-def scored_by_script(query: Json, *, path: str, vector: Sequence[float]) -> Json:
-    """What OpenSearch finds by a query, scored with the exact vectors: ``half_inner_product`` of
-    :data:`~vidsearch_mappings.scores.Similarity`, which is ``(1 + cosine) / 2`` from 0 on."""
-    # With `cosinesimil` it would be `1 + cosine` in an index that was created before 2.19, whatever
-    # version runs it now, and nothing in an answer tells.
-    parameters = {"field": path, "query_value": list(vector), "space_type": "innerproduct"}
-    script = {"lang": "knn", "source": "knn_score", "params": parameters}
-    return {"script_score": {"query": query, "script": script, "boost": 0.5}}
-
-
-def _on_videos(field: str) -> Json:
-    """A clause that holds for every video and for no segment.
-
-    OpenSearch decides from the clauses whether a filter speaks of the videos or of the nested
-    segments, and takes ``exists``, ``prefix``, ``wildcard``, ``must_not`` and some dates for the
-    latter: the search then finds nothing, or what was to be left out. One clause on a number
-    outside the nested object settles it. Seen on 2.19.1. There is no clause of that kind that
-    holds for documents without the number as well: they take a query of their own.
-    """
-    return {"range": {f"{field}.duration": {"gte": 0}}}
-
-
 def _on_segments(field: str, filters: Sequence[Mapping[str, Any]]) -> Json:
     """Clauses on segments that Elasticsearch applies to segments.
 
@@ -383,13 +307,7 @@ def _on_segments(field: str, filters: Sequence[Mapping[str, Any]]) -> Json:
     return {
         "bool": {
             "filter": [{"range": {f"{segments_path(field)}.start": {"gte": 0}}}],
-            "should": [_all_of(filters)],
+            "should": [all_of(filters)],
             "minimum_should_match": 1,
         }
     }
-
-
-def _all_of(filters: Sequence[Mapping[str, Any]]) -> Json:
-    if len(filters) == 1:
-        return dict(filters[0])
-    return {"bool": {"filter": [dict(clause) for clause in filters]}}

@@ -69,6 +69,7 @@ class IndexSettings(Section):
     segment_seconds: float = Field(
         10.0,
         gt=0,
+        allow_inf_nan=False,
         description="Length of a segment in seconds. For `semantic` and `shots` the length aimed "
         "at.",
     )

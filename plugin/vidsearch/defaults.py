@@ -10,6 +10,7 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_SECONDS",
     "NOTICE_SECONDS",
+    "OUTAGE_SECONDS",
     "TIME_LIMIT",
 ]
 
@@ -31,3 +32,5 @@ MAX_LOSS = {"fp32": 1e-6, "int8": 0.02}
 NOTICE_SECONDS = 15.0
 """That search clients get to load another model before a reindex swaps to it: they look for one
 every ten seconds, and load it in a few."""
+OUTAGE_SECONDS = 300.0
+"""For which an engine may be away or overloaded until a reindex in the foreground breaks off."""

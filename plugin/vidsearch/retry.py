@@ -12,7 +12,7 @@ __all__ = ["Decision", "decide", "engine_delay", "pause_delay", "retry_delay"]
 _LONGEST_DELAY = 600.0
 _LONGEST_PAUSE = 60.0
 _FIRST_LOOK = 0.5
-_LONGEST_LOOK = 5.0
+_LONGEST_LOOK = 2.0
 
 
 class Decision(Enum):
@@ -78,5 +78,6 @@ def pause_delay(tries: int, *, first: float) -> float:
 
 
 def engine_delay(tries: int) -> float:
-    """Seconds before a worker looks again whether the search engine answers, up to five."""
+    """Seconds before a worker looks again whether the search engine answers, up to two: so all come
+    back at about the same time, and share what waits."""
     return backoff.delay(tries, first=_FIRST_LOOK, longest=_LONGEST_LOOK)

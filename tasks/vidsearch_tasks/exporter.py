@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.errors import MissingExtraError, VidsearchError
+from vidsearch.errors import ConfigError, MissingExtraError, VidsearchError
 from vidsearch_tasks.overview import IngestionStatus, ingestion_status
 from vidsearch_tasks.services import Services
 
@@ -113,10 +113,20 @@ def _gauge(
 
 def metrics_registry(services: Services | None) -> CollectorRegistry:
     """What is served: the numbers of the registry unless ``services`` is ``None``, and what the
-    workers of this machine count."""
+    workers of this machine count.
+
+    Raises:
+        ConfigError: ``PROMETHEUS_MULTIPROC_DIR`` names no folder, and none can be made there.
+    """
     registry = CollectorRegistry()
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"PROMETHEUS_MULTIPROC_DIR={folder} is no folder, and none can be made there: "
+                f"{error.strerror or error}. Name the folder of the workers"
+            ) from error
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     if services is not None:
         registry.register(StatusCollector(services))

@@ -56,8 +56,9 @@ def register_video(
         id: the application's own id of the video; the document gets the same.
         uri: a path, ``file://``, ``http://``, ``https://``, ``s3://``, ``gs://`` or ``az://``, as
             the workers can reach it.
-        fields: of the document, beside the vidsearch object: title, tags, …. None in an attached
-            index, whose documents are the application's own.
+        fields: of the document, beside the vidsearch object: title, tags, …. ``None`` leaves those
+            that it has, as ``update_fields`` may have changed them; ``{}`` takes them away. Not in
+            an attached index, whose documents are the application's own.
         routing: of the application's document, in an attached index.
         priority: an ``interactive`` video is next, whatever number of ``bulk`` ones waits.
         services: what to work with; by default those of this process.
@@ -102,8 +103,8 @@ def register_videos(
     to the broker per 500 videos. A video that cannot be registered does not stop the others.
 
     Args:
-        videos: each a ``NewVideo`` or a dict of ``id``, ``uri``, ``fields``, ``routing`` and
-            ``priority``; each id once, or repeated with the same values.
+        videos: each a ``NewVideo`` or a dict of ``id``, ``uri``, ``fields``, ``defaults``,
+            ``routing`` and ``priority``; each id once, or repeated with the same values.
         priority: of those without one of their own; ``interactive`` videos go first.
         services: what to work with; by default those of this process.
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.defaults import NOTICE_SECONDS
+from vidsearch.defaults import NOTICE_SECONDS, OUTAGE_SECONDS
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendUnavailableError,
@@ -46,6 +46,8 @@ def reindexer(
     *,
     lease_seconds: float = _LEASE_SECONDS,
     notice_seconds: float = NOTICE_SECONDS,
+    outage_seconds: float = OUTAGE_SECONDS,
+    on_outage: Callable[[BackendUnavailableError, float], None] | None = None,
     on_step: Callable[[ReindexRun], None] = lambda run: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Reindexer:
@@ -56,12 +58,17 @@ def reindexer(
         lease_seconds: for which a process has a run without renewing its lease.
         notice_seconds: that search clients get to load another model before the swap, counted from
             when the new index begins to be written; 0 where nobody searches meanwhile.
+        outage_seconds: for which the engine may be away or overloaded until a run that has begun
+            breaks off; 0: not at all.
+        on_outage: told the error, and in how many seconds the run is tried again; by default that
+            is logged.
         on_step: told each record when a step has begun.
         on_progress: told how many videos of how many are in the new index.
     """
     from vidsearch.reindex import Reindexer
     from vidsearch.reindex.attached_documents import AttachedDocuments
     from vidsearch.reindex.documents import ReindexedDocuments
+    from vidsearch.reindex.outages import log_outage
 
     services = services or current_services()
     documents = ReindexedDocuments(
@@ -84,6 +91,8 @@ def reindexer(
         identity_of=partial(_identity_of, services),
         lease_seconds=lease_seconds,
         notice_seconds=notice_seconds,
+        outage_seconds=outage_seconds,
+        on_outage=on_outage or log_outage,
         on_step=on_step,
         on_progress=on_progress,
     )
@@ -103,6 +112,8 @@ def _identity_of(services: Services, name: str) -> ModelIdentity:
     from vidsearch.encoders.pool import model_named
 
     model = services.settings.model
+    if not name:
+        raise ReindexError("the name of the model is empty: give that of a hub id, or a folder")
     if name == model.name:
         return services.encoder.identity
     revision = ""
@@ -231,7 +242,8 @@ def drive_reindex(run_id: str, *, services: Services | None = None) -> str:
     if (runs.get(run_id).lease_until or 0) > runs.now():
         return "driven"  # where that process was killed, the sweep will tell
     try:
-        run = reindexer(services, on_progress=progress).drive(run_id)
+        # Where the engine is away, this worker is not to wait for it.
+        run = reindexer(services, on_progress=progress, outage_seconds=0.0).drive(run_id)
     except WorkerStoppingError:
         _log.info("reindex run %s is left to another worker, as this one ends", run_id)
     except BackendUnavailableError as error:

@@ -49,6 +49,7 @@ class Services:
         client: a client of the search engine; ``None`` connects to ``engine.url``.
         encoder: ``None`` loads the model that the settings name.
         app: a Celery app that includes ``vidsearch_tasks.tasks``; ``None`` makes one.
+        tries: of requests to the search engine: see :func:`vidsearch.engines.connect`.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Services:
         client: Any = None,
         encoder: Encoder | None = None,
         app: Celery | None = None,
+        tries: int = 1,
     ) -> None:
+        self._tries = tries
         self._given_settings = settings
         self._given_encoder = encoder
         self._given_app = app
@@ -91,7 +94,7 @@ class Services:
         """
         from vidsearch.engines import connect
 
-        return connect(self.settings.engine, client=self._client)
+        return connect(self.settings.engine, client=self._client, tries=self._tries)
 
     @build_once
     def registry(self) -> Registry:

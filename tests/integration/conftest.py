@@ -21,6 +21,12 @@ def stage(
         yield stage
 
 
+@pytest.fixture(autouse=True)
+def no_calm_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is none while other tests run."""
+    monkeypatch.setattr("vidsearch.index.catch_up._CALM_SECONDS", 0.5)
+
+
 @pytest.fixture
 def demo_env(
     search_node: SearchNode, redis_url: str, index_name: str, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,7 @@ from tests.waiting import until
 
 from vidsearch.config import load_settings
 from vidsearch.engines import Document
+from vidsearch.index import catch_up
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.following import Follower
 from vidsearch.reindex import Changes, Reindexer, ReindexRun, RunStore, attached_steps
@@ -147,9 +148,7 @@ def go_to(step: str, reindexer: Reindexer) -> ReindexRun:
 def _stop_in_the_last_pass() -> None:
     finish, put = CatchUp.finish, Follower._put
 
-    def finishing(
-        self: CatchUp, stop_writes: Callable[[], object], **options: Callable[[], object]
-    ) -> None:
+    def finishing(self: CatchUp, stop_writes: Callable[[], object], **options: Any) -> None:
         self._engine.put(self._source, "1", {"n": 1})
         Follower._put = stopping  # type: ignore[method-assign]
         finish(self, stop_writes, **options)
@@ -169,6 +168,7 @@ def main(when: str, by: signal.Signals) -> None:
     if by is signal.SIGINT:  # a process of the background has it ignored
         signal.signal(by, signal.default_int_handler)
     targets._WRITERS_SECONDS = 0.0  # this process is the only one that writes
+    catch_up._CALM_SECONDS = 0.5
     if when == STOPPED:
         _stop_in_the_last_pass()
     moment = Moment(when, act)

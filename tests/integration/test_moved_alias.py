@@ -126,7 +126,7 @@ def test_rewritten_documents_and_a_moved_alias_get_their_vectors_back(
         assert sorted(vector_hits()) == ["blue", "red"]
         assert len(client.search("red", mode="vector")) == 2
         assert client.search("red", mode="vector").warnings == ()
-        kept = "written from kept embeddings"
+        kept = " written again: "
         until(lambda: worker.text().count(kept) == 4, what="all else came from the store")
         assert worker.text().count(" indexed: ") == 2, "nothing was decoded again"
 

@@ -63,7 +63,9 @@ class Outages:
         moment = Moment(when, self._node.kill)
         with self._patch.context() as patch:
             patch.setattr(RunStore, "change", moment.recording(RunStore.change))
-            running = reindexer(services, lease_seconds=LEASE, on_step=moment.begun)
+            running = reindexer(
+                services, lease_seconds=LEASE, outage_seconds=0.0, on_step=moment.begun
+            )
             with pytest.raises(BackendUnavailableError):
                 go_to(moment.step, running)
         self._node.start()
@@ -148,7 +150,7 @@ def test_a_copy_whose_engine_is_killed_within_a_bulk_loses_and_doubles_nothing(
         before = reindexed.documents(index_name)
         within = KilledWithinBulk(engine, node, f"{index_name}-000002")
         monkeypatch.setattr(engine.calls, "bulk", within)
-        running = reindexer(reindexed.services, lease_seconds=LEASE)
+        running = reindexer(reindexed.services, lease_seconds=LEASE, outage_seconds=0.0)
         with pytest.raises(BackendUnavailableError):
             running.start(Changes(quantization="flat"))
         assert within.written

@@ -48,6 +48,8 @@ class Calls:
 
     def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begins: dict[str, float] = {}
+        self.first: dict[str, float] = {}
+        """When each began first: writes may be blocked again, for a better moment."""
         self.ends: dict[str, float] = {}
         for name in ("block_writes", "update_aliases"):
             monkeypatch.setattr(engine.calls, name, self._noted(name, getattr(engine.calls, name)))
@@ -55,6 +57,7 @@ class Calls:
     def _noted(self, name: str, call: Callable[..., Steps[None]]) -> Callable[..., Steps[None]]:
         def noted(*args: Any) -> Steps[None]:
             self.begins[name] = time.monotonic()
+            self.first.setdefault(name, self.begins[name])
             yield from call(*args)
             self.ends[name] = time.monotonic()
 
@@ -105,7 +108,7 @@ class Application:
 
     def check_refused(self, calls: Calls) -> None:
         """Nobody was refused before writes were blocked, nor who wrote after the swap."""
-        assert all(refused >= calls.begins["block_writes"] for _, refused in self.refused)
+        assert all(refused >= calls.first["block_writes"] for _, refused in self.refused)
         assert all(sent <= calls.ends["update_aliases"] for sent, _ in self.refused)
 
     def goes_on(self) -> None:

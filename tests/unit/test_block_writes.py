@@ -86,8 +86,8 @@ def test_writes_that_were_under_way_are_waited_for_and_later_ones_are_not() -> N
 
 
 def test_a_write_that_waits_for_a_refresh_gets_one() -> None:
-    seen = _sent(NONE, *[_tasks(ONE)] * 6, NONE)
-    assert seen == SETTING + LOOK * 5 + ["POST /shop-1/_refresh", *LOOK]
+    seen = _sent(NONE, *[_tasks(ONE)] * 5, NONE)
+    assert seen == SETTING + LOOK * 3 + ["POST /shop-1/_refresh", *LOOK] * 2
 
 
 def test_what_is_not_known_of_every_node_is_no_stop() -> None:

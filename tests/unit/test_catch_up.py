@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +14,9 @@ from vidsearch.engines import BulkResult, Write
 from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.comparison import CompareVersions
-from vidsearch.index.following import LONGEST_PASS, Follower, Pass
+from vidsearch.index.following import LONGEST_PASS, Follower, Pass, WritesWaitLongError
+from vidsearch.index.kept import kept_of
+from vidsearch.index.swap import alias_moves, swap
 from vidsearch.testing.memory_engine import MemoryEngine
 
 PAIR = ("old", "new")
@@ -190,3 +195,200 @@ def test_a_copy_with_a_document_of_another_program_does_not_pass_for_whole(
     changes.until_short()
     with pytest.raises(MappingConflictError, match=r"'new' has 4 documents, and 'old'.*3: does"):
         changes.finish(lambda: engine.block_writes("old"))
+
+
+def _after_the_pass(engine: MemoryEngine) -> CatchUp:
+    """Passes are short, and these were written since: the last refresh shows them."""
+    changes = CatchUp(engine, "old", "new")
+    changes.until_short()
+    engine.put("old", "a", {"n": 1})
+    engine.put("old", "b", {"n": 1})
+    engine.put("old", "d", {"n": 1})
+    engine.put("old", "e", {"n": 1})
+    changes._is_refreshed_soon()
+    return changes
+
+
+def _stops(engine: MemoryEngine, write: Callable[[], object]) -> Callable[[], None]:
+    """Stops writes to the index after these, which come when what is shown has been brought."""
+
+    def stop() -> None:
+        while engine.get("new", "e") is None:
+            time.sleep(0.001)
+        write()
+        engine.block_writes("old")
+
+    return stop
+
+
+def _both(engine: MemoryEngine) -> list[dict[str, Any]]:
+    return [{one.id: (one.source, one.version) for one in engine.scan(name)} for name in PAIR]
+
+
+def _write(engine: MemoryEngine) -> None:
+    """What was brought ahead: some is changed, some deleted, and some as it was."""
+    engine.put("old", "a", {"n": 2})
+    engine.delete("old", "b")
+    engine.delete("old", "d")
+    engine.delete("old", "c")
+    engine.put("old", "f", {"n": 2})
+
+
+def test_what_is_brought_while_writes_are_being_stopped_may_change_and_go(
+    engine: MemoryEngine,
+) -> None:
+    changes = _after_the_pass(engine)
+    changes.finish(_stops(engine, lambda: _write(engine)))
+    old, new = _both(engine)
+    assert old == new
+    assert {id: source["n"] for id, (source, _) in new.items()} == {"a": 2, "e": 1, "f": 2}
+
+
+def test_a_document_that_is_written_anew_is_not_deleted_with_the_one_before(
+    engine: MemoryEngine,
+) -> None:
+    """As with another routing: it is in another shard, and may be in the same one of the copy."""
+    changes = _after_the_pass(engine)
+
+    def write() -> None:
+        for id in "ce":
+            engine.delete("old", id)
+            engine.put("old", id, {"n": 3})
+
+    changes.finish(_stops(engine, write))
+    old, new = _both(engine)
+    assert {id: source for id, (source, _) in old.items()} == {
+        id: source for id, (source, _) in new.items()
+    }
+
+
+class Slow(MemoryEngine):
+    """A refresh of an index that refuses writes takes until it takes them again."""
+
+    def __init__(self, *, refreshes: int) -> None:
+        super().__init__()
+        self.refreshes = refreshes
+        self.tries = 0
+        self.taken = threading.Event()
+
+    def block_writes(self, index: str) -> None:
+        super().block_writes(index)
+        self.tries += 1
+        self.taken.clear()
+
+    def put_settings(self, index: str, settings: Any) -> None:
+        super().put_settings(index, settings)
+        if settings == {"blocks.write": None}:
+            self.taken.set()
+
+    def refresh(self, index: str) -> None:
+        blocked = index == "old" and self.settings("old").get("blocks.write")
+        if blocked and self.tries <= self.refreshes:
+            assert self.taken.wait(30)
+        super().refresh(index)
+
+
+@pytest.fixture
+def slow() -> Slow:
+    engine = Slow(refreshes=1)
+    for name in PAIR:
+        engine.create_index(name, {})
+        engine.bulk(name, [Write("index", id, {"n": 0}, version=3) for id in "abc"])
+    return engine
+
+
+def test_nothing_of_a_hurried_end_that_takes_long_is_left_in_the_copy(slow: Slow) -> None:
+    changes = _after_the_pass(slow)
+
+    def write() -> None:
+        slow.put("old", "g", {"n": 1})
+
+    with pytest.raises(WritesWaitLongError):
+        changes.finish(_stops(slow, write), hurried=True)
+    assert slow.get("new", "g") is None
+    slow.put_settings("old", {"blocks.write": None})
+    _write(slow)  # what was brought ahead is in no point in time
+    changes.until_short()
+    old, new = _both(slow)
+    assert old == new
+    changes.finish(lambda: slow.block_writes("old"), hurried=True)
+    old, new = _both(slow)
+    assert old == new
+
+
+@pytest.mark.parametrize(("refreshes", "tries"), [(0, 1), (1, 2), (3, 4)])
+def test_writes_are_stopped_again_where_the_engine_has_become_slow(
+    slow: Slow, refreshes: int, tries: int
+) -> None:
+    slow.refreshes = refreshes
+    slow.update_aliases([{"add": {"index": "old", "alias": "shop"}}])
+    changes = CatchUp(slow, "old", "new")
+    changes.until_short()
+    between: list[int] = []
+
+    def allow() -> None:
+        slow.put_settings("old", {"blocks.write": None})
+        between.append(len(between))
+        slow.put("shop", "a", {"n": len(between)})
+
+    _swap(slow, changes, allow_writes=allow)
+    assert slow.tries == tries
+    assert slow.indices_of("shop") == ("new",)
+    old, new = _both(slow)
+    assert old == new
+    assert len(between) == tries - 1
+
+
+def test_the_last_try_waits_for_as_long_as_it_takes(slow: Slow) -> None:
+    slow.refreshes = 4
+    changes = CatchUp(slow, "old", "new")
+    changes.until_short()
+
+    def allow() -> None:
+        slow.put_settings("old", {"blocks.write": None})
+
+    done = threading.Timer(0.2, slow.taken.set)  # longer than a hurried one waits
+    block = slow.block_writes
+
+    def block_writes(index: str) -> None:
+        block(index)
+        if slow.tries == 4:
+            done.start()
+
+    slow.block_writes = block_writes  # type: ignore[method-assign]
+    _swap(slow, changes, allow_writes=allow)
+    assert slow.tries == 4
+
+
+def test_writes_are_not_allowed_again_by_one_that_has_lost_the_right(slow: Slow) -> None:
+    """Another process may have stopped them by now, for a last pass of its own."""
+    changes = CatchUp(slow, "old", "new")
+    changes.until_short()
+
+    def confirm() -> None:
+        if threading.current_thread() is threading.main_thread():
+            raise ReindexTakenOverError("taken over by b")
+
+    with pytest.raises(ReindexTakenOverError):
+        _swap(slow, changes, allow_writes=lambda: pytest.fail("allowed"), confirm=confirm)
+    slow.taken.set()
+
+
+def _swap(
+    engine: MemoryEngine,
+    changes: CatchUp,
+    *,
+    allow_writes: Callable[[], object],
+    confirm: Callable[[], object] = lambda: None,
+) -> None:
+    swap(
+        engine,
+        changes,
+        old="old",
+        new="new",
+        kept=kept_of(engine, "old"),
+        confirm=confirm,
+        interrupted=lambda: None,
+        move=lambda aliases: engine.update_aliases(alias_moves(aliases, old="old", new="new")),
+        allow_writes=allow_writes,
+    )

@@ -117,6 +117,7 @@ def test_report_shows_pictures_of_the_worst_queries(run: Run, videos: Path, tmp_
         (("--text-vectors", "t.npy", "--video-vectors", "wide.npy"), "have 2 dims"),
         (("--text-vectors", "t.npy", "--video-vectors", "short.npy"), "with --video-of which"),
         (("--text-vectors", "t.npy", "--video-vectors", "text.npy"), "is no .npy file"),
+        (("--text-vectors", "t.npy", "--video-vectors", "half.npy"), "is no .npy file"),
         (
             ("--text-vectors", "t.npy", "--video-vectors", "v.npy", "--model", "demo"),
             "take the place of --model",
@@ -131,6 +132,7 @@ def test_wrong_arguments_are_refused_with_the_reason(
     np.save(tmp_path / "wide.npy", np.ones((3, 4), np.float32))
     np.save(tmp_path / "short.npy", np.ones((2, 2), np.float32))
     (tmp_path / "text.npy").write_text("vectors")
+    (tmp_path / "half.npy").write_bytes(b"PK\x03\x04 of an archive")
     done = run("eval", "pairs", *arguments)
     assert (done.code, done.out) == (2, "")
     assert message in done.err

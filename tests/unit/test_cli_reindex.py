@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from tests.command_line import Run, runner
 
-from vidsearch.cli.reindex_output import Narrator
+from vidsearch.cli.reindex_output import Narrator, show_run
 from vidsearch.reindex import ReindexRun, Step
 
 
@@ -37,6 +38,10 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         (("--ids", "a", "b"), "No such command 'b'. For another video, give --ids again."),
         (("lsit",), "No such command 'lsit'."),
         (("--shards", "0"), "0 is not in the range"),
+        (("--shards", "2", "--throttle", "0"), "0.0 is not in the range x>0"),
+        (("--shards", "2", "--throttle", "nan"), "nan is no finite number"),
+        (("--segment-seconds", "inf"), "inf is no finite number"),
+        (("resume", "--throttle", "nan"), "nan is no finite number"),
         (("--quantization", "tiny"), "'tiny' is not one of"),
         (("--shards", "2", "list"), "options of `vidsearch reindex list` go after its name"),
         (("--shards", "2", "--canary", "nowhere.txt"), "nowhere.txt"),
@@ -64,6 +69,32 @@ def test_a_file_of_queries_in_another_encoding_is_refused(run: Run, tmp_path: Pa
     result = run("reindex", "--shards", "2", "--canary", str(latin))
     assert result.code == 2
     assert "is not UTF-8 (at byte 21)" in " ".join(result.err.split())
+
+
+def test_a_run_that_fills_its_index_is_shown_with_the_time_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    filling = ReindexRun(
+        id="3",
+        alias="videos",
+        source="videos-000001",
+        target="videos-000002",
+        way="copy",
+        changes={"shards": 2},
+        by="me@here",
+        started_at=0.0,
+        updated_at=30.0,
+        step=Step.COPYING,
+        began={"copying": 10.0},
+        total=1000,
+        done=250,
+    )
+    show_run(filling, as_json=False)
+    assert "videos\t250/1000\ntime left\t1 min" in capsys.readouterr().out
+    show_run(filling, as_json=True)
+    assert json.loads(capsys.readouterr().out)["seconds_left"] == 60.0
+    show_run(filling.changed(step=Step.VERIFIED, done=1000), as_json=False)
+    assert "time left" not in capsys.readouterr().out
 
 
 def test_each_step_is_told_with_what_follows_from_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from vidsearch.testing.memory_engine import MemoryEngine
 def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
     shop = Shop()
-    monkeypatch.setattr(vidsearch_tasks, "Services", nullcontext)
+    monkeypatch.setattr(vidsearch_tasks, "Services", lambda **options: nullcontext())
     monkeypatch.setattr(
         vidsearch_tasks, "reindexer", lambda services, **options: shop.reindexer(**options)
     )
@@ -65,6 +65,19 @@ def test_swap_and_rollback_say_for_how_long_writes_were_refused(run: Run, shop: 
     assert shop.engine.indices_of("shop") == (NEW,)
     assert run("reindex", "rollback", "--yes").code == 0
     assert shop.engine.indices_of("shop") == (OLD,)
+
+
+def test_what_is_refused_is_not_asked_about(run: Run, shop: Shop) -> None:
+    assert run("reindex", "--shards", "2", "--no-swap").code == 0
+    refused = run("reindex", "clean")
+    assert refused.code == 1
+    assert "only what was swapped can be cleaned" in refused.err
+    assert "Delete" not in refused.err
+    assert run("reindex", "rollback", "--yes").code == 0
+    refused = run("reindex", "rollback", "1")
+    assert refused.code == 1
+    assert "is over (rolled_back)" in refused.err
+    assert "Delete" not in refused.err
 
 
 def test_without_the_numbers_of_writes_it_asks_before_anything_is_done(

@@ -293,3 +293,22 @@ def test_mcp_server_of_stdin_takes_no_address(
     code, _, err = run(capsys, "mcp", *option)
     assert code == 2
     assert "--http" in err
+
+
+def test_a_message_goes_above_the_bar_that_is_drawn(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    with output.progress("Filling", total=2) as bar:
+        output.talk("before any bar")
+        bar(1)
+        output.talk("a step [1] begins")
+        bar(2)
+    output.talk("after it")
+    said = capsys.readouterr().err
+    assert said.startswith("before any bar\n")
+    assert said.endswith("after it\n")
+    # The bar is erased for the message, and drawn again below it.
+    assert "\x1b[2Ka step [1] begins\n" in said

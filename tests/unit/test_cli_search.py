@@ -369,11 +369,14 @@ def test_highlighted_words_are_bold_on_a_terminal(
     assert second.rstrip() == "  \x1b[1mcircle\x1b[0m"
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("words.txt", b"no numbers"), ("half.npy", b"PK\x03\x04 of an archive")]
+)
 def test_a_file_without_a_vector_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "words.txt"
-    file.write_text("no numbers")
+    file = tmp_path / name
+    file.write_bytes(content)
     with pytest.raises(SystemExit, match="2"):
         main(["search", "--vector", str(file)])
     assert "is neither a .npy file nor a JSON list" in capsys.readouterr().err

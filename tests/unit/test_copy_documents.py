@@ -88,6 +88,44 @@ def test_what_the_target_has_already_is_kept_and_not_read_again(engine: Between)
     assert sorted(engine.read) == IDS[25:]
 
 
+@pytest.mark.parametrize(
+    ("throttle", "there", "most", "read"),
+    [
+        (4.0, 0, 4, 4),
+        (0.5, 0, 1, 1),
+        (math.inf, 0, 30, 1000),
+        (0.2, 5, 1, 12),  # of ids alone, which are written in bulks of one
+    ],
+)
+def test_a_limit_makes_bulks_and_pages_so_small_that_no_page_takes_minutes(
+    engine: Between,
+    monkeypatch: pytest.MonkeyPatch,
+    throttle: float,
+    there: int,
+    most: int,
+    read: int,
+) -> None:
+    bulks: list[int] = []
+    pages: list[int] = []
+    scan_slices = engine.scan_slices
+
+    def scanned(index: str, slices: int, *, page_size: int, **options: Any) -> Any:
+        pages.append(page_size)
+        return scan_slices(index, slices, page_size=page_size, **options)
+
+    def at_once(pace: Pace, documents: int, work: Any) -> Any:
+        bulks.append(documents)
+        return work()
+
+    monkeypatch.setattr(engine, "scan_slices", scanned)
+    monkeypatch.setattr(Pace, "run", at_once)
+    for id in IDS[:there]:
+        engine.put("new", id, {"n": id}, routing=f"r{id}")
+    copied = copy_documents(engine, "old", "new", slices=1, throttle=throttle)
+    assert (copied.written, copied.kept) == (30 - there, there)
+    assert (max(bulks), pages[-1]) == (most, read)
+
+
 def test_few_documents_in_the_target_are_kept_as_well(engine: Between) -> None:
     engine.put("new", "00", {"n": "fresher"}, routing="r00")
     assert copied(engine) == Copied(written=29, kept=1)

@@ -126,9 +126,34 @@ def test_missing_projection_of_frames_is_refused(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("do_center_crop", False), ("resample", 1), ("do_normalize", False)]
+    ("key", "value"),
+    [
+        ("do_center_crop", False),
+        ("resample", 1),
+        ("do_normalize", False),
+        ("size", {"shortest_edge": 40}),
+        ("size", {"height": 32, "width": 32}),
+    ],
+    ids=str,
 )
 def test_preprocessing_that_is_not_clips_is_refused(copy: Path, key: str, value: Any) -> None:
     edit(copy / "preprocessor_config.json", lambda content: content.update({key: value}))
     with pytest.raises(ModelUnavailableError, match=rf"preprocessor_config\.json asks for {key}="):
+        _ = encoder(copy).identity
+
+
+def test_sizes_as_older_files_name_them_and_absent_values_are_taken(copy: Path) -> None:
+    def older(content: dict[str, Any]) -> None:
+        side = content["size"]["shortest_edge"]
+        content.update(size=side, crop_size=side, image_mean=None)
+
+    usual = encoder(copy).identity
+    edit(copy / "preprocessor_config.json", older)
+    assert encoder(copy).identity == usual
+
+
+@pytest.mark.parametrize("content", ["[]", '{"image_processor": []}'])
+def test_preprocessor_file_without_settings_is_refused(copy: Path, content: str) -> None:
+    (copy / "preprocessor_config.json").write_text(content)
+    with pytest.raises(ModelUnavailableError, match="holds no settings of an image processor"):
         _ = encoder(copy).identity

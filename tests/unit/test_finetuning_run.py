@@ -27,6 +27,7 @@ from vidsearch.finetuning.loop import Loop  # noqa: E402
 from vidsearch.finetuning.plan import Plan  # noqa: E402
 from vidsearch.finetuning.run import Outcome, fine_tune  # noqa: E402
 from vidsearch.finetuning.two_towers import TwoTowers  # noqa: E402
+from vidsearch.finetuning.writing import save_state  # noqa: E402
 from vidsearch.media.frames import FrameBatch  # noqa: E402
 from vidsearch.testing.checkpoints import (  # noqa: E402
     random_clip_checkpoint,
@@ -259,6 +260,21 @@ def test_damaged_state_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> Non
 
     with pytest.raises(FineTuningError, match=r"state\.pt cannot be read"):
         run(new_towers(checkpoint), tmp_path)
+
+
+def test_place_that_cannot_be_written_to_is_named_before_training(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    with pytest.raises(FineTuningError, match=r"nothing can be written into .*file/work"):
+        run(new_towers(checkpoint), file / "work")
+
+
+def test_state_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FineTuningError, match=r"gone/state\.pt cannot be written \(.+\): make"):
+        save_state({"step": 1}, tmp_path / "gone" / "state.pt")
 
 
 def test_one_pair_cannot_be_compared_with_another(checkpoint: Checkpoint, tmp_path: Path) -> None:

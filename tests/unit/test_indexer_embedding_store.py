@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +48,23 @@ def test_a_copy_under_another_id_and_a_moved_file_are_not_decoded(
     stage.add("a", moved)
     assert stage.video("a")["uri"] == str(moved)
     assert stage.work() == (0, 0)
+
+
+def test_the_log_tells_new_videos_from_documents_that_are_written_again(
+    stage: Stage, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="vidsearch.ingest"):
+        stage.add("a", clip)
+        stage.add("copy", clip)
+        stage.engine.delete("videos", "a")
+        stage.again("a")
+    first, copy, again = (line for line in caplog.messages if "VideoEmbedding" in line)
+    assert first.startswith("video 'a' indexed: ")
+    assert "from kept embeddings" not in first
+    assert copy.startswith("video 'copy' indexed: ")
+    assert "from kept embeddings" in copy
+    assert again.startswith("video 'a' written again: ")
+    assert "from kept embeddings" in again
 
 
 @pytest.mark.parametrize(

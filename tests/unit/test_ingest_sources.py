@@ -89,9 +89,9 @@ def test_videos_of_a_folder_become_sources_under_their_own_names(tmp_path: Path)
 def test_folder_gives_titles_by_file_names(tmp_path: Path, name: str, title: str | None) -> None:
     (tmp_path / name).touch()
     (titled,) = from_files(videos_below(tmp_path, PassedOver()), id_from="uri", titles=True)
-    assert titled.fields == ({"title": title} if title else {})
+    assert (titled.fields, titled.defaults) == (None, {"title": title} if title else {})
     (bare,) = from_files(videos_below(tmp_path, PassedOver()), id_from="uri")
-    assert (bare.id, bare.fields) == (titled.id, {})
+    assert (bare.id, bare.defaults) == (titled.id, {})
 
 
 def test_field_options_become_typed_values() -> None:

@@ -18,7 +18,7 @@ from tests.remuxing import dropped, evenly_timed
 
 from vidsearch.media.pyav.av1_headers import OrderHints
 from vidsearch.media.pyav.container import opened
-from vidsearch.media.pyav.packets import packets_of
+from vidsearch.media.pyav.demuxing import packets_of
 
 
 @pytest.fixture(params=AV1)

@@ -21,7 +21,7 @@ from tests.damage_clips import (
 from tests.remuxing import Change, dropped, evenly_timed, remuxed
 
 from vidsearch.media.pyav.container import opened
-from vidsearch.media.pyav.packets import packets_of
+from vidsearch.media.pyav.demuxing import packets_of
 from vidsearch.media.pyav.vop_times import Vop, VopTimes
 
 _VOP = b"\0\0\1\xb6"

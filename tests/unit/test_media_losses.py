@@ -23,7 +23,7 @@ from vidsearch.media.joined_files import joined_form
 from vidsearch.media.mp4_boxes import missing_fragments
 from vidsearch.media.pyav.avi import lost_bytes
 from vidsearch.media.pyav.container import opened
-from vidsearch.media.pyav.packets import packets_of
+from vidsearch.media.pyav.demuxing import packets_of
 from vidsearch.testing.clips import counter_frame, moving_frame, read_counter, write_clip
 
 TIMES = [Fraction(number, 10) for number in range(100)]

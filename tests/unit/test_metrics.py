@@ -26,6 +26,7 @@ from tests.drills.disk import SmallDisk
 from tests.ingest_stage import Stage
 from tests.status_stage import now, put, services, worker  # noqa: F401
 
+from vidsearch.errors import ConfigError
 from vidsearch.index import create_videos_index
 from vidsearch.logs import JsonFormatter
 from vidsearch.metrics import current_work, enter_stage, measured, prometheus, timed
@@ -149,6 +150,15 @@ def test_folder_of_metrics_that_cannot_be_looked_at_ends_no_attempt(
     with pytest.raises(KeyError, match="a"):
         attempt("w", "a")
     assert "metrics are not counted: [Errno 13]" in caplog.text
+
+
+def test_folder_of_metrics_that_cannot_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "file" / "metrics"))
+    with pytest.raises(ConfigError, match=r"MULTIPROC_DIR=\S+/file/metrics is no folder"):
+        metrics_registry(None)
 
 
 def test_sweep_is_counted_by_what_it_did(services: Services, put: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from tests.claiming import race_for
 
@@ -11,7 +14,8 @@ from vidsearch.errors import (
     RegistryError,
     VideoNotRegisteredError,
 )
-from vidsearch.registry import ErrorRecord, Lease, Registry, State
+from vidsearch.registry import ErrorRecord, Lease, NewVideo, Registry, State, VideoRecord
+from vidsearch.registry.transitions import HANDED_OVER, SLICES, is_handed_over
 from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -83,6 +87,28 @@ def test_registering_another_uri_starts_again(registry: Registry) -> None:
     record = registry.register("a", uri="/other.mp4", fields={"title": "A"})
     assert (record.state, record.attempts) == (State.REGISTERED, 0)
     assert record.fingerprint == "f1", "lets an ingest see that the vectors are current"
+
+
+def test_fields_that_are_not_given_stay_and_empty_ones_go(registry: Registry) -> None:
+    index_one(registry)
+    assert registry.register("a", uri="/a.mp4").fields == {"title": "A"}
+    assert registry.register("a", uri="/moved.mp4").fields == {"title": "A"}
+    assert registry.register("a", uri="/moved.mp4", fields={}).fields == {}
+
+
+def test_defaults_are_for_videos_that_are_not_registered_yet(registry: Registry) -> None:
+    def register(**fields: str) -> Mapping[str, Any]:
+        defaults = {"title": "a", "lang": "en"}
+        video = NewVideo("a", "/a.mp4", fields or None, defaults=defaults)
+        (one,) = registry.register_many([video])
+        return one.require().fields
+
+    assert register(lang="de") == {"title": "a", "lang": "de"}
+    registry.set_fields("a", {"title": "Boat"})
+    assert register() == {"title": "Boat", "lang": "de"}
+    assert register(lang="fr") == {"title": "Boat", "lang": "fr"}
+    registry.delete("a")
+    assert register() == {"title": "a", "lang": "en"}
 
 
 def test_registering_other_fields_keeps_an_indexed_video_and_marks_it_until_they_are_written(
@@ -264,6 +290,20 @@ def test_an_outage_that_is_over_does_not_count_towards_the_next(
     else:
         complete(registry, lease)
     assert registry.get("a").failing_since is None
+
+
+def test_the_query_for_what_slices_have_finds_what_they_have(
+    memory: MemoryEngine, registry: Registry
+) -> None:
+    for state in State:
+        for owner in (SLICES, "w#1", None):
+            record = VideoRecord.from_source("a", {"uri": "/a.mp4", "state": str(state)})
+            memory.put(INDEX, f"{state} {owner}", record.changed(owner=owner).to_source())
+    every = {one.id: VideoRecord.from_source(one.id, one.source) for one in memory.scan(INDEX)}
+    found = {one.id for one in memory.scan(INDEX, query=HANDED_OVER)}
+    assert (
+        found == {id for id, one in every.items() if is_handed_over(one)} == {"processing slices"}
+    )
 
 
 def test_a_video_is_handed_back_by_its_owner_alone(registry: Registry, clock: FakeClock) -> None:

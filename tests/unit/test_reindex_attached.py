@@ -276,15 +276,15 @@ def test_while_writes_wait_nothing_is_asked_for_that_can_be_asked_for_before() -
     shop = Shop(engine=engine)
     shop.reindexer().start(SHARDS)
     once = {
-        *("changes", "search_shard", "mapping", "indices_of"),
+        *("refresh", "read_shards", "mapping", "indices_behind"),
         *("aliases", "put_settings", "update_aliases"),
     }
     asked = Counter(engine.moved)
     for of_the_lease in ("get", "put"):
         asked.pop(of_the_lease, None)
-    # One is asked for beside the block, and one beside the move: before or after it.
-    assert asked.pop("refresh") in {1, 2, 3}
-    assert asked == {**dict.fromkeys(once, 1), "count": 1}
+    for of_the_shards in ("changes", "search_shard", "count"):
+        assert asked.pop(of_the_shards) >= 1
+    assert asked == dict.fromkeys(once, 1)
 
 
 class Behind(MemoryEngine):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from tests.reindexing_in_memory import OLD, Stage, stage_of_three
+from tests.reindexing_in_memory import OLD, SETTINGS, Stage, stage_of_three
 
 from vidsearch.errors import BackendUnavailableError, MappingConflictError, ReindexError
+from vidsearch.registry import Registry
 from vidsearch.reindex import ReindexRun, Step
 from vidsearch.reindex.changes import Changes
 
@@ -79,6 +80,28 @@ def test_a_plan_goes_by_the_throttle_of_a_copy_alone(
     plan = stage.reindexer().plan(changes, throttle=throttle)
     assert (plan.per_second == throttle) == is_limited
     assert ("--throttle" in plan.measured) == is_limited
+
+
+@pytest.mark.parametrize("changes", [Changes(segment_seconds=5), Changes(model="other")])
+def test_a_plan_of_what_workers_make_goes_by_the_last_ingestion(
+    stage: Stage, changes: Changes
+) -> None:
+    assert stage.reindexer().plan(changes).seconds is None
+    registry = Registry(stage.engine, index=SETTINGS.registry)
+    for id in "ab":
+        registry.register(id, uri=f"/{id}.mp4")
+        registry.complete(
+            registry.claim(id, owner="w"),
+            fingerprint="f",
+            frames=3,
+            damaged=0,
+            segments=1,
+            duration=3.0,
+            seconds={"decode": 1.5, "encode": 0.5},
+        )
+    plan = stage.reindexer().plan(changes)
+    assert (plan.seconds, plan.per_second) == (4.0, 0.5)
+    assert "the last ingestion of 2 videos, one worker" in plan.measured
 
 
 @pytest.mark.parametrize(

@@ -321,6 +321,14 @@ def test_queries_are_shown_side_by_side(stage: TwoIndices) -> None:
     ]
 
 
+def test_a_query_that_finds_nothing_has_its_row() -> None:
+    assert list(SideBySide("red").rows()) == [(1, "nothing", "nothing")]
+    assert list(SideBySide("red", old=(("a", None), ("b", 0.5))).rows()) == [
+        (1, "a", "nothing"),
+        (2, "b (0.500)", ""),
+    ]
+
+
 def test_a_target_that_cannot_be_searched_is_a_problem(embedded: TwoIndices) -> None:
     report = checked(embedded, queries=("red",))  # with the encoder of the old index alone
     (problem,) = report.problems

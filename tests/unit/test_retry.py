@@ -127,8 +127,8 @@ def test_video_that_a_worker_is_not_set_up_for_is_due_at_once() -> None:
     assert retry_delay(BACK, attempts=1, age=9000, first=5) == 0
 
 
-def test_pauses_grow_to_a_minute_and_looks_at_the_engine_to_five_seconds() -> None:
+def test_pauses_grow_to_a_minute_and_looks_at_the_engine_to_two_seconds() -> None:
     assert 2.5 <= pause_delay(1, first=5) <= 5
     assert 30 <= pause_delay(50, first=5) <= 60
     assert 0.25 <= engine_delay(1) <= 0.5
-    assert 2.5 <= engine_delay(50) <= 5
+    assert 1 <= engine_delay(50) <= 2

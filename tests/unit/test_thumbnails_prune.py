@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from vidsearch.cli.thumbnails import with_those_of_reindexes
 from vidsearch.config import IndexSettings
 from vidsearch.errors import IndexNotFoundError
 from vidsearch.index import create_videos_index
-from vidsearch.ingest.thumbnails import unused_thumbnails
+from vidsearch.ingest.thumbnails import remove_thumbnails, unused_thumbnails
 from vidsearch.media import ThumbnailStore
+from vidsearch.registry import Notes
+from vidsearch.reindex import ReindexRun, RunStore, Step
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -78,6 +81,44 @@ def test_old_picture_that_a_video_being_indexed_refers_to_is_kept(
     assert (
         list(unused_thumbnails(store, engine, ("videos",), written_before=time.time() - DAY)) == []
     )
+
+
+def test_picture_that_a_worker_puts_between_the_look_and_the_removal_is_kept(
+    store: ThumbnailStore, engine: MemoryEngine, tmp_path: Path
+) -> None:
+    taken_up, left = store.put(b"taken up"), store.put(b"left")
+    for key in (taken_up, left):
+        aged(tmp_path, key)
+    before = time.time() - DAY
+    unused = unused_thumbnails(store, engine, ("videos",), written_before=before)
+    assert {picture.key for picture in unused} == {taken_up, left}
+    store.put(b"taken up")
+    remove_thumbnails(store, (picture.key for picture in unused), written_before=before)
+    assert {picture.key for picture in store.pictures()} == {taken_up}
+
+
+def test_indices_of_a_reindex_that_is_open_are_asked_as_well(engine: MemoryEngine) -> None:
+    settings, runs = IndexSettings(), RunStore(Notes(engine, index=IndexSettings().operations))
+    assert with_those_of_reindexes(engine, settings, ["videos", "others"]) == ["videos", "others"]
+
+    (other,) = engine.indices_of("others")
+    (source,) = engine.indices_of("videos")
+    run = runs.begin(
+        lambda id, now: ReindexRun(
+            id=id,
+            alias="videos",
+            source=source,
+            target=other,
+            way="copy",
+            changes={"segment_seconds": 5},
+            by="me@here",
+            started_at=now,
+            updated_at=now,
+        )
+    )
+    assert with_those_of_reindexes(engine, settings, ["videos"]) == ["videos", other]
+    runs.update(run.id, lambda run: run.changed(step=Step.DONE))
+    assert with_those_of_reindexes(engine, settings, ["videos"]) == ["videos"]
 
 
 def test_store_that_does_not_exist_yet_has_no_pictures(store: ThumbnailStore) -> None:

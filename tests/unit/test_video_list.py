@@ -25,12 +25,28 @@ def listed(text: str | bytes, format: Format = "csv", **options: Any) -> VideoLi
 
 
 def videos_of(videos: VideoList) -> dict[str, tuple[str, Any]]:
-    return {video.id: (video.uri, video.fields) for video in videos.videos()}
+    return {video.id: (video.uri, dict(video.fields or {})) for video in videos.videos()}
 
 
 def told(videos: VideoList) -> list[str]:
     """A row's error, id of its video, or `repeated`."""
     return [row.error or (row.video.id if row.video else "repeated") for row in videos.rows()]
+
+
+def test_decimal_commas_are_of_lists_that_semicolons_separate() -> None:
+    rows = "uri;price;size;code\nhttps://h/a;4,5;1.5;1.234,5\nhttps://h/b;30;2;7\n"
+    one, two = listed(rows).videos()
+    assert one.fields == {"price": 4.5, "size": 1.5, "code": "1.234,5"}
+    assert two.fields == {"price": 30, "size": 2, "code": "7"}
+    (quoted,) = listed('uri,price\nhttps://h/a,"4,5"\n').videos()
+    assert quoted.fields == {"price": "4,5"}
+
+
+def test_list_of_uris_alone_names_no_fields_and_an_empty_cell_takes_one_away() -> None:
+    (bare,) = listed("uri,id\nhttps://h/a,one\n").videos()
+    assert bare.fields is None
+    (empty,) = listed("uri,title\nhttps://h/a,\n").videos()
+    assert empty.fields == {}
 
 
 # -- formats

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -11,13 +12,14 @@ import click
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option, yes_option
 from vidsearch.cli.pruning import other_indices, prune_options, remove_unused, told
-from vidsearch.errors import ConfigError
+from vidsearch.errors import ConfigError, VidsearchError
+from vidsearch_mappings.registry import IN_PROGRESS
 
 if TYPE_CHECKING:
     from vidsearch.embeddings import EmbeddingStore
     from vidsearch_tasks import Services
 
-__all__ = ["embeddings"]
+__all__ = ["Needed", "embeddings", "needed_contents"]
 
 _OTHERS = "Another videos index that has the same `embeddings.url`; repeat for more."
 
@@ -38,7 +40,8 @@ def show(others: tuple[str, ...], as_json: bool) -> None:
     with Services() as services:
         store = _store(services)
         files = list(store.files())
-        unused = unused_files(files, _contents(services, others))
+        needed = needed_contents(services, others)
+        unused = unused_files(files, needed.contents)
         output.print_facts(
             {
                 "store": store.shown,
@@ -52,6 +55,8 @@ def show(others: tuple[str, ...], as_json: bool) -> None:
             },
             as_json=as_json,
         )
+        if needed.unknown:
+            output.talk(f"note: {needed.why_unknown}")
 
 
 @embeddings.command()
@@ -60,7 +65,9 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
     """Remove what is kept of files that no registered video has any more.
 
     Only the registry of the settings is asked, and those of --index: name every index whose workers
-    have the same `embeddings.url`. What is removed is embedded again when a video needs it.
+    have the same `embeddings.url`. What is removed is embedded again when a video needs it. Nothing
+    is removed while videos that were indexed wait to be ingested again, as after all have moved:
+    what they need is not known until then.
     """
     from vidsearch.embeddings.store import unused_files
     from vidsearch_tasks import Services
@@ -71,8 +78,11 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
         # Listed before the registry is read: what is written in between is no candidate.
         old = [one for one in store.files() if one.written is not None and one.written < before]
         names = ", ".join((services.settings.index.name, *others))
+        needed = needed_contents(services, others)
+        if needed.unknown and not dry_run:
+            raise VidsearchError(f"{needed.why_unknown}: prune when they are ingested")
         remove_unused(
-            unused_files(old, _contents(services, others)),
+            unused_files(old, needed.contents),
             store.remove,
             noun="files",
             why=f"no registered video of {names} has their content",
@@ -108,12 +118,35 @@ def _store(services: Services) -> EmbeddingStore:
     return store
 
 
-def _contents(services: Services, others: Sequence[str]) -> set[bytes]:
-    """Of all registered videos of these indices."""
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What the registered videos of some indices need of the store."""
+
+    contents: set[bytes]
+    """Hashes of 32 bytes."""
+    unknown: int
+    """Videos that were indexed and are to be ingested again, under another URI or anew."""
+
+    @property
+    def why_unknown(self) -> str:
+        """In a sentence, for messages."""
+        return (
+            f"{self.unknown} videos that were indexed wait to be ingested again, and it is not "
+            "known until then which embeddings they need"
+        )
+
+
+def needed_contents(services: Services, others: Sequence[str]) -> Needed:
+    """Of all registered videos of the index of the settings, and of others.
+
+    Raises:
+        ConfigError: a registry is of a version that does not know contents.
+    """
     from vidsearch.registry import Registry
     from vidsearch.registry.index import registry_layout
 
-    found: set[bytes] = set()
+    contents: set[bytes] = set()
+    unknown = 0
     for name in (services.settings.index.name, *others):
         index = services.settings.index.model_copy(update={"name": name})
         layout = registry_layout(services.engine, index)
@@ -121,5 +154,7 @@ def _contents(services: Services, others: Sequence[str]) -> set[bytes]:
             raise ConfigError(f"{layout}; before that, it does not say which contents are needed")
         for record in Registry(services.engine, index=index.registry).scan():
             if record.content is not None:
-                found.add(bytes.fromhex(record.content))
-    return found
+                contents.add(bytes.fromhex(record.content))
+            elif record.indexed_at is not None and record.state in IN_PROGRESS:
+                unknown += 1
+    return Needed(contents, unknown)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,9 +162,10 @@ def ingest(
     """Register videos by URI, folder or list (CSV, JSON, Parquet), and enqueue their ingestion.
 
     Safe to repeat, also to go on after an interruption: videos that are indexed, queued or
-    processing are left as they are. A video that cannot be registered does not stop the others, and
-    makes the exit code 1. A URI is a path, file://, http://, https://, s3://, gs:// or az://, as
-    the workers see it.
+    processing are left as they are. They keep their fields, but for those of --field; those of a
+    row of a list take the place of all. A video that cannot be registered does not stop the others,
+    and makes the exit code 1. A URI is a path, file://, http://, https://, s3://, gs:// or az://,
+    as the workers see it.
     """
     files: dict[Format, Path | None]
     files = {"csv": csv_file, "jsonl": jsonl_file, "parquet": parquet_file}
@@ -193,11 +195,7 @@ def ingest(
     with ExitStack() as stack:
         videos = [] if watch else _given(uris, id_from, passed)
         if folder and not watch:
-            found = videos_below(folder, passed, selection)
-            if prune and not found:
-                raise click.UsageError(
-                    f"{_nothing_found(folder, passed)}, so none is taken for gone: is it mounted?"
-                )
+            found = _found(folder, passed, selection, prune=prune)
             videos += from_files(found, id_from=id_from, titles=titles)
         opened = [
             stack.enter_context(
@@ -236,42 +234,70 @@ def ingest(
         )
         printer = output.row_printer(("id", "state", "reason"), as_json=as_json)
         print_row = None if wait else stack.enter_context(printer)
-        waiting: dict[str, None] = {}
-        unqueued: list[VideoRecord] = []
-
-        def keep(one: Registration) -> None:
-            record = one.record
-            assert record is not None
-            if print_row:
-                data = record_json(record) if as_json else {}
-                print_row(data, (record.id, record.state, record.error or ""))
-            elif one.error:
-                unqueued.append(record)
-            else:
-                waiting[one.id] = None
-
-        registering = Registering(services, fields=fields, priority=priority, keep=keep)
+        ends = _Ends(services, as_json=as_json, print_row=print_row)
+        registering = Registering(services, fields=fields, priority=priority, keep=ends.add)
         others: list[Mapping[str, Any]] = []
         try:
             registering.run(rows, total=len(videos) + sum(map(len, opened)))
             registering.tell()
             if folder and prune:
-                deleted = delete_gone(
-                    services, folder, videos_gone(services.registry, folder, selection), yes=yes
-                )
-                others += map(record_json, deleted)
+                gone = videos_gone(services.registry, folder, selection)
+                others += map(record_json, delete_gone(services, folder, gone, yes=yes))
             if wait:
-                unqueued += wait_for(services, [*waiting], timeout=timeout)
+                ends.wait(timeout=timeout)
         finally:
             for line in passed.lines():
                 output.talk(line)
-        others += passed.to_json()
-        if wait:
-            report(unqueued, as_json=as_json, others=others)
-        elif print_row and as_json:
-            for each in others:
-                print_row(each, ())
+        ends.report([*others, *passed.to_json()])
     _exit(registering.has_problems or passed.is_error)
+
+
+@dataclass(slots=True)
+class _Ends:
+    """What becomes of videos: printed as soon as they are registered, or waited for."""
+
+    services: Services
+    as_json: bool
+    print_row: Callable[[Mapping[str, Any], Sequence[Any]], None] | None
+    """``None`` where they are waited for."""
+    waiting: dict[str, None] = field(default_factory=dict)
+    ended: list[VideoRecord] = field(default_factory=list)
+
+    def add(self, one: Registration) -> None:
+        """One was registered."""
+        record = one.record
+        assert record is not None
+        if self.print_row:
+            data = record_json(record) if self.as_json else {}
+            self.print_row(data, (record.id, record.state, record.error or ""))
+        elif one.error:
+            self.ended.append(record)
+        else:
+            self.waiting[one.id] = None
+
+    def wait(self, *, timeout: float | None) -> None:
+        """Wait for all but those that are not queued."""
+        self.ended += wait_for(self.services, [*self.waiting], timeout=timeout)
+
+    def report(self, others: Sequence[Mapping[str, Any]]) -> None:
+        """Print what was waited for; ``others`` are what the JSON lists after the videos."""
+        if self.print_row is None:
+            report(self.ended, as_json=self.as_json, others=others)
+        elif self.as_json:
+            for each in others:
+                self.print_row(each, ())
+
+
+def _found(
+    folder: Path, passed: PassedOver, selection: Selection, *, prune: bool
+) -> Sequence[Path]:
+    """The videos of a folder; where there are none, none is taken for gone."""
+    found = videos_below(folder, passed, selection)
+    if prune and not found:
+        raise click.UsageError(
+            f"{_nothing_found(folder, passed)}, so none is taken for gone: is it mounted?"
+        )
+    return found
 
 
 def _refuse(*checks: tuple[object, str]) -> None:

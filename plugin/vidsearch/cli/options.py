@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 __all__ = [
+    "Amount",
     "dry_run_option",
     "engine_option",
     "existing_file",
@@ -20,6 +22,21 @@ __all__ = [
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Amount(click.FloatRange):
+    """A number above 0, which ``nan`` is not; ``infinite``: also ``inf``."""
+
+    def __init__(self, *, max: float | None = None, infinite: bool = False) -> None:
+        super().__init__(min=0, min_open=True, max=max)
+        self._infinite = infinite
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number) or (math.isinf(number) and not self._infinite):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
+
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
     from rich.table import Table
 
 __all__ = [
@@ -35,11 +36,18 @@ __all__ = [
 _WHOLE_SHARE = 0.4
 # In a pipe: seconds between two lines of progress. The first and the last are always printed.
 _PLAIN_SECONDS = 2.0
+_drawn: list[Bar] = []
+"""The bars on the terminal; the last one is the innermost."""
 
 
 def talk(message: str) -> None:
-    """Print a message on stderr."""
-    click.echo(message, err=True)
+    """Print a message on stderr, above the bar if one is drawn."""
+    if _drawn:
+        from rich.text import Text
+
+        _drawn[-1].console.print(Text.from_ansi(message), soft_wrap=True)
+    else:
+        click.echo(message, err=True)
 
 
 def confirm(question: str) -> None:
@@ -269,13 +277,17 @@ def progress(label: str, *, total: int | None = None) -> Iterator[Progress]:
     task = bar.add_task(label, total=total, note="")
 
     def draw(done: int, total: int | None = None, *, note: str = "") -> None:
-        bar.start()
+        if bar not in _drawn:
+            bar.start()
+            _drawn.append(bar)
         bar.update(task, completed=done, total=total, note=note)
 
     try:
         yield draw
     finally:
         bar.stop()
+        if bar in _drawn:
+            _drawn.remove(bar)
 
 
 def _plain_progress(label: str, whole: int | None) -> Progress:

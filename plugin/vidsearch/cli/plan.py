@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.options import engine_option, json_option
+from vidsearch.cli.options import Amount, engine_option, json_option
 from vidsearch.config import load_settings
 
 if TYPE_CHECKING:
@@ -22,25 +21,12 @@ _LONGEST = 864_000
 """Seconds of a video, ten days; its frames are counted one by one."""
 
 
-class _Amount(click.FloatRange):
-    """A number above 0, which ``nan`` is not, and no infinite one."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value} is no finite number.", param, ctx)
-        return number
-
-
-_amount = _Amount(min=0, min_open=True)
-
-
 @click.command()
 @click.option("--videos", required=True, type=click.IntRange(min=1), help="Number of videos.")
 @click.option(
     "--seconds",
     required=True,
-    type=_Amount(min=0, min_open=True, max=_LONGEST),
+    type=Amount(max=_LONGEST),
     help="Mean length of a video in seconds.",
 )
 @engine_option
@@ -60,7 +46,7 @@ _amount = _Amount(min=0, min_open=True)
 )
 @click.option(
     "--segment-seconds",
-    type=_amount,
+    type=Amount(),
     help="Length of a segment.  [default: the setting index.segment_seconds]",
 )
 @click.option(
@@ -77,7 +63,7 @@ _amount = _Amount(min=0, min_open=True)
 )
 @click.option(
     "--frames-per-second",
-    type=_amount,
+    type=Amount(),
     help="Frames that a worker decodes and embeds per second.  [default: as was measured of a "
     "ViT-B/32 on one core]",
 )

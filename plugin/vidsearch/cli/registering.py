@@ -28,7 +28,8 @@ class Registering:
 
     Args:
         services: what to work with.
-        fields: of every video, unless it has its own.
+        fields: of every video, unless it has its own; with none at all, what is registered
+            already keeps its fields.
         priority: of every video.
         keep: gets what became of each video that is registered.
     """
@@ -110,7 +111,8 @@ class Registering:
                 self.counts["repeated"] += 1
             else:
                 self._places.append(row.place)
-                fields = {**self._fields, **(row.video.fields or {})}
+                own = row.video.fields
+                fields = {**self._fields, **(own or {})} if self._fields else own
                 yield replace(row.video, fields=fields)
 
     def _note(self, place: str, one: Registration) -> None:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from vidsearch.cli.options import dry_run_option, json_option, wait_options, yes_option
+from vidsearch.cli.options import Amount, dry_run_option, json_option, wait_options, yes_option
 from vidsearch.cli.reindex_runs import (
     THROTTLE,
     clean,
@@ -54,7 +54,7 @@ class _Group(click.Group):
 )
 @click.option(
     "--segment-seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Amount(),
     metavar="SECONDS",
     help="Length of a segment in the new index.",
 )

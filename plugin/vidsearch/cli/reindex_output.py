@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -12,6 +13,7 @@ from vidsearch.cli import output
 from vidsearch.cli.kept_output import blocked, kept_facts, size, until_done
 
 if TYPE_CHECKING:
+    from vidsearch.errors import VidsearchError
     from vidsearch.reindex import Plan, ReindexRun
 
 __all__ = ["Narrator", "show_plan", "show_run", "show_runs"]
@@ -30,6 +32,11 @@ class Narrator:
         self.run = run
         if (sentence := _SENTENCES.get(run.step.value)) is not None:
             output.talk(sentence(run))
+
+    def outage(self, error: VidsearchError, seconds: float) -> None:
+        """The engine is away or overloaded, and the run is tried again."""
+        self._first = None  # the rate from then on
+        output.talk(f"{error}; trying again in {math.ceil(seconds)} s")
 
     def progress(self, done: int, total: int) -> None:
         """So many videos are in the target."""
@@ -88,13 +95,15 @@ def show_runs(runs: Sequence[ReindexRun], *, as_json: bool) -> None:
 
 def show_run(run: ReindexRun, *, as_json: bool) -> None:
     """One run."""
+    left = run.seconds_left
     if as_json:
-        output.print_json(run.to_json())
+        output.print_json({**run.to_json(), **({} if left is None else {"seconds_left": left})})
         return
     facts = {
         **{name: getattr(run, name) for name in ("id", "step", "alias", "source", "target", "way")},
         "changes": _told(run.changes),
         "videos": _count(run),
+        **({} if left is None else {"time left": until_done(left)}),
         "started": _at(run.started_at),
         "by": run.by,
         "driven by": run.owner,

@@ -11,7 +11,7 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.kept_output import blocked
-from vidsearch.cli.options import json_option, yes_option
+from vidsearch.cli.options import Amount, json_option, yes_option
 from vidsearch.cli.reindex_output import Narrator, show_plan, show_run, show_runs
 from vidsearch.errors import VidsearchError
 
@@ -32,7 +32,7 @@ __all__ = [
     "swap",
 ]
 
-THROTTLE = click.FloatRange(min=0, min_open=True)
+THROTTLE = Amount(infinite=True)
 """Documents per second."""
 _id = click.argument("id", required=False)
 
@@ -108,7 +108,7 @@ def clean(id: str | None, yes: bool, as_json: bool) -> None:
     """End a run that was swapped: delete the old index. There is no rollback afterwards."""
     with _running() as reindexer:
         run = _chosen(reindexer, id)
-        if not yes and run is not None:
+        if not yes and run is not None and run.step.value == "swapped":  # else it is refused
             output.confirm(
                 f"Delete {run.source}, the old index of {run.alias}?"
                 + (" It is your own." if run.attached else ""),
@@ -126,7 +126,7 @@ def roll_back_run(id: str | None, *, yes: bool, as_json: bool) -> None:
     """Undo a run."""
     with _running() as reindexer:
         run = _chosen(reindexer, id)
-        if not yes and run is not None:
+        if not yes and run is not None and run.is_open:
             output.confirm(f"Delete {run.target}, and search {run.source}?")
         show_run(reindexer.roll_back(id), as_json=as_json)
 
@@ -151,6 +151,7 @@ def start_run(
         if dry_run:
             plan = reindexer.plan(wanted, throttle=throttle, changed_field=changed_field)
             show_plan(plan, as_json=as_json)
+            _note_throttle(plan.way, throttle)
             return
         if (made := reindexer.change_in_place(wanted)) is not None:
             _tell_in_place(made, as_json=as_json)
@@ -165,9 +166,15 @@ def start_run(
             changed_field=changed_field,
             **options,
         )
+        _note_throttle(run.way, throttle)
         if not background:
             run = reindexer.resume(run.id)
         show_run(run, as_json=as_json)
+
+
+def _note_throttle(way: str, throttle: float | None) -> None:
+    if throttle is not None and way not in {"copy", "in place"}:
+        output.talk("note: --throttle is for what is copied: workers make these documents")
 
 
 def _ask_for_a_long_block(plan: Plan) -> None:
@@ -215,12 +222,15 @@ def _chosen(reindexer: Reindexer, id: str | None) -> ReindexRun | None:
 @contextmanager
 def _running() -> Iterator[Reindexer]:
     """A reindexer that tells on stderr what it does."""
+    from vidsearch.engines.bulk import ATTEMPTS
     from vidsearch_tasks import Services, reindexer
 
-    with Services() as services, output.progress("Filling the new index") as bar:
+    with Services(tries=ATTEMPTS) as services, output.progress("Filling the new index") as bar:
         told = Narrator(bar)
         try:
-            yield reindexer(services, on_step=told.step, on_progress=told.progress)
+            yield reindexer(
+                services, on_step=told.step, on_progress=told.progress, on_outage=told.outage
+            )
         except (KeyboardInterrupt, VidsearchError):
             if told.run is not None and told.run.is_open:
                 output.talk(

@@ -198,13 +198,16 @@ def _nothing(result: SearchResult, options: Mapping[str, Any]) -> str:
 
 
 def _read_vector(path: Path) -> Any:
+    from zipfile import BadZipFile  # what NumPy raises of half an archive
+
     try:
         if path.suffix == ".npy":
             import numpy as np
 
-            return np.load(path, allow_pickle=False)
+            with path.open("rb") as file:  # which NumPy leaves open where it fails
+                return np.load(file, allow_pickle=False)
         return json.loads(path.read_text())
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise QueryError(f"--vector {path} is neither a .npy file nor a JSON list: {error}") from (
             error
         )

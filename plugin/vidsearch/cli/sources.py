@@ -20,20 +20,25 @@ __all__ = ["from_files", "from_uris", "parse_columns", "parse_fields", "title_of
 
 
 def from_uris(uris: Sequence[str], *, id_from: IdFrom) -> list[NewVideo]:
-    """One video per URI. Paths become absolute, as workers have other working folders."""
+    """One video per URI; one that is registered already keeps its fields. Paths become absolute, as
+    workers have other working folders."""
     try:
-        return [NewVideo(stable_id(uri, id_from=id_from), uri) for uri in map(absolute_uri, uris)]
+        return [
+            NewVideo(stable_id(uri, id_from=id_from), uri, defaults={})
+            for uri in map(absolute_uri, uris)
+        ]
     except RegistryError as error:
         raise click.UsageError(str(error)) from error
 
 
 def from_files(paths: Iterable[Path], *, id_from: IdFrom, titles: bool = False) -> list[NewVideo]:
-    """One video per file; ``titles`` gives each the words of its name as the field ``title``."""
+    """One video per file; ``titles`` gives each the words of its name as the field ``title``. One
+    that is registered already keeps its title, and its other fields."""
     return [
         NewVideo(
             stable_id(str(path), id_from=id_from),
             str(path),
-            {"title": title} if titles and (title := title_of(path)) else {},
+            defaults={"title": title} if titles and (title := title_of(path)) else {},
         )
         for path in paths
     ]

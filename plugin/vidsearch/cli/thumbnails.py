@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +12,11 @@ from vidsearch.cli.pruning import prune_options, remove_unused
 from vidsearch.errors import ConfigError, VidsearchError
 from vidsearch_mappings.registry import State
 
-__all__ = ["thumbnails"]
+if TYPE_CHECKING:
+    from vidsearch.config import IndexSettings
+    from vidsearch.engines import Engine
+
+__all__ = ["thumbnails", "with_those_of_reindexes"]
 
 
 @click.group()
@@ -27,10 +33,11 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
     """Remove the pictures of deleted and replaced videos, unless another video has the same.
 
     Only the index of the settings is asked, and those given by --index: name every index whose
-    workers have the same `thumbnails.url`, or its pictures are removed. Reads every document once.
-    Nothing is removed while videos are being processed.
+    workers have the same `thumbnails.url`, or its pictures are removed. Where one is reindexed, its
+    other index is asked, too, until the reindex has ended. Reads every document once. Nothing is
+    removed while videos are being processed.
     """
-    from vidsearch.ingest.thumbnails import unused_thumbnails
+    from vidsearch.ingest.thumbnails import remove_thumbnails, unused_thumbnails
     from vidsearch_tasks import Services
 
     with Services() as services:
@@ -39,7 +46,9 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
             raise ConfigError(
                 "the setting thumbnails.url is not set, so there are no thumbnails to prune"
             )
-        busy = services.registry.counts()[State.PROCESSING]
+        # Workers make documents for a reindex as well.
+        counts = services.registry.counts(), services.fills.counts()
+        busy = sum(each[State.PROCESSING] for each in counts)
         if busy and not dry_run:
             raise VidsearchError(
                 f"{busy} videos are being processed, which may take up old pictures again: stop "
@@ -47,11 +56,12 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
             )
         names = (services.settings.index.name, *others)
         before = time.time() - hours * 3600
-        unused = unused_thumbnails(store, services.engine, names, written_before=before)
+        asked = with_those_of_reindexes(services.engine, services.settings.index, names)
+        unused = unused_thumbnails(store, services.engine, asked, written_before=before)
         indices = ", ".join(names)
         remove_unused(
             unused,
-            store.remove,
+            lambda keys: remove_thumbnails(store, keys, written_before=before),
             noun="thumbnails",
             why=f"no document of {indices} refers to them",
             question=lambda told: f"Remove {told}, to which no document of {indices} refers?",
@@ -59,3 +69,19 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
             yes=yes,
             as_json=as_json,
         )
+
+
+def with_those_of_reindexes(
+    engine: Engine, settings: IndexSettings, names: Sequence[str]
+) -> list[str]:
+    """Some indices, and of each the one that a reindex is making of it, or keeps for a rollback."""
+    from vidsearch.registry import Notes
+    from vidsearch.reindex import RunStore
+
+    found = dict.fromkeys(names)
+    for name in names:
+        operations = settings.model_copy(update={"name": name}).operations
+        if run := RunStore(Notes(engine, index=operations)).open():
+            both = {each for each in (run.source, run.target) if engine.indices_of(each)}
+            found |= dict.fromkeys(sorted(both.difference(engine.indices_of(name))))
+    return [*found]

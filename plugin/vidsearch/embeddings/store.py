@@ -226,10 +226,19 @@ class KeptVideo:
 
     def __init__(self, store: EmbeddingStore | None, content: str) -> None:
         self._store = store
-        self._content = content
+        self.content = content
         self._frames: FrameVectors | None = None
         self._looked = False
         self._facts: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is made of it is kept."""
+        return self._store is not None
+
+    def look_again(self) -> None:
+        """Ask the store once more: somebody else may have kept something meanwhile."""
+        self._frames, self._facts, self._looked = None, None, False
 
     @property
     def had_frames(self) -> bool:
@@ -242,7 +251,7 @@ class KeptVideo:
         if kept is not None:
             return kept
         made = make()
-        return made if self._store is None else self._store.keep_frames(self._content, model, made)
+        return made if self._store is None else self._store.keep_frames(self.content, model, made)
 
     def find_frames(self, model: ModelIdentity) -> FrameVectors | None:
         """The frames of the whole video as they were kept; ``None`` where they were not.
@@ -251,7 +260,7 @@ class KeptVideo:
         """
         if self._store is not None and not self._looked:
             self._looked = True
-            self._frames, facts = self._store.whole(self._content, model)
+            self._frames, facts = self._store.whole(self.content, model)
             self._facts = facts if self._facts is None else self._facts
         return self._frames
 
@@ -263,7 +272,7 @@ class KeptVideo:
         Returns the numbers of the ranges that are not kept; where there are some, nothing is taken.
         """
         assert self._store is not None
-        found = [self._store.frames(self._content, model, start=a, stop=b) for a, b in ranges]
+        found = [self._store.frames(self.content, model, start=a, stop=b) for a, b in ranges]
         there = [frames for frames in found if frames is not None]
         if len(there) == len(found):
             self._frames = FrameVectors.joined(there)
@@ -290,7 +299,7 @@ class KeptVideo:
         if self._store is None:
             return make()
         if self._facts is None:
-            self._facts = self._store.facts(self._content)
+            self._facts = self._store.facts(self.content)
         kind_facts = self._facts.get(kind, {})
         kept = kind_facts.get(key)
         restored = None if kept is None else restore(kept)
@@ -301,7 +310,7 @@ class KeptVideo:
         if value is not None:
             latest = {**kind_facts, key: value}
             self._facts[kind] = dict(list(latest.items())[-_MOST_FACTS:])
-            self._store.keep_facts(self._content, self._facts)
+            self._store.keep_facts(self.content, self._facts)
         return made
 
 

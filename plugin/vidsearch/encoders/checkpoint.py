@@ -232,9 +232,15 @@ def _pixel_recipe(folder: Path, config: dict[str, Any]) -> PixelRecipe:
 def _image_processor(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ModelUnavailableError(f"{path} cannot be read ({error})") from error
-    return dict(content.get("image_processor", content))
+    found = content.get("image_processor", content) if isinstance(content, dict) else content
+    if not isinstance(found, dict):
+        raise ModelUnavailableError(
+            f"{path} holds no settings of an image processor: copy it from where the checkpoint is "
+            "from"
+        )
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _refuse_other_steps(found: dict[str, Any], path: Path, family: Family, *, size: Any) -> None:
@@ -244,7 +250,11 @@ def _refuse_other_steps(found: dict[str, Any], path: Path, family: Family, *, si
         "do_center_crop": (crop,),
         "resample": tuple(_RESAMPLES),
     }
-    if not crop:
+    if crop:  # of the frame's whole shorter side; older files name sides by a number
+        side = found.get("crop_size", size)
+        side = side.get("height") if isinstance(side, dict) else side
+        allowed["size"] = (side, {"shortest_edge": side})
+    else:
         allowed["size"] = ({"height": size, "width": size},)
     for key, values in allowed.items():
         if found.get(key) not in (None, *values):

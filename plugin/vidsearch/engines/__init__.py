@@ -15,6 +15,7 @@ from vidsearch.engines.types import (
     Features,
     Json,
     Revision,
+    ShardsRead,
     Write,
     routing_of,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Features",
     "Json",
     "Revision",
+    "ShardsRead",
     "Write",
     "connect",
     "connect_async",

@@ -16,6 +16,7 @@ from vidsearch.engines.types import (
     Features,
     Json,
     Revision,
+    ShardsRead,
     Write,
 )
 
@@ -39,7 +40,12 @@ class Engine(_Engine, Protocol):
     """Thin I/O over one cluster. Thread-safe.
 
     A write never creates an index, as the engines do by default. A search or count that did not
-    reach every shard is an error. Only :meth:`bulk` retries; all else makes one attempt.
+    reach every shard is an error. Only :meth:`bulk` retries; all else makes one attempt,
+    unless it was connected with more ``tries``.
+
+    A search, count or scan after :meth:`refresh` sees all that was written before it. In OpenSearch
+    they are answered by the primary shards, as replicas of an index with ``replication.type:
+    SEGMENT`` have that later. Only :meth:`msearch`, by which users search, asks any copy.
 
     Every method maps the client library's exceptions:
 
@@ -186,6 +192,7 @@ class Engine(_Engine, Protocol):
         *,
         pipeline: bool = True,
         refresh: bool = False,
+        is_there: bool = False,
     ) -> BulkResult:
         """Run many writes, in as few requests as their size allows; none is lost silently.
 
@@ -193,6 +200,8 @@ class Engine(_Engine, Protocol):
         the engine takes it. Their length is the caller's to check: Elasticsearch 9.5 takes base64
         of half the bytes for bfloat16. Writes of one id are done in their order. ``delete`` of an
         absent id is not a failure. ``pipeline=False`` passes the default ingest pipeline by.
+        ``is_there=True``: the caller has asked a moment ago whether the index exists, which is
+        asked before else, as the engines would create it.
 
         What was turned away for load (429, 5xx), and whole requests without an answer, are sent
         again with backoff and jitter, a few times; requests that are too large (413) are halved.
@@ -266,6 +275,9 @@ class Engine(_Engine, Protocol):
         ``translog.durability: async``, do not count: it may be some seconds behind.
         """
 
+    def merging(self, indices: Sequence[str]) -> int:
+        """Number of merges of segments that run on shards of some indices, which slow down all."""
+
     def changes(
         self,
         index: str,
@@ -287,6 +299,23 @@ class Engine(_Engine, Protocol):
 
     def search_shard(self, index: str, shard: int, body: Mapping[str, Any]) -> Json:
         """Run one ``_search`` over one shard of a concrete index, by its number."""
+
+    def read_shards(
+        self,
+        index: str,
+        after: Mapping[int, int],
+        *,
+        size: int,
+        bodies: Sequence[tuple[int, Mapping[str, Any]]] = (),
+    ) -> ShardsRead:
+        """What was written last to shards of one concrete index, and more, in one round trip.
+
+        Args:
+            index: concrete index; refresh first.
+            after: by shard, the number that those before have at most.
+            size: documents of a shard at most, those with the smallest numbers.
+            bodies: further searches, each with the number of its shard.
+        """
 
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> str:
         """Keep what searches see of an index now, for five minutes after the last search.

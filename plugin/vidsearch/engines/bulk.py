@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vidsearch import backoff
+from vidsearch.engines.dialect import FIRST_PAUSE, LONGEST_PAUSE
 from vidsearch.engines.errors import error_of, no_json, reason_of, unavailable
 from vidsearch.engines.steps import Answer, Steps
 from vidsearch.engines.types import BulkResult, Document, Json, Revision, Write
@@ -26,8 +27,6 @@ __all__ = ["ATTEMPTS", "Item", "Progress", "as_stored", "bulk", "chunks", "encod
 
 ATTEMPTS = 4
 """Of one write, the first included."""
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 8.0
 
 _RETRIES_ON_CONFLICT = 3
 """How often an engine repeats an update that conflicts with another write. An update merges fields,
@@ -217,7 +216,7 @@ def _write(
     for attempt in range(ATTEMPTS):
         pause = 0.0
         if attempt:
-            pause = backoff.delay(attempt, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+            pause = backoff.delay(attempt, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
             progress.retried += len(chunk)
         progress.requests += 1
         cause: BackendUnavailableError | None = None

@@ -229,10 +229,14 @@ class Calls(IndexCalls, HistoryCalls):
         *,
         pipeline: bool = True,
         refresh: bool = False,
+        is_there: bool = False,
     ) -> Steps[BulkResult]:
         if not writes:
             return BulkResult(0)
-        params = yield from self._write_params(index, refresh=refresh)
+        if is_there:
+            params = _options(refresh=refresh)
+        else:
+            params = yield from self._write_params(index, refresh=refresh)
         if not pipeline:
             params["pipeline"] = "_none"
         order = yield from self._byte_order(*(write.source for write in writes))
@@ -273,28 +277,18 @@ class Calls(IndexCalls, HistoryCalls):
     # -- searches
 
     def search(self, index: str, body: Mapping[str, Any]) -> Steps[Json]:
-        path = f"/{quoted(index)}/_search"
-        return self.dialect.search(path, index=index, params=ALL_SHARDS, body=body)
+        path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, **self.dialect.preference()}
+        return self.dialect.search(path, index=index, params=params, body=body)
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> Steps[list[Json]]:
         if not bodies:
             return []
-        # Written here, as the clients' own serializers take ten times as long for a vector.
-        lines = b"".join(
-            b"%b\n" % self.dialect.json(line) for body in bodies for line in _header_and_body(body)
-        )
-        path = f"/{quoted(index)}/_msearch"
-        answer = yield from self.dialect.request("POST", path, index=index, lines=lines)
-        responses: list[Json] = answer.body["responses"]
-        for response in responses:
-            if "error" in response:
-                raise error_of(response["status"], response, url=self.url, index=index)
-            self.dialect.require_all_shards(response, index=index)
-        return responses
+        return (yield from self.dialect.msearch(index, map(_header_and_body, bodies)))
 
     def count(self, index: str, query: Mapping[str, Any] | None = None) -> Steps[int]:
         path, body = f"/{quoted(index)}/_count", {"query": query or {"match_all": {}}}
-        response = yield from self.dialect.search(path, index=index, params={}, body=body)
+        params = self.dialect.preference()
+        response = yield from self.dialect.search(path, index=index, params=params, body=body)
         return int(response["count"])
 
 
@@ -303,7 +297,7 @@ def _is_missing_document(answer: Answer) -> bool:
     return answer.status == 404 and isinstance(answer.body, dict) and "_id" in answer.body
 
 
-def _options(*, routing: str | None, refresh: bool = False) -> dict[str, str]:
+def _options(*, routing: str | None = None, refresh: bool = False) -> dict[str, str]:
     params = {} if routing is None else {"routing": routing}
     return {**params, "refresh": "wait_for"} if refresh else params
 
@@ -316,8 +310,5 @@ def _expected(expect: Revision | Literal["absent"] | None) -> dict[str, str]:
 
 def _header_and_body(body: Mapping[str, Any]) -> tuple[Json, Json]:
     """The two lines of one search; ``search_type`` stands in the first."""
-    header: Json = {"allow_partial_search_results": False}
-    kept = dict(body)
-    if "search_type" in kept:
-        header["search_type"] = kept.pop("search_type")
-    return header, kept
+    header = {name: value for name, value in body.items() if name == "search_type"}
+    return header, {name: value for name, value in body.items() if name not in header}

@@ -28,7 +28,7 @@ _SYNC = set(_CLIENTS.values())
 _ASYNC = {(package, f"Async{name}") for package, name in _SYNC}
 
 
-def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
+def connect(settings: EngineSettings, *, client: Any = None, tries: int = 1) -> Engine:
     """An engine for the cluster of the settings.
 
     Nothing is sent, but for ``kind="auto"``, which asks the cluster what it is. The client makes
@@ -45,6 +45,8 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
         client: your ``elasticsearch.Elasticsearch`` or ``opensearchpy.OpenSearch``. It is used as
             it is, its own retries included, and stays open when the engine is closed; the settings
             are not looked at.
+        tries: how often a request is sent at most where the cluster turns it away for load (429),
+            with delays that double; for work that nobody waits for.
 
     Raises:
         ConfigError: settings that contradict each other, or a client of another library.
@@ -52,6 +54,12 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
             it are to be signed, and ``botocore`` is not.
         BackendUnavailableError, BackendAccessDeniedError: the cluster cannot be asked what it is.
     """
+    engine = _connected(settings, client)
+    engine.calls.dialect.tries = tries
+    return engine
+
+
+def _connected(settings: EngineSettings, client: Any) -> Engine:
     if client is not None:
         return RestEngine(client, _dialect_for(client, _SYNC), owned=False)
     check_access(settings)

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from vidsearch import backoff
 from vidsearch.engines.errors import error_of, no_json, reason_of, sizes
 from vidsearch.engines.steps import Answer, Request, Steps
 from vidsearch.engines.types import Document, EngineInfo, EngineKind, Features, Json, Revision
 from vidsearch.engines.vectors import ByteOrder, to_json
 from vidsearch.errors import BackendError, BackendUnavailableError
 
-__all__ = ["ALL_SHARDS", "KEEP_ALIVE", "Dialect", "document_of", "quoted"]
+__all__ = [
+    "ALL_SHARDS",
+    "FIRST_PAUSE",
+    "KEEP_ALIVE",
+    "LONGEST_PAUSE",
+    "Dialect",
+    "document_of",
+    "quoted",
+]
 
 ALL_SHARDS = {"allow_partial_search_results": "false"}
 """Parameters of a search that fails unless every shard answers."""
 KEEP_ALIVE = "5m"
 """How long a scan may work on one page."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+"""Seconds until what was turned away is sent again."""
 
 
 class Dialect(ABC):
@@ -28,6 +39,12 @@ class Dialect(ABC):
     kind: ClassVar[EngineKind]
     failures: ClassVar[tuple[type[Exception], ...]]
     """What a client raises for an answer that is no success, or for none."""
+    refreshed: ClassVar[str | None] = None
+    """The preference of a search that is to see all that was written before a refresh, where not
+    every copy of a shard shows it."""
+
+    tries = 1
+    """How often a request is sent at most where it is turned away for load (429)."""
 
     def __init__(self, url: str) -> None:
         self.url = url  # without credentials; for messages
@@ -92,8 +109,13 @@ class Dialect(ABC):
 
     def point_in_time_params(self, shard: int | None) -> dict[str, str]:
         """Parameters of the request that opens one."""
-        kept = {"keep_alive": KEEP_ALIVE}
-        return kept if shard is None else {**kept, "preference": f"_shards:{shard}"}
+        return {"keep_alive": KEEP_ALIVE, **self.preference(shard)}
+
+    def preference(self, shard: int | None = None) -> dict[str, str]:
+        """Parameters of a search of refreshed copies; ``shard``: of that one alone."""
+        one = None if shard is None else f"_shards:{shard}"
+        wanted = [each for each in (one, self.refreshed) if each is not None]
+        return {"preference": "|".join(wanted)} if wanted else {}
 
     def open_scan(self, index: str) -> Steps[str | None]:
         """The cursor of the first page, where the engine needs one."""
@@ -102,8 +124,22 @@ class Dialect(ABC):
 
     def send(self, request: Request) -> Steps[Answer]:
         """Send one request with the headers that this engine wants; an answer of any status."""
+        return self.sent(request)
+
+    def sent(self, request: Request) -> Steps[Answer]:
+        """Send one request as it is, and again where it is turned away and may be repeated."""
         answer: Answer = yield request
+        for attempt in range(1, self.tries):
+            if answer.status != 429 or not self.may_repeat(request):
+                break
+            pause = backoff.delay(attempt, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+            answer = yield replace(request, pause=pause)
         return answer
+
+    def may_repeat(self, request: Request) -> bool:
+        """Whether a request that was turned away has moved nothing on, and nobody else sends it
+        again: bulks have tries of their own."""
+        return not request.path.endswith("/_bulk")
 
     def read_with_vectors(self, request: Request) -> Steps[Answer]:
         """Send a request for stored documents that brings their vectors, too."""
@@ -157,6 +193,25 @@ class Dialect(ABC):
         response: Json = answer.body
         self.require_all_shards(response, index=index)
         return response
+
+    def msearch(
+        self, index: str, searches: Iterable[tuple[Json, Mapping[str, Any]]]
+    ) -> Steps[list[Json]]:
+        """The responses to several searches, each a header and a body, in one round trip."""
+        # Written here, as the clients' own serializers take ten times as long for a vector.
+        lines = b"".join(
+            b"%b\n%b\n"
+            % (self.json({"allow_partial_search_results": False, **header}), self.json(body))
+            for header, body in searches
+        )
+        path = f"/{quoted(index)}/_msearch"
+        answer = yield from self.request("POST", path, index=index, lines=lines)
+        responses: list[Json] = answer.body["responses"]
+        for response in responses:
+            if "error" in response:
+                raise error_of(response["status"], response, url=self.url, index=index)
+            self.require_all_shards(response, index=index)
+        return responses
 
     def require_all_shards(self, response: Json, *, index: str) -> None:
         """Raises BackendUnavailableError where a shard did not answer."""

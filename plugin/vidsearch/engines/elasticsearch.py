@@ -73,12 +73,12 @@ class ElasticsearchDialect(Dialect):
 
     def send(self, request: Request) -> Steps[Answer]:
         media_type = self._media_type
-        answer: Answer = yield _with_media_type(media_type, request)
+        answer = yield from self.sent(_with_media_type(media_type, request))
         if answer.status == 400 and _error_type(answer) == "media_type_header_exception":
             older = f"application/vnd.elasticsearch+{{}}; compatible-with={_CLIENT_MAJOR - 1}"
             if media_type != older:
                 self._media_type = older
-                answer = yield _with_media_type(older, request)
+                answer = yield from self.sent(_with_media_type(older, request))
         return answer
 
     def read_with_vectors(self, request: Request) -> Steps[Answer]:

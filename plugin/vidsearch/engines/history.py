@@ -7,12 +7,12 @@ earlier point in time has and a later one lacks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidsearch.engines.dialect import ALL_SHARDS, KEEP_ALIVE, Dialect, document_of, quoted
 from vidsearch.engines.steps import Steps
-from vidsearch.engines.types import Document, Json
+from vidsearch.engines.types import Document, Json, ShardsRead
 from vidsearch.errors import BackendUnavailableError
 
 __all__ = ["HistoryCalls"]
@@ -41,12 +41,24 @@ class HistoryCalls:
             shard: int(copy["seq_no"]["global_checkpoint"]) for shard, copy in primaries.items()
         }
 
+    def merging(self, indices: Sequence[str]) -> Steps[int]:
+        names = ",".join(map(quoted, indices))
+        answer = yield from self.dialect.request("GET", f"/{names}/_stats/merge", index=names)
+        return int(answer.body["_all"]["total"]["merges"]["current"])
+
     def changes_page(
         self, index: str, shard: int, above: int, last: int, *, size: int
     ) -> Steps[list[Document]]:
         """A page of :meth:`vidsearch.engines.base.Engine.changes`, of one shard, in order."""
-        body: Json = {
-            "query": {"range": {"_seq_no": {"gt": above, "lte": last}}},
+        numbers = {"gt": above, "lte": last}
+        return _documents(
+            (yield from self.search_shard(index, shard, self._changes(numbers, size)))
+        )
+
+    def _changes(self, numbers: Json, size: int) -> Json:
+        """The search for the documents whose last writes have these numbers."""
+        return {
+            "query": {"range": {"_seq_no": numbers}},
             "sort": [{"_seq_no": "asc"}],
             "size": size,
             "_source": self.dialect.source_of(True),
@@ -54,11 +66,36 @@ class HistoryCalls:
             "version": True,
             "track_total_hits": False,
         }
-        response = yield from self.search_shard(index, shard, body)
-        return [document_of(hit) for hit in response["hits"]["hits"]]
+
+    def read_shards(
+        self,
+        index: str,
+        after: Mapping[int, int],
+        *,
+        size: int,
+        bodies: Sequence[tuple[int, Mapping[str, Any]]] = (),
+    ) -> Steps[ShardsRead]:
+        shards = sorted(after)
+        searches: list[tuple[int | None, Mapping[str, Any]]] = [
+            *((shard, self._changes({"gt": after[shard]}, size)) for shard in shards),
+            *bodies,
+            (None, {"size": 0, "track_total_hits": True}),
+        ]
+        answers = yield from self.dialect.msearch(
+            index,
+            (
+                ({} if one is None else {"preference": f"_shards:{one}"}, body)
+                for one, body in searches
+            ),
+        )
+        return ShardsRead(
+            {shard: _documents(answer) for shard, answer in zip(shards, answers, strict=False)},
+            answers[len(shards) : -1],
+            int(answers[-1]["hits"]["total"]["value"]),
+        )
 
     def search_shard(self, index: str, shard: int, body: Mapping[str, Any]) -> Steps[Json]:
-        path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, "preference": f"_shards:{shard}"}
+        path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, **self.dialect.preference(shard)}
         return self.dialect.search(path, index=index, params=params, body=body)
 
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> Steps[str]:
@@ -71,6 +108,10 @@ class HistoryCalls:
 
     def close_point_in_time(self, point: str) -> Steps[None]:
         yield from self.dialect.close_point_in_time(point)
+
+
+def _documents(response: Json) -> list[Document]:
+    return [document_of(hit) for hit in response["hits"]["hits"]]
 
 
 def _is_recovering(copy: Json) -> bool:

@@ -17,7 +17,7 @@ __all__ = ["IndexCalls"]
 
 _WRITES_SECONDS = 60.0
 """For which writes that are under way are waited for."""
-_LOOKS_AT_ONCE, _LOOK_SECONDS = 5, 0.02
+_LOOKS_ALONE, _LOOKS_AT_ONCE, _LOOK_SECONDS = 3, 10, 0.02
 
 
 class IndexCalls:
@@ -123,8 +123,9 @@ class IndexCalls:
                     f"writes to index {index!r} at {self.dialect.url} may still be under way: {why}"
                 )
             pause = 0.0
-            if next(looks) > _LOOKS_AT_ONCE:  # most take no longer
+            if (look := next(looks)) > _LOOKS_ALONE:  # most take no longer
                 yield from self.refresh(index)  # one may wait for that
+            if look > _LOOKS_AT_ONCE:
                 pause = _LOOK_SECONDS
             now = yield from self._writes_under_way(index, pause=pause)
             left = None if now is None else left & now  # those that came later are refused

@@ -16,12 +16,16 @@ from vidsearch.errors import BackendError
 
 __all__ = ["OpenSearchDialect"]
 
+_SCROLL = "/_search/scroll"
+
 
 class OpenSearchDialect(Dialect):
     """What is asked of OpenSearch."""
 
     kind: ClassVar[EngineKind] = "opensearch"
     failures = (opensearchpy.OpenSearchException,)
+    # With `index.replication.type: SEGMENT` a replica gets segments after the refresh has answered.
+    refreshed = "_primary"
 
     def perform(self, client: Any) -> Callable[..., Any]:
         perform: Callable[..., Any] = client.transport.perform_request
@@ -62,8 +66,13 @@ class OpenSearchDialect(Dialect):
         answer = yield from self.send(Request("GET", "/_nodes/plugins"))
         return opensearch_features(info.version, plugins=plugins_of(answer.status, answer.body))
 
+    def may_repeat(self, request: Request) -> bool:
+        # Of a scroll some shards may have gone on to the next page.
+        return request.path != _SCROLL and super().may_repeat(request)
+
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> Steps[str]:
         path, params = f"/{quoted(index)}/_search/point_in_time", self.point_in_time_params(shard)
+        params["allow_partial_pit_creation"] = "false"  # it is by default
         answer = yield from self.request("POST", path, index=index, params=params)
         point: str = answer.body["pit_id"]
         return point
@@ -81,12 +90,13 @@ class OpenSearchDialect(Dialect):
         # over several shards and free: `_shard_doc` is unknown to it, `_id` is loaded into memory.
         if cursor is None:
             path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, "scroll": KEEP_ALIVE}
+            params |= self.preference()
             body = {**body, "_source": self.source_of(source), "sort": ["_doc"]}
         else:
-            path, params = "/_search/scroll", {}
+            path, params = _SCROLL, {}
             body = {"scroll": KEEP_ALIVE, "scroll_id": cursor}
         response = yield from self.search(path, index=index, params=params, body=body)
         return response, response["_scroll_id"]
 
     def close_scan(self, cursor: str) -> Steps[Answer]:
-        return self.request("DELETE", "/_search/scroll", body={"scroll_id": [cursor]})
+        return self.request("DELETE", _SCROLL, body={"scroll_id": [cursor]})

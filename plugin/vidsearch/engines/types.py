@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ __all__ = [
     "Features",
     "Json",
     "Revision",
+    "ShardsRead",
     "Write",
     "routing_of",
 ]
@@ -111,6 +112,18 @@ class Write:
             raise ValueError("op create takes no revision as expect: use op index")
         if self.expect == "absent" and self.op in {"update", "delete"}:
             raise ValueError(f"op {self.op} cannot expect the document to be absent")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardsRead:
+    """What searches see of an index, and of single shards of it."""
+
+    changes: Mapping[int, Sequence[Document]]
+    """By shard, documents with greater numbers than were given, in their order."""
+    answers: Sequence[Json]
+    """To the searches of single shards."""
+    count: int
+    """Number of documents of all shards."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,8 +120,9 @@ def _unit(path: Path) -> Vectors:
 
 def _load(path: Path) -> NDArray[Any]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:  # which NumPy leaves open where it fails
+            loaded = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise EvaluationError(f"{path} is no .npy file that can be read: {error}") from error
     if not isinstance(loaded, np.ndarray):
         raise EvaluationError(f"{path} holds several arrays: save one as .npy")

@@ -24,6 +24,7 @@ from vidsearch.finetuning.plan import Plan
 from vidsearch.finetuning.prepare import Prepared, examples_of, prepare, split
 from vidsearch.finetuning.run import Epoch, Outcome, fine_tune
 from vidsearch.finetuning.two_towers import TwoTowers
+from vidsearch.finetuning.writing import require_writable, writing
 from vidsearch.media.file_store import FileStore
 
 __all__ = ["FineTuning", "fine_tune_pairs"]
@@ -80,7 +81,8 @@ def fine_tune_pairs(
         ``None`` in all processes but the first.
 
     Raises:
-        FineTuningError: the output is there, a split is empty, or the state is of another run.
+        FineTuningError: the output is there, a split is empty, the state is of another run, or
+            there is no room for what is written.
         EvaluationError: no video can be read.
         ModelUnavailableError: the checkpoint cannot be loaded.
     """
@@ -89,6 +91,8 @@ def fine_tune_pairs(
     for keys in (validation, test):
         if keys is not None:
             pairs.only(keys)  # it says which key is of no video
+    for folder in (output.parent, work):
+        require_writable(folder)
     model, ingest = settings.model, settings.ingest
     base = open_checkpoint(
         model.name, revision=model.revision, offline=model.offline, token=model.token
@@ -132,7 +136,8 @@ def fine_tune_pairs(
         return None
     temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     try:
-        write_checkpoint(towers.model, temporary, files_of=base.folder)
+        with writing(output):
+            write_checkpoint(towers.model, temporary, files_of=base.folder)
         measured_on = splits.test or splits.validation
         models = {
             # Its revision as well; and torch, whatever encoder is configured.
@@ -153,8 +158,9 @@ def fine_tune_pairs(
             outcome=outcome,
             rows=rows,
         )
-        (temporary / "README.md").write_text(card.text(), encoding="utf-8")
-        temporary.rename(output)
+        with writing(output):
+            (temporary / "README.md").write_text(card.text(), encoding="utf-8")
+            temporary.rename(output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     devices.wait()

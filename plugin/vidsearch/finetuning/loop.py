@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import nn
 
 from vidsearch.errors import FineTuningError, first_line
 from vidsearch.finetuning.loss import MAX_SCALE, cap_scale
+from vidsearch.finetuning.writing import save_state
 
 __all__ = ["Loop"]
 
@@ -84,21 +84,17 @@ class Loop:
         Args:
             path: of the file.
             notes: plain values that :meth:`resume` gives back.
+
+        Raises:
+            FineTuningError: the file cannot be written.
         """
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            torch.save(
-                {
-                    "modules": {name: each.state_dict() for name, each in self._modules.items()},
-                    "optimizer": self._optimizer.state_dict(),
-                    "step": self.step,
-                    "notes": notes,
-                },
-                temporary,
-            )
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        state = {
+            "modules": {name: each.state_dict() for name, each in self._modules.items()},
+            "optimizer": self._optimizer.state_dict(),
+            "step": self.step,
+            "notes": notes,
+        }
+        save_state(state, path)
 
     def resume(
         self, path: Path, *, check: Callable[[Mapping[str, Any]], None] = lambda notes: None

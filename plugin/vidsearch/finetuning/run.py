@@ -22,6 +22,7 @@ from vidsearch.finetuning.parameters import new_adam
 from vidsearch.finetuning.plan import Plan
 from vidsearch.finetuning.schedule import warm_up_cosine
 from vidsearch.finetuning.two_towers import TwoTowers
+from vidsearch.finetuning.writing import require_writable, save_state
 
 __all__ = ["Epoch", "Outcome", "backward_of_batch", "fine_tune"]
 
@@ -80,8 +81,8 @@ def fine_tune(
         progress: told the number of steps that are done, of all, and the last epoch.
 
     Raises:
-        FineTuningError: the folder's state is of another run, the loss diverged, or a batch has
-            fewer pairs than there are processes.
+        FineTuningError: the folder's state is of another run or cannot be written, the loss
+            diverged, or a batch has fewer pairs than there are processes.
     """
     if len(train) < 2:
         raise FineTuningError(f"training compares pairs with each other, and there is {len(train)}")
@@ -166,7 +167,7 @@ class _Run:
         self._losses: list[float] = []
 
     def run(self, save_every: int, progress: Callable[[int, int, Epoch], None]) -> Outcome:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        require_writable(self._folder)
         notes = self._loop.resume(self._folder / _STATE, check=self._require_same)
         if notes is not None:
             self._epochs = [Epoch(*each) for each in notes["epochs"]]
@@ -217,9 +218,7 @@ class _Run:
         is_best = number == 1 or not self._best.is_better_than(epoch)
         if is_best and self._devices.is_first:
             # Before the state that says so: a break in between repeats the epoch's last steps.
-            temporary = self._folder / f".{_BEST}.tmp"
-            torch.save(self._towers.model.state_dict(), temporary)
-            temporary.replace(self._folder / _BEST)
+            save_state(self._towers.model.state_dict(), self._folder / _BEST)
         self._epochs.append(epoch)
         self._losses.clear()
         self._save()

@@ -9,18 +9,31 @@ the last one, for which writes have to wait, is short.
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, count, islice
+from types import MappingProxyType
 from typing import TypeVar
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine
 from vidsearch.errors import BackendError, BackendUnavailableError
-from vidsearch.index.following import BATCH, IDS, LONGEST_PASS, SHORTER, Follower, Pass, never
+from vidsearch.index.following import (
+    BATCH,
+    IDS,
+    LONGEST_PASS,
+    SHORTER,
+    Follower,
+    Pass,
+    WritesWaitLongError,
+    never,
+)
 from vidsearch.index.point_in_time import Counted, PointInTime, Seen, Shard, vanished
+from vidsearch.index.tail import Ahead, Tail, read_tail
 
 __all__ = ["CatchUp"]
 
@@ -29,6 +42,14 @@ _T = TypeVar("_T")
 _S = TypeVar("_S")
 _FEW = 10
 """Changes that no further pass could make fewer by much."""
+_CALM_SECONDS = 10.0
+"""For which a calm moment is waited for at most, and then taken as it comes."""
+_AIM = 0.1
+"""Seconds that writes should wait for at most: a pass that takes no longer is short."""
+_ABOUT, _ENOUGH = 1.25, 5
+"""What is about as short as the shortest one, of so many."""
+_PAUSE = 0.05
+"""Seconds between two passes: each leaves segments, which are merged."""
 _MOST = 2**62
 """A number that no write has."""
 _AT_ONCE = 8
@@ -59,6 +80,10 @@ class CatchUp(Follower):
         self._shards = {*self._until}  # that were ever seen, as one may be away in a pass
         self._before: Mapping[int, Counted] = {}
         self._stale: list[PointInTime] = []
+        self._patience = _CALM_SECONDS
+        self._shown: Mapping[int, int] = {}  # up to where a refresh after the last pass shows all
+        self._refreshed_in = 0.0  # seconds, of the shortest one of these
+        self._ahead: Mapping[int, Ahead] = {}  # of the last pass
 
     @property
     def since(self) -> Mapping[str, int]:
@@ -76,74 +101,142 @@ class CatchUp(Follower):
             is_shorter = following.changed < last.changed * SHORTER
             last = following
         self._count_documents()
-        if self.run().seconds > LONGEST_PASS:  # what was written meanwhile: a burst of writes
-            self.until_small()
-        _on_each(self._before.values(), Counted.count)
+        self._until_calm()
+
+    def _until_calm(self) -> None:
+        """Pass after pass until nothing slows them down, as it would what writes wait for: merges
+        of segments, or code of the engine that has run but a few times. Then refresh the index, so
+        that little is left to refresh."""
+        least, began = math.inf, time.monotonic()
+        for number in count(1):
+            self._interrupted()
+            last = self.run()
+            if last.seconds > LONGEST_PASS:  # a burst of writes has begun
+                last = self.until_small()
+            is_last = time.monotonic() - began > self._patience
+            is_short = last.seconds <= _AIM
+            is_usual = number > _ENOUGH and last.seconds < least * _ABOUT
+            least = min(least, last.seconds)
+            if is_last or ((is_short or is_usual) and not self._is_merging()):
+                _on_each(self._before.values(), Counted.count)
+                is_usual = self._is_refreshed_soon()
+                if is_last or (is_usual and not self._is_merging()):
+                    break
+            time.sleep(_PAUSE)
+        self._patience -= time.monotonic() - began
+
+    def _is_refreshed_soon(self) -> bool:
+        """Refresh the index; whether that was short, or about as short as it ever was."""
+        self._shown = self._engine.checkpoints(self._source)
+        self._shards |= self._shown.keys()
+        began = time.monotonic()
+        self._engine.refresh(self._source)
+        seconds, usual = time.monotonic() - began, self._refreshed_in * _ABOUT
+        self._refreshed_in = min(seconds, self._refreshed_in or seconds)
+        return seconds <= max(usual, _AIM / 2)
+
+    def _is_merging(self) -> bool:
+        return self._engine.merging([self._source, self._target]) > 0
 
     def finish(
-        self, stop_writes: Callable[[], _T], *, interrupted: Callable[[], object] = never
+        self,
+        stop_writes: Callable[[], _T],
+        *,
+        interrupted: Callable[[], object] = never,
+        hurried: bool = False,
     ) -> _T:
         """See :meth:`Follower.finish`: what can be asked for at once is, and what is left goes in
         one request, if it is as little as it should be.
 
         What searches see stays as it is by then, so no point in time is needed.
         """
-        with ThreadPoolExecutor(1, "stop-writes") as pool:
-            stopping = pool.submit(stop_writes)
-            self._engine.refresh(self._source)  # so that little is left to refresh then
-            stopped = stopping.result()
-        self._engine.refresh(self._source)
-        self._interrupted = interrupted
-        now = {shard: Shard(self._engine, self._source, shard) for shard in sorted(self._shards)}
-        with ThreadPoolExecutor(2 * _AT_ONCE, "catch-up") as pool:
-            first = {shard: pool.submit(self._first_of, shard) for shard in now}
-
-            def later(work: Callable[[], object]) -> None:  # others have to wait for the first ones
-                wait(first.values())
-                work()
-
-            asked = [
-                pool.submit(later, work) for work in (self._add_fields, self._require_not_in_place)
-            ]
-
-            def there(shard: int, ids: Sequence[str]) -> Collection[str]:
-                written = first[shard].result()
-                # One that is there and was not changed has the number that it had.
-                return now[shard].among(ids) if _goes_on(written) else {one.id for one in written}
-
-            gone = [*chain(*self._gone(now, list, there=there))]
-            changed = [*chain(*(one.result() for one in first.values()))]
+        with ThreadPoolExecutor(_AT_ONCE, "catch-up") as pool:
+            bringing = pool.submit(self._bring_ahead)
+            stopped = stop_writes()
+            bringing.result()
+            self._interrupted = interrupted
+            asked = [pool.submit(self._add_fields), pool.submit(self._require_target)]
+            self._refresh_last(hurried=hurried)
+            until = {shard: self._until.get(shard, -1) for shard in sorted(self._shards)}
+            tail = read_tail(
+                self._engine, self._source, until=until, ahead=self._ahead, before=self._before
+            )
             for one in asked:
                 one.result()
-            had = pool.submit(self._engine.count, self._source)
-            if len(gone) < IDS and not any(_goes_on(one.result()) for one in first.values()):
-                if gone or changed:
-                    self._put(changed, gone=gone)
+            gone = pool.submit(self._gone_in, tail)
+            if tail.goes_on:
+                self._delete(gone.result())
+                _on_each(until, lambda shard: self._write(self._changed(shard, _MOST)))
             else:
-                self._delete(gone)
-                _on_each(now, lambda shard: self._write(self._changed(shard, _MOST)))
-            self._require_as_many(had.result())
+                if tail.changed:
+                    self._put(tail.changed)
+                if deleted := gone.result():
+                    self._put(tail.written_anew(deleted), gone=deleted)
+            self._require_as_many(tail.count)
         return stopped
 
-    def _first_of(self, shard: int) -> list[Document]:
-        return [*islice(self._changed(shard, _MOST), BATCH)]
+    def _gone_in(self, tail: Tail) -> list[Document]:
+        """What the copy may have, and the index has not any more."""
+        now = {shard: Shard(self._engine, self._source, shard) for shard in tail.changes}
+
+        def there(shard: int, ids: Sequence[str]) -> Collection[str]:
+            # One that is there and was not changed has the number that it had.
+            return now[shard].among(ids) if tail.goes_on else tail.ids(shard)
+
+        vanished = chain(*self._gone(now, list, there=there, later=tail.counts))
+        found = {(one.id, one.routing): one for one in chain(vanished, tail.dropped())}
+        return list(found.values())
+
+    def _refresh_last(self, *, hurried: bool) -> None:
+        # Less than before is to refresh, but writes that are refused take their part as well.
+        usual = max(_AIM / 2, 2 * self._refreshed_in)
+        pool = ThreadPoolExecutor(1, "catch-up-refresh")
+        try:
+            refreshing = pool.submit(self._engine.refresh, self._source)
+            if not wait([refreshing], usual if hurried else None).done:
+                raise WritesWaitLongError
+            refreshing.result()
+        finally:
+            pool.shutdown(wait=False)
+
+    def _bring_ahead(self) -> None:
+        """Bring what the refresh after the last pass shows, of shards with little of it."""
+        ahead: dict[int, Ahead] = {}
+        for shard, last in self._shown.items():
+            documents = [*islice(self._changed(shard, last), BATCH)]
+            if len(documents) < BATCH:
+                ahead[shard] = Ahead(last, documents)
+        self._ahead = ahead
+        if some := [one for of_shard in ahead.values() for one in of_shard.documents]:
+            self._add_fields()
+            self._put(some)
 
     def run(self, *, last: bool = False) -> Pass:
         """See :meth:`Follower.run`."""
         self._close_stale()
+        self._shown, self._is_there = {}, False
         return super().run(last=last)
 
     def _bring(self, *, last: bool) -> tuple[int, int]:
         with self._looked() as seen:
             # Before anything is written: an id may be deleted, and written with another routing.
             points = {shard: one.point for shard, one in seen.items()}
-            deleted = sum(self._gone(points, self._delete))
+            deleted = sum(self._gone(points, self._delete)) + self._delete(self._gone_ahead(points))
 
             def write(shard: int) -> int:
                 until = seen[shard].last - 1 if last else seen[shard].upto
                 return self._write(self._changed(shard, until))
 
-            return sum(_on_each(seen, write)), deleted
+            written = sum(_on_each(seen, write))
+        self._ahead = {}
+        return written, deleted
+
+    def _gone_ahead(self, now: Mapping[int, Seen]) -> Iterator[Document]:
+        """What was brought ahead, before writes were allowed again, and is gone since."""
+        for shard, ahead in self._ahead.items():
+            ids = [one.id for one in ahead.documents]
+            there = now[shard].among(ids) if ids and shard in now else ids
+            yield from (one for one in ahead.documents if one.id not in there)
 
     @contextmanager
     def _looked(self) -> Iterator[Mapping[int, Counted]]:
@@ -188,6 +281,7 @@ class CatchUp(Follower):
         work: Callable[[Iterable[Document]], _T],
         *,
         there: Callable[[int, Sequence[str]], Collection[str]] | None = None,
+        later: Mapping[int, Mapping[int, int]] = MappingProxyType({}),
     ) -> list[_T]:
         """What ``work`` makes of what the copy may have, and the index has not any more. ``there``:
         of :func:`~vidsearch.index.point_in_time.vanished`, by shard."""
@@ -197,7 +291,12 @@ class CatchUp(Follower):
                 return _on_each(
                     seen,
                     lambda shard: work(
-                        vanished(before[shard], seen[shard], there=there and partial(there, shard))
+                        vanished(
+                            before[shard],
+                            seen[shard],
+                            there=there and partial(there, shard),
+                            later=later.get(shard),
+                        )
                     ),
                 )
             except BackendUnavailableError:
@@ -234,11 +333,6 @@ class CatchUp(Follower):
             ids = [one.id for one in batch]
             there = {id for point in now for id in point.among(ids)}
             yield from (one for one in batch if one.id not in there)
-
-
-def _goes_on(documents: Sequence[Document]) -> bool:
-    """Whether there may be more of them than these."""
-    return len(documents) >= BATCH
 
 
 def _on_each(shards: Iterable[_S], work: Callable[[_S], _T]) -> list[_T]:

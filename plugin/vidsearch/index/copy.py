@@ -104,6 +104,9 @@ def copy_with_settings(
         else:
             held.update_aliases(alias_moves(aliases, old=name, new=copy))
 
+    def allow_writes() -> None:
+        held.put_settings(name, {"blocks.write": None})
+
     with Uninterrupted("the swap") as interrupts:
         try:
             with interrupts.allowed():
@@ -136,6 +139,7 @@ def copy_with_settings(
                 confirm=still_ours.ask,
                 interrupted=interrupts.check,
                 move=move,
+                allow_writes=None if blocked_before else allow_writes,
             )
             with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
                 if alias is not None:

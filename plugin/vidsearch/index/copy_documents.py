@@ -30,6 +30,9 @@ SLICES = 4
 _PAGE_BYTES = 1_000_000
 _SAMPLE = 16
 _LARGEST_PAGE = 1000
+_PAGE_SECONDS = 60.0
+"""For which a page that is read may be written at most; engines forget a scan after five minutes
+without a page."""
 _RESUMED = 10
 """Where the target holds at least one in so many documents, those are not read again."""
 _MOST_WORK = 0.5
@@ -94,7 +97,10 @@ def copy_documents(
     engine.refresh(source)
     engine.refresh(target)
     total = engine.count(source)
-    page = _page_size(engine, source)
+    page, ids = _page_size(engine, source), _LARGEST_PAGE
+    if throttle is not None and throttle < _LARGEST_PAGE:
+        page = min(page, max(1, int(throttle)))  # a bulk a second, rather than many at once
+        ids = min(ids, max(1, int(throttle * _PAGE_SECONDS / slices)))
     there = engine.count(target)
     resumed = there * _RESUMED >= max(total, 1)
     pace = Pace(throttle)
@@ -116,7 +122,7 @@ def copy_documents(
         # What the earlier run wrote last may have been deleted before it looked.
         for batch in in_batches(engine.scan(target, source=False), _LARGEST_PAGE):
             copy.drop({one.id: one.revision for one in batch}, batch)
-    step, size = (completed, _LARGEST_PAGE) if resumed else (paced, page)
+    step, size = (completed, ids) if resumed else (paced, page)
     end = Copied()
     with engine.scan_slices(source, slices, source=not resumed, page_size=size) as parts:
         for one in _side_by_side(parts, step, size=size, stop=pace.stop):

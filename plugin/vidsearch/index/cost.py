@@ -26,7 +26,7 @@ __all__ = [
 
 _SAMPLE = 300
 """Documents from which a rate is measured."""
-_SWAP_SECONDS = 0.5
+_SWAP_SECONDS = 0.2
 """The block, refreshes and the move of the aliases, as ``python -m benchmarks --only
 attached_swap`` measures them on two cores that the node, the application and this process share."""
 

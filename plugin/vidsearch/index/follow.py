@@ -85,8 +85,10 @@ def following_of(engine: Engine, index: str, *, changed_field: str | None = None
 
 
 def _why_not_by_numbers(engine: Engine, index: str) -> str | None:
-    """Tried with what each pass asks for."""
+    """Tried with what each pass, and the swap, ask for."""
     try:
+        engine.merging([index])
+        engine.read_shards(index, {}, size=1)
         for shard in engine.checkpoints(index):
             point = PointInTime.of(engine, index, shard)
             try:

@@ -18,9 +18,19 @@ from typing import TypeVar
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import BulkResult, Document, Engine, Json, Write
-from vidsearch.errors import MappingConflictError, ReindexTakenOverError
+from vidsearch.errors import IndexNotFoundError, MappingConflictError, ReindexTakenOverError
 
-__all__ = ["BATCH", "IDS", "LONGEST_PASS", "SHORTER", "SMALL_PASS", "Follower", "Pass", "never"]
+__all__ = [
+    "BATCH",
+    "IDS",
+    "LONGEST_PASS",
+    "SHORTER",
+    "SMALL_PASS",
+    "Follower",
+    "Pass",
+    "WritesWaitLongError",
+    "never",
+]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -43,6 +53,10 @@ _PRUNED_AFTER, _LOOKS = 0.3, 6
 
 def never() -> None:
     """Nobody interrupts."""
+
+
+class WritesWaitLongError(Exception):
+    """The engine is slower than it was a moment before, and nothing is lost by trying again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +108,7 @@ class Follower(ABC):
         self._without = without
         self._alias = alias
         self._interrupted: Callable[[], object] = never
+        self._is_there = False
         self._fields: Json = {}
         self._count: int | None = None
         self._counting = threading.Lock()
@@ -136,16 +151,22 @@ class Follower(ABC):
         self._count_documents()
 
     def finish(
-        self, stop_writes: Callable[[], _T], *, interrupted: Callable[[], object] = never
+        self,
+        stop_writes: Callable[[], _T],
+        *,
+        interrupted: Callable[[], object] = never,
+        hurried: bool = False,
     ) -> _T:
         """Bring the rest, and see that the copy has as many documents then.
 
         ``stop_writes`` has the index refuse writes, and waits for those that are under way. What it
         raises ends this; what it returns is given back. Searches of the copy see the rest after a
         refresh. ``interrupted`` is called now and again where this takes long, and what it raises
-        ends this as well.
+        ends this as well. ``hurried``: nothing is brought where what comes before takes much longer
+        than expected; let the index take writes again then, and try again later.
 
         Raises:
+            WritesWaitLongError: as ``hurried`` has it.
             BulkError: see :meth:`run`.
             MappingConflictError: it has more documents, or less.
         """
@@ -211,7 +232,7 @@ class Follower(ABC):
                 for one in documents
             ),
         ]
-        return set(self._written(writes, pipeline=False).conflicts)
+        return set(self._written(writes, pipeline=False, is_there=self._is_there).conflicts)
 
     def _written(self, writes: Sequence[Write], **options: bool) -> BulkResult:
         """What became of writes to the copy; keeps count of its documents, if it is counted."""
@@ -255,10 +276,23 @@ class Follower(ABC):
             deleted += len(batch)
         return deleted
 
+    def _require_target(self) -> None:
+        """As :meth:`_require_not_in_place`, and that it is there, for the writes that follow at
+        once: they would create it, or ask."""
+        behind = self._engine.indices_behind([self._target, self._alias or self._target])
+        if self._target not in behind[self._target]:
+            raise IndexNotFoundError(f"there is no index {self._target!r} any more")
+        if self._alias is not None and self._target in behind[self._alias]:
+            raise self._in_place()
+        self._is_there = True
+
     def _require_not_in_place(self) -> None:
         if self._alias is not None and self._target in self._engine.indices_of(self._alias):
-            raise ReindexTakenOverError(
-                f"alias {self._alias!r} stands for {self._target!r} by now, as another process has "
-                f"put it in the place of {self._source!r}: nothing was deleted from it. Leave it "
-                "to that process"
-            )
+            raise self._in_place()
+
+    def _in_place(self) -> ReindexTakenOverError:
+        return ReindexTakenOverError(
+            f"alias {self._alias!r} stands for {self._target!r} by now, as another process has "
+            f"put it in the place of {self._source!r}: nothing was deleted from it. Leave it "
+            "to that process"
+        )

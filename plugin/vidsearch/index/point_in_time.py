@@ -12,7 +12,17 @@ from typing import Any
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Json, Revision
 
-__all__ = ["Counted", "PointInTime", "Seen", "Shard", "vanished"]
+__all__ = [
+    "Counted",
+    "PointInTime",
+    "Seen",
+    "Shard",
+    "counting",
+    "counts_in",
+    "documents_in",
+    "listing",
+    "vanished",
+]
 
 _BUCKETS = 4000
 """Ranges of write numbers that are counted at once."""
@@ -21,6 +31,7 @@ _RANGES = 100
 _FEW = 1000
 """Documents of a range that are rather listed than counted more closely."""
 _MOST_HITS = 10_000
+_BARE: Json = {"_source": False, "seq_no_primary_term": True, "track_total_hits": False}
 
 Range = tuple[int, int]
 """Write numbers, the second one excluded."""
@@ -45,30 +56,42 @@ class Seen(ABC):
 
     def counts(self, ranges: Sequence[Range], *, width: int) -> dict[int, int]:
         """By lower bound, the number of documents in each range of that width that has any."""
-        histogram = {"field": "_seq_no", "interval": width, "min_doc_count": 1}
-        found = self._search(
-            query=_within(ranges), size=0, aggs={"counts": {"histogram": histogram}}
-        )
-        buckets = found["aggregations"]["counts"]["buckets"]
-        return {int(one["key"]): int(one["doc_count"]) for one in buckets}
+        return counts_in(self._answer(counting(ranges, width=width)))
 
     def documents(self, ranges: Sequence[Range]) -> list[Document]:
         """The documents in some ranges, without their sources; at most 10,000."""
-        hits = self._search(query=_within(ranges), size=_MOST_HITS)["hits"]["hits"]
-        return [
-            Document(
-                hit["_id"],
-                {},
-                Revision(hit["_seq_no"], hit["_primary_term"]),
-                hit.get("_routing"),
-            )
-            for hit in hits
-        ]
+        return documents_in(self._answer(listing(ranges)))
 
     def _search(self, **body: Any) -> Json:
-        return self._answer(
-            {"_source": False, "seq_no_primary_term": True, "track_total_hits": False, **body}
+        return self._answer({**_BARE, **body})
+
+
+def counting(ranges: Sequence[Range], *, width: int) -> Json:
+    """The search of :meth:`Seen.counts`."""
+    histogram = {"field": "_seq_no", "interval": width, "min_doc_count": 1}
+    aggs = {"counts": {"histogram": histogram}}
+    return {"query": _within(ranges), "size": 0, "track_total_hits": False, "aggs": aggs}
+
+
+def counts_in(answer: Json) -> dict[int, int]:
+    """What :func:`counting` has counted."""
+    buckets = answer["aggregations"]["counts"]["buckets"]
+    return {int(one["key"]): int(one["doc_count"]) for one in buckets}
+
+
+def listing(ranges: Sequence[Range]) -> Json:
+    """The search of :meth:`Seen.documents`."""
+    return {**_BARE, "query": _within(ranges), "size": _MOST_HITS}
+
+
+def documents_in(answer: Json) -> list[Document]:
+    """What :func:`listing` has found."""
+    return [
+        Document(
+            hit["_id"], {}, Revision(hit["_seq_no"], hit["_primary_term"]), hit.get("_routing")
         )
+        for hit in answer["hits"]["hits"]
+    ]
 
 
 @dataclass(slots=True)
@@ -141,11 +164,20 @@ class Counted:
     @cached_property
     def counts(self) -> dict[int, int]:
         """As of :meth:`PointInTime.counts`, in the widest ranges."""
-        return self.point.counts([(0, self.end)], width=self.width) if self.end else {}
+        return self.point.counts(self.ranges, width=self.width) if self.end else {}
+
+    @property
+    def ranges(self) -> list[Range]:
+        """What :attr:`counts` are of."""
+        return [(0, self.end)]
 
 
 def vanished(
-    before: Counted, now: Seen, *, there: Callable[[Sequence[str]], Collection[str]] | None = None
+    before: Counted,
+    now: Seen,
+    *,
+    there: Callable[[Sequence[str]], Collection[str]] | None = None,
+    later: Mapping[int, int] | None = None,
 ) -> Iterator[Document]:
     """The documents of an earlier point in time that a later one has not, without their sources.
 
@@ -156,11 +188,13 @@ def vanished(
     lack one with a smaller number, so that counts would tell nothing. These few are listed.
 
     Both are of one shard. ``there`` tells which of some ids are in ``now``, where it is known
-    without asking: at least those that were written since.
+    without asking: at least those that were written since. ``later``: what :attr:`Counted.counts`
+    are in ``now``, where that is known.
     """
     there = there or now.among
     end, last, width = before.end, before.last, before.width
-    later = now.counts([(0, end)], width=width) if end else {}
+    if later is None:
+        later = now.counts(before.ranges, width=width) if end else {}
     few, many = _differing(before.counts, later, width=width)
     few |= {(at, min(at + _FEW, last)): _FEW for at in range(end, last, _FEW)}
     yield from _gone(before.point, now, few, there)

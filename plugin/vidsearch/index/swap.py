@@ -6,13 +6,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import count
 
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import VidsearchError
-from vidsearch.index.following import Follower
+from vidsearch.index.following import Follower, WritesWaitLongError
 from vidsearch.index.kept import Kept
 
 __all__ = ["alias_moves", "swap"]
+
+_TRIES = 4
+"""How often at most writes are stopped, where what they wait for takes longer than expected."""
+_AFTER = 0.05
+"""Seconds after which searches of the copy see the rest: writes that have waited go first."""
 
 
 def alias_moves(aliases: Json, *, old: str, new: str) -> list[Json]:
@@ -34,13 +40,17 @@ def swap(
     confirm: Callable[[], object],
     interrupted: Callable[[], object],
     move: Callable[[Json], None],
+    allow_writes: Callable[[], object] | None = None,
 ) -> float:
     """Have ``old`` refuse writes (403 that names the block), bring the rest, and ``move``.
 
     Searches go on. Returns the seconds in which writes were refused: as few as can be, so all that
     can be done before is done before (see :meth:`Follower.until_short`), and what can be asked for
-    at once is. The caller allows writes to ``old`` again where this ends with an error; after a
-    swap it takes none, so that none is lost.
+    at once is. Where the engine has become slow just then, writes are allowed again, and stopped at
+    a better moment: several times for a short while, rather than once for a long one.
+
+    The caller allows writes to ``old`` again where this ends with an error; after a swap it takes
+    none, so that none is lost.
 
     The aliases cannot move first: until the rest is brought, an update of a part of a document
     would be one of what it was before, and the last change of the old index be lost.
@@ -54,6 +64,7 @@ def swap(
         confirm: called while writes wait; raises where another process may swap by now.
         interrupted: as of :meth:`Follower.finish`.
         move: lets the copy take the place: one call. Told the aliases of ``old``.
+        allow_writes: has ``old`` take writes again; ``None``: it took none before this.
 
     Raises:
         MappingConflictError: the copy does not have as many documents.
@@ -65,15 +76,25 @@ def swap(
             # Aliases may have been added until now.
             return pool.submit(engine.aliases, old), pool.submit(confirm)
 
-        began = time.monotonic()
-        aliases, confirmed = changes.finish(stop_writes, interrupted=interrupted)
-        # Searches of the copy see the rest after that, about when the aliases have moved.
-        refreshing = pool.submit(engine.refresh, new)
+        for tries in count(1):
+            hurried = allow_writes is not None and tries < _TRIES
+            began = time.monotonic()
+            try:
+                aliases, confirmed = changes.finish(
+                    stop_writes, interrupted=interrupted, hurried=hurried
+                )
+                break
+            except WritesWaitLongError:
+                confirm()
+                if allow_writes is not None:
+                    allow_writes()
+            changes.until_short()
         if last := kept.at_swap():
             engine.put_settings(new, last)
         confirmed.result()
         move(aliases.result())
         seconds = time.monotonic() - began
-        with suppress(VidsearchError):  # the next refresh shows it, and the copy is in place
-            refreshing.result()
+    time.sleep(_AFTER)
+    with suppress(VidsearchError):  # the next refresh shows it, and the copy is in place
+        engine.refresh(new)
     return seconds

@@ -184,8 +184,15 @@ class Indexer:
         )
         if planner is not None:
             planner.clear(plan)
-        way = "written from kept embeddings" if video.kept.had_frames else "indexed"
-        _log.info("video %r %s: %r in %s", record.id, way, embedding, attempt)
+        kept = video.kept.had_frames and not plan.slices
+        _log.info(
+            "video %r %s: %r%s in %s",
+            record.id,
+            "written again" if kept and record.fingerprint else "indexed",
+            embedding,
+            " from kept embeddings" if kept else "",
+            attempt,
+        )
         return Outcome("indexed", record=after, fills=fills)
 
     def _planner(self, embedder: FrameEmbedder) -> SlicePlanner | None:

@@ -17,6 +17,7 @@ from vidsearch.embeddings import (
     VideoEmbedding,
     embed_video,
 )
+from vidsearch.embeddings.turns import in_turn
 from vidsearch.errors import SourceNotFoundError, SourceUnavailableError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.content import VideoContent, read_content
@@ -107,6 +108,7 @@ class VideoOpener:
                 segments=segments,
                 kept=KeptVideo(self.embeddings, content.hash),
                 settings=self.settings,
+                sources=self._sources,
                 thumbnails=self.thumbnails,
                 at=at,
             )
@@ -148,6 +150,7 @@ class OpenedVideo:
     """How it is cut for the index."""
     kept: KeptVideo
     settings: IngestSettings
+    sources: SourceSettings
     thumbnails: ThumbnailStore | None
     at: Callable[[str], None]
 
@@ -162,19 +165,29 @@ class OpenedVideo:
         info: VideoInfo | None = None,
         collect: Callable[[Candidates], bool] = lambda _: False,
     ) -> VideoEmbedding:
-        """Embed what is not kept of it; see :func:`~vidsearch.embeddings.embed_video`."""
-        return embed_video(
-            self.file,
-            embedder=embedder,
-            segments=self.segments,
-            kept=self.kept,
-            info=info,
-            max_damaged=self.settings.max_damaged,
-            cues=lambda: self._cues(embedder.reader),
-            thumbnails=self.thumbnails,
-            collect=collect,
-            at=self.at,
-        )
+        """Embed what is not kept of it; see :func:`~vidsearch.embeddings.embed_video`.
+
+        Where another process of this machine embeds the same content, what that one keeps is
+        waited for.
+        """
+        with in_turn(
+            self.kept,
+            embedder.model,
+            folder=self.sources.folder,
+            waiting=lambda: self.at("fetch"),
+        ):
+            return embed_video(
+                self.file,
+                embedder=embedder,
+                segments=self.segments,
+                kept=self.kept,
+                info=info,
+                max_damaged=self.settings.max_damaged,
+                cues=lambda: self._cues(embedder.reader),
+                thumbnails=self.thumbnails,
+                collect=collect,
+                at=self.at,
+            )
 
     def _cues(self, reader: MediaReader) -> Sequence[Cue]:
         if not self.settings.subtitles:

@@ -9,7 +9,7 @@ from vidsearch.index.description import describe_index
 from vidsearch.media import ThumbnailStore
 from vidsearch.media.file_store import StoredFile
 
-__all__ = ["unused_thumbnails"]
+__all__ = ["remove_thumbnails", "unused_thumbnails"]
 
 
 def unused_thumbnails(
@@ -44,3 +44,24 @@ def unused_thumbnails(
             for segment in (document.source.get(index.field) or {}).get("segments") or ():
                 unused.pop(segment.get("thumbnail"), None)
     return list(unused.values())
+
+
+def remove_thumbnails(store: ThumbnailStore, keys: Iterable[str], *, written_before: float) -> None:
+    """Remove pictures that were unused when they were looked for, and have not been put since.
+
+    All documents were read in between, and somebody was asked: a worker that began meanwhile may
+    have put the same picture for a document of its own.
+
+    Args:
+        store: where the pictures are.
+        keys: of the pictures.
+        written_before: as for :func:`unused_thumbnails`.
+    """
+    wanted = set(keys)
+    store.remove(
+        picture.key
+        for picture in list(store.pictures())
+        if picture.key in wanted
+        and picture.written is not None
+        and picture.written < written_before
+    )

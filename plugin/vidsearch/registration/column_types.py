@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,8 +15,9 @@ from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
 __all__ = ["ColumnTypes", "ColumnValues"]
 
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
-"""As JSON writes one. A zero in front makes a code: `007`, a postcode."""
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(?P<exponent>[eE][+-][0-9]+)?")
+"""As JSON writes one. A zero in front makes a code: `007`, a postcode. So does an exponent without
+a sign, `12e4`; programs write the sign, `1e-05`."""
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}(\d{3})?)?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII
 )
@@ -29,10 +31,17 @@ def _boolean(text: str) -> bool | None:
 
 
 def _number(text: str) -> float | None:
-    if not _NUMBER.fullmatch(text):
+    match = _NUMBER.fullmatch(text)
+    if match is None:
         return None
+    if match["exponent"]:
+        return number if math.isfinite(number := float(text)) else None
     number = float(text) if "." in text else int(text)
     return number if abs(number) <= EXACT_IN_DOUBLE else None  # a long number is an id
+
+
+def _number_with_comma(text: str) -> float | None:
+    return None if "." in text else _number(text.replace(",", "."))
 
 
 def _date(text: str) -> str | None:
@@ -42,7 +51,12 @@ def _date(text: str) -> str | None:
     return text.replace(" ", "T")
 
 
-_NAMES: Mapping[_Read, str] = {_number: "numbers", _boolean: "true and false", _date: "dates"}
+_NAMES: Mapping[_Read, str] = {
+    _number: "numbers",
+    _number_with_comma: "numbers with a decimal comma",
+    _boolean: "true and false",
+    _date: "dates",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +102,14 @@ class _Column:
 
 
 class ColumnValues:
-    """Takes note of the values of all columns, one after the other, and keeps none."""
+    """Takes note of the values of all columns, one after the other, and keeps none.
 
-    def __init__(self) -> None:
+    Args:
+        decimal_comma: whether ``4,5`` may be a number.
+    """
+
+    def __init__(self, *, decimal_comma: bool = False) -> None:
+        self._reads = [read for read in _NAMES if decimal_comma or read is not _number_with_comma]
         self._columns: dict[str, _Column] = {}
 
     def add(self, fields: Mapping[str, Any]) -> None:
@@ -98,7 +117,7 @@ class ColumnValues:
         for name, value in fields.items():
             column = self._columns.get(name)
             if column is None:
-                column = self._columns[name] = _Column(list(_NAMES))
+                column = self._columns[name] = _Column(self._reads)
             if isinstance(value, str):
                 text = value.strip()
                 column.texts = True

@@ -52,6 +52,8 @@ class Table:
     """Where the file names them before its rows."""
     counted: Literal["line", "row"] = "line"
     """What the number of a row counts."""
+    decimal_comma: bool = False
+    """Whether numbers may have one: spreadsheets that write it separate cells by ``;``."""
 
 
 def open_table(file: BinaryIO, format: Format, *, name: str) -> Table:
@@ -98,7 +100,8 @@ def _csv(file: BinaryIO, name: str) -> Table:
     except csv.Error as error:
         raise VideoListError(f"{name} is no CSV file: {_reason(error)}") from error
     _refuse_repeated(columns, name)
-    return Table(_csv_rows(reader, columns, before=blank), columns)
+    rows = _csv_rows(reader, columns, before=blank)
+    return Table(rows, columns, decimal_comma=delimiter == ";")
 
 
 def _refuse_repeated(columns: Sequence[str], name: str) -> None:

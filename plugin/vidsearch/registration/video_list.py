@@ -44,10 +44,11 @@ class Row:
 class VideoList:
     """A CSV, JSON lines or Parquet file with a video in each row.
 
-    The columns ``uri`` and ``id`` are the video's; ``uri`` alone is enough. All others become
-    fields of its document; empty cells do not. ``;`` separates ``tags`` in a text. The lists of
-    WebVid and MSR-VTT are recognised. The file is read twice, as the type of a column follows from
-    all of its values, and never kept in memory; but for one JSON document, and MSR-VTT's captions.
+    The columns ``uri`` and ``id`` are the video's; ``uri`` alone is enough, and leaves the fields
+    of a registered video as they are. All others become fields of its document; empty cells do
+    not. ``;`` separates ``tags`` in a text. The lists of WebVid and MSR-VTT are recognised. The
+    file is read twice, as the type of a column follows from all of its values, and never kept in
+    memory; but for one JSON document, and MSR-VTT's captions.
 
     ::
 
@@ -147,8 +148,9 @@ class VideoList:
     @cached_property
     def _survey(self) -> tuple[int, ColumnValues]:
         """The number of rows and the values of all columns."""
-        number, values, columns, problem = 0, ColumnValues(), dict[str, None](), "it is empty"
+        number, columns, problem = 0, dict[str, None](), "it is empty"
         with self._table() as table:
+            values = ColumnValues(decimal_comma=table.decimal_comma)
             columns.update(dict.fromkeys(table.columns or ()))
             for raw in self._gathered(table.rows):
                 number += 1
@@ -238,7 +240,9 @@ class VideoList:
         if not isinstance(uri, str):
             raise RegistryError(f"the uri must be a text, not {uri!r}")
         uri = absolute_uri(uri.strip(), base=self._base)  # blanks are the list's, as of an id
-        return NewVideo(id or stable_id(uri, id_from=self._id_from), uri, types.converted(fields))
+        named = {self._columns.get(column, column) for column in raw.cells}
+        given = types.converted(fields) if named - {"uri", "id", ""} else None
+        return NewVideo(id or stable_id(uri, id_from=self._id_from), uri, given)
 
     @contextmanager
     def _table(self) -> Iterator[Table]:

@@ -8,7 +8,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.registry.registration import registered
 from vidsearch.registry.store import RecordStore, in_states
-from vidsearch.registry.transitions import SLICES
+from vidsearch.registry.transitions import HANDED_OVER
 from vidsearch_mappings.registry import State, VideoRecord, to_stamp
 
 __all__ = ["Lookups"]
@@ -74,9 +74,8 @@ class Lookups:
 
     def handed_over(self, *, before: float) -> Iterator[VideoRecord]:
         """Videos whose slices have the lease since a time before the given one; in no order."""
-        owned = [in_states(State.PROCESSING), {"term": {"owner": SLICES}}]
         since = {"range": {"updated_at": {"lt": to_stamp(before)}}}
-        return self._store.scan({"bool": {"filter": [*owned, since]}})
+        return self._store.scan({"bool": {"filter": [HANDED_OVER, since]}})
 
     def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
         """Those of some ids that are registered, tombstones included, in no order."""

@@ -200,14 +200,11 @@ class RecordStore:
     def counts(self) -> dict[State, int]:
         """Number of records in each state."""
         self._refresh()
-        bodies = [
-            {"query": in_states(state), "size": 0, "track_total_hits": True} for state in State
-        ]
-        answers = self._engine.msearch(self.index, bodies)
-        return {
-            state: int(answer["hits"]["total"]["value"])
-            for state, answer in zip(State, answers, strict=True)
-        }
+        by_state = {"terms": {"field": "state", "size": 2 * len(State)}}  # and of a newer version
+        body = {"size": 0, "track_total_hits": False, "aggs": {"states": by_state}}
+        buckets = self._engine.search(self.index, body)["aggregations"]["states"]["buckets"]
+        found = {bucket["key"]: int(bucket["doc_count"]) for bucket in buckets}
+        return {state: found.get(str(state), 0) for state in State}
 
     def _documents(self, ids: Sequence[str]) -> dict[str, Document]:
         with self._registry():

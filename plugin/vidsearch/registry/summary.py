@@ -12,7 +12,7 @@ from vidsearch.engines import Engine, Json
 from vidsearch.errors import IndexNotFoundError
 from vidsearch.registry.index import no_registry
 from vidsearch.registry.store import in_states
-from vidsearch.registry.transitions import SLICES
+from vidsearch.registry.transitions import HANDED_OVER
 from vidsearch_mappings.registry import (
     GIVEN_UP,
     IN_PROGRESS,
@@ -171,7 +171,7 @@ def summarize(
 
 
 def _body(now: float, *, lease_seconds: float, overdue_after: float) -> Json:
-    at_work = {"bool": {"must_not": [{"term": {"owner": SLICES}}]}}
+    at_work = {"bool": {"must_not": [HANDED_OVER]}}
     return {
         "size": 0,
         "track_total_hits": False,
@@ -217,7 +217,7 @@ def _body(now: float, *, lease_seconds: float, overdue_after: float) -> Json:
                 },
             },
             "sliced": {
-                "filter": _all(in_states(State.PROCESSING), {"term": {"owner": SLICES}}),
+                "filter": HANDED_OVER,
                 "aggs": {"last": _top("updated_at", "desc", ["updated_at"], size=_MAX_SLICED)},
             },
         },

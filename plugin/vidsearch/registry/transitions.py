@@ -60,6 +60,7 @@ from vidsearch_mappings.registry import (
 )
 
 __all__ = [
+    "HANDED_OVER",
     "SLICES",
     "claim",
     "complete",
@@ -84,6 +85,10 @@ __all__ = [
 
 SLICES = "slices"
 """Owner of a lease that slices have; those of workers hold a ``#``."""
+HANDED_OVER: Json = {
+    "bool": {"filter": [{"term": {"state": str(State.PROCESSING)}}, {"term": {"owner": SLICES}}]}
+}
+"""The query for the records that :func:`is_handed_over` is true of."""
 
 
 def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRecord:
@@ -93,7 +98,7 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
     """
     wanted: Json = {
         "uri": video.uri,
-        "fields": dict(video.fields or {}),
+        "fields": _wanted_fields(old, video),
         "routing": video.routing,
         "priority": video.priority or "interactive",
     }
@@ -110,6 +115,13 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
     if video.uri != old.uri:
         old = _without_content(old)
     return _afresh(old, now).changed(**wanted)
+
+
+def _wanted_fields(old: VideoRecord | None, video: NewVideo) -> dict[str, Any]:
+    if old is None or old.state is State.DELETED:
+        return {**(video.defaults or {}), **(video.fields or {})}
+    kept = old.fields if video.fields is None or video.defaults is not None else {}
+    return {**kept, **(video.fields or {})}
 
 
 def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) -> VideoRecord:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from datetime import date, time
+from functools import partial
 from typing import Any
 
 from vidsearch.credentials import holds_credentials
@@ -27,9 +28,13 @@ class NewVideo:
     id: str
     uri: str
     fields: Mapping[str, Any] | None = None
+    """``None``: none, and those that it has where it is registered already."""
     routing: str | None = None
     priority: Priority | None = None
     """``None``: that of the call."""
+    defaults: Mapping[str, Any] | None = None
+    """Fields beside ``fields`` of a video that is not registered yet. Where this is not ``None``,
+    one that is keeps the fields that ``fields`` does not name."""
 
 
 def checked(
@@ -45,7 +50,12 @@ def checked(
     check_id(video.id)
     check_uri(video.uri, id=video.id, allow_credentials=allow_credentials)
     _check_priority(video.priority, id=video.id)
-    return replace(video, fields=checked_fields(video.fields, id=video.id, reserved=reserved))
+    plain = partial(checked_fields, id=video.id, reserved=reserved)
+    return replace(
+        video,
+        fields=None if video.fields is None else plain(video.fields),
+        defaults=None if video.defaults is None else plain(video.defaults),
+    )
 
 
 def _new_video(video: Mapping[str, Any]) -> NewVideo:

@@ -120,6 +120,7 @@ class AttachedSteps(RunSteps):
                 confirm=lease.change,
                 interrupted=interrupts.check,
                 move=move,
+                allow_writes=lambda: self.engine.put_settings(old, {"blocks.write": None}),
             )
 
     @contextmanager

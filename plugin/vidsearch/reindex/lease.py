@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
+import os
 import threading
 import time
+from socket import gethostname
 from types import TracebackType
 from typing import Any
 
 from vidsearch.engines.guarded import Confirmation
 from vidsearch.errors import ReindexError, ReindexTakenOverError, VidsearchError
+from vidsearch.interrupts import Uninterrupted
 from vidsearch.reindex.run import ReindexRun
 from vidsearch.reindex.run_store import RunStore
 
-__all__ = ["RunLease"]
+__all__ = ["RunLease", "user_and_host"]
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5
@@ -57,13 +61,15 @@ class RunLease:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._thread.join()
-        if self._lost is None:
-            try:
-                self.change(owner=None, lease_until=None)
-            except VidsearchError as problem:  # it runs out by itself
-                _log.warning("lease of reindex run %s not given back: %s", self._id, problem)
+        # A second Ctrl-C would leave it until it runs out, and whoever resumes waits for that.
+        with Uninterrupted("giving back the lease"):
+            self._stop.set()
+            self._thread.join()
+            if self._lost is None:
+                try:
+                    self.change(owner=None, lease_until=None)
+                except VidsearchError as problem:  # it runs out by itself
+                    _log.warning("lease of reindex run %s not given back: %s", self._id, problem)
 
     @property
     def run(self) -> ReindexRun:
@@ -137,3 +143,12 @@ class RunLease:
             except VidsearchError as error:
                 # Nobody else can take the lease either while the engine is away.
                 _log.warning("lease of reindex run %s not renewed: %s", self._id, error)
+
+
+def user_and_host() -> str:
+    """Who this process belongs to, and where it runs."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return f"{user}@{gethostname()}"

@@ -141,6 +141,15 @@ class ReindexRun:
         return self.total / max(ended - began, 0.001)
 
     @property
+    def seconds_left(self) -> float | None:
+        """How long filling the target still takes, by the rate until now; ``None`` where it is not
+        being filled, or not known."""
+        began = self.began.get(str(Step.COPYING))
+        if self.step is not Step.COPYING or began is None or not self.done:
+            return None
+        return (self.updated_at - began) * max(self.total - self.done, 0) / self.done
+
+    @property
     def called(self) -> str:
         """The run, as messages call it."""
         return f"reindex run {self.id} of {self.alias!r}"

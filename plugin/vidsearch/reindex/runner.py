@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
 from vidsearch.config import IndexSettings
-from vidsearch.defaults import NOTICE_SECONDS
+from vidsearch.defaults import NOTICE_SECONDS, OUTAGE_SECONDS
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine
-from vidsearch.errors import ReindexError, VidsearchError, WorkerStoppingError
+from vidsearch.errors import (
+    BackendUnavailableError,
+    ReindexError,
+    VidsearchError,
+    WorkerStoppingError,
+)
 from vidsearch.index.follow import BY_NUMBERS, Following, following_of
 from vidsearch.index.replacement import keep_attachment
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
@@ -25,7 +28,8 @@ from vidsearch.reindex.attached_documents import AttachedDocuments
 from vidsearch.reindex.attached_steps import AttachedSteps
 from vidsearch.reindex.changes import Changes, Target
 from vidsearch.reindex.in_place import InPlace
-from vidsearch.reindex.lease import RunLease
+from vidsearch.reindex.lease import RunLease, user_and_host
+from vidsearch.reindex.outages import Outages, log_outage
 from vidsearch.reindex.plan import Plan, plan_of
 from vidsearch.reindex.run import ReindexRun, Step, require_throttle
 from vidsearch.reindex.run_store import RunStore
@@ -50,6 +54,8 @@ class Reindexer:
         identity_of: the identity of a model, by its name.
         lease_seconds: for which a process has a run without renewing its lease.
         notice_seconds: that search clients get to load another model before the swap.
+        outage_seconds: for which the engine may be away or overloaded until a run breaks off.
+        on_outage: told the error, and in how many seconds the run is tried again.
         on_step: told each record when a step has begun.
         on_progress: told how many videos of how many are in the target.
     """
@@ -66,6 +72,8 @@ class Reindexer:
         identity_of: Callable[[str], ModelIdentity],
         lease_seconds: float = 30.0,
         notice_seconds: float = NOTICE_SECONDS,
+        outage_seconds: float = OUTAGE_SECONDS,
+        on_outage: Callable[[BackendUnavailableError, float], None] = log_outage,
         on_step: Callable[[ReindexRun], None] = lambda run: None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
@@ -75,17 +83,18 @@ class Reindexer:
         self._settings = settings
         self._identity_of = identity_of
         self._lease_seconds = lease_seconds
+        self._outages = Outages(outage_seconds, told=on_outage)
         shared: dict[str, Any] = {
             "engine": engine,
             "settings": settings,
             "now": runs.now,
             "notice_seconds": notice_seconds,
-            "on_step": on_step,
-            "on_progress": on_progress,
+            "on_step": self._outages.steps(on_step),
+            "on_progress": self._outages.numbers(on_progress),
         }
         self._steps = RunSteps(documents=documents, **shared)
         self._attached_steps = AttachedSteps(documents=attached, **shared)
-        self._owner = f"{_who()}:{os.getpid()}:{uuid4().hex[:6]}"
+        self._owner = f"{user_and_host()}:{os.getpid()}:{uuid4().hex[:6]}"
 
     def start(
         self,
@@ -176,7 +185,7 @@ class Reindexer:
                 changed_field=followed.field,
                 changes=changes.given(),
                 body=target.body,
-                by=_who(),
+                by=user_and_host(),
                 started_at=now,
                 updated_at=now,
                 throttle=throttle,
@@ -280,6 +289,9 @@ class Reindexer:
     def drive(self, id: str, *, throttle: float | None = None) -> ReindexRun:
         """As :meth:`resume`, but what workers gave up stays so, and a run that is over is left as
         it is."""
+        return self._outages.outlast(lambda: self._drive(id, throttle=throttle))
+
+    def _drive(self, id: str, *, throttle: float | None) -> ReindexRun:
         with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
             if throttle is not None:
                 lease.change(throttle=throttle)
@@ -383,11 +395,3 @@ class Reindexer:
         if run is None:
             raise ReindexError(f"no reindex of {self._settings.name!r} is open")
         return run
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        user = str(os.getuid())
-    return f"{user}@{gethostname()}"

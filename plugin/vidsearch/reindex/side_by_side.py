@@ -34,8 +34,8 @@ class SideBySide:
         return len({id for id, _ in self.old} & {id for id, _ in self.new})
 
     def rows(self) -> Iterator[tuple[int, str, str]]:
-        """For a table: rank, hit of the old index, hit of the new one."""
-        for rank in range(max(len(self.old), len(self.new))):
+        """For a table: rank, hit of the old index, hit of the new one; at least one row."""
+        for rank in range(max(len(self.old), len(self.new), 1)):
             yield rank + 1, _shown(self.old, rank), _shown(self.new, rank)
 
     def to_json(self) -> Json:
@@ -107,6 +107,6 @@ def _hits(search: VideoSearch, query: str) -> tuple[tuple[str, float | None], ..
 
 def _shown(hits: Sequence[tuple[str, float | None]], rank: int) -> str:
     if rank >= len(hits):
-        return ""
+        return "" if rank else "nothing"
     id, cosine = hits[rank]
     return id if cosine is None else f"{id} ({cosine:.3f})"

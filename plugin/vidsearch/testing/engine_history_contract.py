@@ -74,6 +74,33 @@ class EngineHistoryContract:
         for point in (before, after, *shards):
             engine.close_point_in_time(point)
 
+    def test_shards_are_read_in_one_round_trip(self, engine: Engine, index: str) -> None:
+        vector = {"vector": [0.0, 1.0, 0.0, 0.0]}
+        engine.bulk(index, [Write("index", f"{n}", {"n": 0}) for n in range(8)])
+        before = engine.checkpoints(index)
+        written = [Write("index", f"{n}", {"n": 1, "video": vector}, version=9) for n in range(6)]
+        assert engine.bulk(index, written, is_there=True).written == 6
+        engine.delete(index, "0")
+        engine.refresh(index)
+        unchanged = {"query": {"term": {"n": 0}}, "size": 100, "_source": False}
+        bodies = [(shard, unchanged) for shard in before]
+        read = engine.read_shards(index, before, size=100, bodies=bodies)
+        found = {one.id: one for some in read.changes.values() for one in some}
+        assert sorted(found) == [*"12345"]
+        assert all(one.source["video"] == vector for one in found.values())
+        assert {one.version for one in found.values()} == {9}
+        for some in read.changes.values():
+            assert list(some) == sorted(some, key=lambda one: one.revision.seq_no)
+        hits = [hit["_id"] for answer in read.answers for hit in answer["hits"]["hits"]]
+        assert sorted(hits) == ["6", "7"]
+        assert read.count == 7
+        few = engine.read_shards(index, before, size=1)
+        assert {shard: list(some) for shard, some in few.changes.items()} == {
+            shard: list(some[:1]) for shard, some in read.changes.items()
+        }
+        assert not few.answers
+        assert engine.merging([index]) >= 0
+
     @staticmethod
     def _ids(engine: Engine, point: str, query: Any) -> list[str]:
         body = {"query": query, "size": 100, "_source": False}

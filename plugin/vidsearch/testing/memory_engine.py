@@ -12,7 +12,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, TypeVar, cast
+from itertools import islice
+from typing import Any, Literal, TypeVar
 
 from vidsearch.engines import (
     BulkResult,
@@ -22,12 +23,13 @@ from vidsearch.engines import (
     Features,
     Json,
     Revision,
+    ShardsRead,
     Write,
 )
 from vidsearch.engines.bulk import Progress
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.features import elasticsearch_features
-from vidsearch.engines.steps import Answer, Request, Steps, run
+from vidsearch.engines.steps import Steps, run
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendError,
@@ -35,6 +37,7 @@ from vidsearch.errors import (
     MappingConflictError,
     VersionConflictError,
 )
+from vidsearch.testing.memory_calls import memory_calls, no_answer
 from vidsearch.testing.memory_query import score
 from vidsearch.testing.memory_search import filtered, search
 from vidsearch.testing.memory_writes import MemoryIndex, apply_write, as_json
@@ -58,10 +61,10 @@ class MemoryEngine:
 
     @property
     def calls(self) -> Calls:
-        return cast(Calls, _MemoryCalls(self))
+        return memory_calls(self)
 
     def run(self, steps: Steps[_T]) -> _T:
-        return run(steps, _no_answer)
+        return run(steps, no_answer)
 
     def info(self) -> EngineInfo:
         return EngineInfo("elasticsearch", (9, 2, 0), "memory://")
@@ -214,6 +217,7 @@ class MemoryEngine:
         *,
         pipeline: bool = True,
         refresh: bool = False,
+        is_there: bool = False,
     ) -> BulkResult:
         requests = min(len(writes), 1)
         progress = Progress(index, self.info().url, len(writes), requests=requests)
@@ -259,6 +263,9 @@ class MemoryEngine:
         with self._lock:
             return {0: self._one(index).seq_no}
 
+    def merging(self, indices: Sequence[str]) -> int:
+        return 0
+
     def changes(
         self,
         index: str,
@@ -274,6 +281,24 @@ class MemoryEngine:
 
     def search_shard(self, index: str, shard: int, body: Mapping[str, Any]) -> Json:
         return search(self._numbered(index), as_json(body))
+
+    def read_shards(
+        self,
+        index: str,
+        after: Mapping[int, int],
+        *,
+        size: int,
+        bodies: Sequence[tuple[int, Mapping[str, Any]]] = (),
+    ) -> ShardsRead:
+        with self._lock:
+            until = {0: self._one(index).seq_no}
+        found = self.changes(index, after=after, until=until)
+        there = {0: list(islice(found, size))}  # the one shard
+        return ShardsRead(
+            {shard: there.get(shard, []) for shard in after},
+            [self.search_shard(index, shard, body) for shard, body in bodies],
+            self.count(index),
+        )
 
     def open_point_in_time(self, index: str, *, shard: int | None = None) -> str:
         with self._lock:
@@ -362,44 +387,6 @@ class MemoryEngine:
     def _filter(self, index: str, alias: str) -> Json:
         filter: Json = self._indices[index].aliases.get(alias, {}).get("filter", {"match_all": {}})
         return filter
-
-
-class _MemoryCalls:
-    """The methods of the engine as steps."""
-
-    def __init__(self, engine: MemoryEngine) -> None:
-        self._engine = engine
-        self.kind = engine.kind
-        self.dialect = _NoDialect()
-
-    @property
-    def url(self) -> str:
-        return self._engine.info().url
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._engine, name)
-
-        def steps(*args: Any, **options: Any) -> Steps[Any]:
-            yield from ()  # a generator, as the calls of other engines are
-            return method(*args, **options)
-
-        return steps
-
-
-class _NoDialect:
-    """There is nothing to send a request to."""
-
-    def send(self, request: Request) -> Steps[Answer]:
-        yield from ()
-        return Answer(404, {"error": f"no handler found for {request.path}"})
-
-    def request(self, method: str, path: str, **options: Any) -> Steps[Answer]:
-        yield from ()
-        raise BackendError(f"an engine in memory does not answer {method} {path}")
-
-
-def _no_answer(request: Request) -> Answer:
-    raise AssertionError(f"{request} to an engine in memory")
 
 
 def _copy(document: Document) -> Document:

@@ -1,14 +1,12 @@
-"""The packets of a video stream, without their content."""
+"""What the packets of a video stream tell before anything is decoded."""
 
 from __future__ import annotations
 
-import re
-from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +15,17 @@ from vidsearch.media.display import FALLBACK_STEP
 from vidsearch.media.mp4_boxes import is_fragmented, missing_fragments
 from vidsearch.media.pyav.avi import missing_time_of_avi
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.frame_numbers import frame_numbers
+from vidsearch.media.pyav.demuxing import Demuxed, demuxed
 from vidsearch.media.pyav.key_frame_rhythm import missing_by_rhythm
 from vidsearch.media.pyav.matroska import breaks_of_matroska
 from vidsearch.media.pyav.sound import begin_of, held_while_heard
 from vidsearch.media.pyav.stamps import NO_STAMP, REORDERED, are_repeated, filled_in
-from vidsearch.media.pyav.transport_stream import is_cut_off, is_whole, misaligned
-from vidsearch.media.pyav.zeroed import ZeroedPackets
-
-if TYPE_CHECKING:
-    from av.packet import Packet
+from vidsearch.media.pyav.transport_stream import is_whole, misaligned
 
 __all__ = [
     "LAG_FRAMES",
     "LONGEST_LAG",
     "PacketIndex",
-    "packets_of",
     "read_packets",
     "step_of",
 ]
@@ -44,19 +37,10 @@ LONGEST_LAG = 3
 
 _PROGRESSIVE = 1
 """FFmpeg's ``AV_FIELD_PROGRESSIVE``; 0 is unknown."""
-_PACKED = re.compile(rb"DivX\d+(Build|b)\d+p")
-"""In front of a key frame of MPEG-4; FFmpeg, too, goes by it."""
-_HEAD_BYTES = 512
 _GUESSED_FROM = 4
 """Packets nearby, from which FFmpeg guesses a time of decoding."""
 _TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
 _NO_TAG = "\0\0\0\0"
-_VP8_SHOWN = 0x10
-"""Bit of a VP8 packet's first byte: a frame that is not shown is only referred to."""
-_THEORA_HEADER = 0x80
-"""Bit of a Theora packet's first byte: what a file begins with, where another one was joined on."""
-_THEORA_COMMENT = b"\x81theora"
-"""The one of these that the codec does not take."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -128,71 +112,24 @@ def read_packets(video: Video) -> PacketIndex:
 
     What the container cannot deliver (a file that was cut off) ends the index.
     """
-    import av
-
-    stamps, decoding, durations, sizes, places = (array("q") for _ in range(5))
-    keys, shown, corrupt = bytearray(), bytearray(), bytearray()
-    name = video.stream.codec_context.name
-    is_vp8, is_theora = name in {"vp8", "libvpx"}, name == "theora"
     reorders = bool(video.stream.codec_context.has_b_frames)
-    may_be_packed = name == "mpeg4" and reorders
-    packed = bool(_PACKED.search(video.stream.codec_context.extradata or b""))
-    reconfigured = False
-    numbers, zeroed = frame_numbers(video), ZeroedPackets(video)
-    try:
-        for packet in packets_of(video):
-            stamp, decoded = packet.pts, packet.dts
-            visible = not packet.is_discard
-            if is_vp8 and visible:
-                visible = bool(memoryview(packet)[0] & _VP8_SHOWN)
-            if is_theora and memoryview(packet)[0] & _THEORA_HEADER:
-                visible, reconfigured = False, True
-            if may_be_packed and packet.is_keyframe and not packed:
-                packed = bool(_PACKED.search(bytes(memoryview(packet)[:_HEAD_BYTES])))
-            reconfigured = reconfigured or (len(sizes) > 0 and packet.has_sidedata("new_extradata"))
-            stamps.append(NO_STAMP if stamp is None else stamp)
-            decoding.append(NO_STAMP if decoded is None else decoded)
-            durations.append(packet.duration or 0)
-            sizes.append(packet.size)
-            places.append(packet.pos or 0)
-            keys.append(packet.is_keyframe)
-            shown.append(visible)
-            corrupt.append(packet.is_corrupt)
-            if numbers:
-                numbers.add(packet)
-            if zeroed.applies:
-                zeroed.add(memoryview(packet))
-    except av.FFmpegError:
-        pass  # what was read so far is what there is
-    time_base = video.stream.time_base or Fraction(1)
-    raw, times = (np.frombuffer(each, dtype=np.int64) for each in (stamps, decoding))
-    stamped = raw != NO_STAMP
-    evened = video.is_broadcast and bool((stamped & (times != NO_STAMP)).any())
-    evened = evened and not stamped.all()
-    if evened:
-        # Where a start code lies in two PES packets, FFmpeg gives one time stamp to two pictures,
-        # and which of them has it by right depends on what comes before.
-        repeated = are_repeated(times)
-        times = np.where(repeated, NO_STAMP, times)
-        stamped = stamped & ~repeated
-        first = int(np.argmax(stamped & (times != NO_STAMP)))
-        delay = raw[first] - times[first]
-        times = filled_in(times, step_of(video) / float(time_base))
-        given, raw = raw, times + delay
-    else:
-        given = raw
-        times = np.where(times != NO_STAMP, times, np.where(stamped, raw, 0))
+    read = demuxed(video)
+    numbers, sizes, places = read.numbers, read.sizes, read.places
+    keys, shown, corrupt = (
+        np.frombuffer(each, dtype=np.bool_) for each in (read.keys, read.shown, read.corrupt)
+    )
+    given, raw, times, stamped, evened = _times_of(video, read)
     missing = missing_time_of_avi(video, places, sizes, times.tolist())
     known = [at for at in missing if at < len(sizes)]
-    not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
+    not_whole = _not_whole(video, corrupt, read.keys, places)
     not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
-    not_whole[zeroed.found] = True
+    not_whole[read.zeroed.found] = True
     told = numbers.missing() if numbers else None
     if numbers is None or told is None or not numbers.tell_all:
-        flags = (np.frombuffer(each, dtype=np.bool_) for each in (keys, shown))
         # Who makes B-frames of MPEG-4 does not go by the clock, as live recordings may.
         rhythm = raw if stamped.all() else times
-        told = [*(told or []), *missing_by_rhythm(rhythm, *flags, by_count=may_be_packed)]
+        by_count = read.may_be_packed
+        told = [*(told or []), *missing_by_rhythm(rhythm, keys, shown, by_count=by_count)]
     if "matroska" in video.container.format.name:
         for last, following in breaks_of_matroska(video.path):
             begin, end = np.searchsorted(places, [last, following]).tolist()
@@ -204,7 +141,7 @@ def read_packets(video: Video) -> PacketIndex:
     if _times_decoding(video):
         pictures = _first_decoding(raw[stamped], times[stamped])
     else:
-        pictures = given[stamped & np.frombuffer(shown, dtype=np.bool_)]
+        pictures = given[stamped & shown]
     begin = begin_of(video, pictures)
     if _times_decoding(video) and reorders and begin <= (1 + LONGEST_LAG) * step_of(video):
         begin = 0.0  # an encoder was waiting
@@ -212,28 +149,59 @@ def read_packets(video: Video) -> PacketIndex:
         stamps=np.where(stamped | evened, raw, 0),
         stamped=stamped,
         evened=evened,
-        keys=np.frombuffer(keys, dtype=np.bool_),
-        shown=np.frombuffer(shown, dtype=np.bool_),
+        keys=keys,
+        shown=shown,
         corrupt=not_whole,
         holes=holes,
         sizes=np.frombuffer(sizes, dtype=np.int64),
         decoding=times,
-        durations=np.frombuffer(durations, dtype=np.int64),
+        durations=np.frombuffer(read.durations, dtype=np.int64),
         times_decoding=_times_decoding(video),
         is_broadcast=video.is_broadcast,
         holds=held_while_heard(video, given, times, np.frombuffer(places, dtype=np.int64)),
         missing=missing,
-        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
+        mislabelled=read.may_be_packed and (read.packed or _is_in_order_of_input(raw, times)),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
-        time_base=time_base,
+        time_base=video.stream.time_base or Fraction(1),
         start=video.stream.start_time or 0,
         begin=begin,
         step=step_of(video),
-        first_decoding=decoding[0] if decoding else NO_STAMP,
-        reconfigured=reconfigured,
+        first_decoding=read.decoding[0] if read.decoding else NO_STAMP,
+        reconfigured=read.reconfigured,
         errors_are_told=numbers is not None and numbers.errors_are_told,
     )
+
+
+class _Times(NamedTuple):
+    """In ``time_base``; 0 or :data:`NO_STAMP` where a packet has none of its own."""
+
+    given: NDArray[np.int64]
+    """Presentation time stamps as they are in the file."""
+    stamps: NDArray[np.int64]
+    """The same, or where those are evened, what they become."""
+    decoding: NDArray[np.int64]
+    stamped: NDArray[np.bool_]
+    evened: bool
+
+
+def _times_of(video: Video, read: Demuxed) -> _Times:
+    """The time stamps of :class:`PacketIndex`."""
+    given, times = (np.frombuffer(each, dtype=np.int64) for each in (read.stamps, read.decoding))
+    stamped = given != NO_STAMP
+    evened = video.is_broadcast and bool((stamped & (times != NO_STAMP)).any())
+    if not evened or stamped.all():
+        times = np.where(times != NO_STAMP, times, np.where(stamped, given, 0))
+        return _Times(given, given, times, stamped, evened=False)
+    # Where a start code lies in two PES packets, FFmpeg gives one time stamp to two pictures, and
+    # which of them has it by right depends on what comes before.
+    repeated = are_repeated(times)
+    times = np.where(repeated, NO_STAMP, times)
+    stamped = stamped & ~repeated
+    first = int(np.argmax(stamped & (times != NO_STAMP)))
+    delay = given[first] - times[first]
+    times = filled_in(times, step_of(video) / float(video.stream.time_base or 1))
+    return _Times(given, times + delay, times, stamped, evened=True)
 
 
 def _holes_of_fragments(video: Video, times: NDArray[np.int64], places: Sequence[int]) -> list[int]:
@@ -306,64 +274,6 @@ def _interlaced_rate(video: Video) -> float | None:
     if codec.name != "h264" or getattr(codec, "field_order", 0) <= _PROGRESSIVE:
         return None
     return float(codec.framerate or video.stream.guessed_rate or 0)
-
-
-def packets_of(video: Video) -> Iterator[Packet[Any]]:
-    """The stream's packets that hold something, from where the container is read on: an empty one
-    would tell the codec that the end is reached, as does the one that PyAV adds at the end. Those
-    that the file was cut off in are left out.
-    """
-    packets = _packets_of(video)
-    if video.container.format.name != "mpegts":
-        yield from packets if video.is_broadcast else _without_half(packets)
-        return
-    if not is_cut_off(video.path):
-        yield from packets
-        return
-    last: list[Packet[Any]] = []
-    for packet in packets:
-        # One without a place shares that of the one before. What follows a cut is often taken for
-        # the beginning of another frame.
-        if packet.pos is not None:
-            yield from last
-            last = []
-        last.append(packet)
-    if last and (last[0].pos is None or is_whole(video.path, video.stream.id, last[0].pos)):
-        yield from last
-
-
-def _without_half(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
-    """All but the last where FFmpeg marks it, as there are fewer bytes of it than named."""
-    import av
-
-    held: Packet[Any] | None = None
-    broken: av.FFmpegError | None = None
-    try:
-        for packet in packets:
-            if held is not None:
-                yield held
-            held = packet
-    except av.FFmpegError as error:
-        broken = error  # the packet before it is whole all the same
-    if held is not None and not held.is_corrupt:
-        yield held
-    if broken is not None:
-        raise broken
-
-
-def _packets_of(video: Video) -> Iterator[Packet[Any]]:
-    is_theora = video.stream.codec_context.name == "theora"
-    while True:
-        try:
-            for packet in video.container.demux(video.stream):
-                comment = is_theora and bytes(memoryview(packet)[: len(_THEORA_COMMENT)])
-                if packet.size and comment != _THEORA_COMMENT:
-                    yield packet
-        except IndexError:
-            # PyAV stops at the first packet of a stream that begins later (a broadcast that gets
-            # another sound). It is passed over.
-            continue
-        return
 
 
 def step_of(video: Video) -> float:

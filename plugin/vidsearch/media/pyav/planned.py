@@ -14,7 +14,8 @@ from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare, skips_exactly
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.damage import MOST_AHEAD, PREDICTED, B
-from vidsearch.media.pyav.packets import PacketIndex, packets_of
+from vidsearch.media.pyav.demuxing import packets_of
+from vidsearch.media.pyav.packets import PacketIndex
 from vidsearch.media.pyav.plan import START, TAKE
 
 if TYPE_CHECKING:

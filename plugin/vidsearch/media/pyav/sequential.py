@@ -10,8 +10,8 @@ from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.damage import Damage
+from vidsearch.media.pyav.demuxing import packets_of
 from vidsearch.media.pyav.frame_times import FrameTimes
-from vidsearch.media.pyav.packets import packets_of
 
 if TYPE_CHECKING:
     import av

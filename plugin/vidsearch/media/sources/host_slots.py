@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import random
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import TemporaryFolderError
+from vidsearch.media.file_locks import is_locked, locks_folder, opened_lock
 from vidsearch.media.sources.uris import public_uri
 
 __all__ = ["host_slot"]
@@ -42,40 +40,13 @@ def host_slot(uri: str, settings: SourceSettings) -> Iterator[None]:
     name = hashlib.sha256(host.encode()).hexdigest()[:32]
     with contextlib.ExitStack() as stack:
         try:
-            folder = _folder(settings.folder)
-            locks = [_opened(folder / f"{name}-{n}", stack) for n in range(settings.per_host)]
+            folder = locks_folder(settings.folder, "hosts")
+            locks = [opened_lock(folder / f"{name}-{n}", stack) for n in range(settings.per_host)]
         except OSError as error:
             raise TemporaryFolderError(
                 f"{public_uri(uri)} cannot be fetched: no locks can be made for sources.per_host "
                 f"({error.strerror}); make room in the temporary folder or set sources.folder"
             ) from error
-        while not any(map(_locked, locks)):
+        while not any(map(is_locked, locks)):
             time.sleep(_POLL_SECONDS * random.uniform(0.5, 1.5))
         yield
-
-
-def _folder(base: Path | None) -> Path:
-    # With the user's number: the folder of another user could not be written to.
-    folder = Path(base or tempfile.gettempdir()) / f"vidsearch-hosts-{os.geteuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
-def _opened(path: Path, stack: contextlib.ExitStack) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    stack.callback(os.close, lock)
-    return lock
-
-
-def _locked(lock: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system: there is no limit
-        return True
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:  # another holds it
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True

@@ -12,7 +12,7 @@ from typing import Any
 from vidsearch.media.frames import Cue
 from vidsearch.media.languages import language_rank
 from vidsearch.media.pyav.container import Video, opened
-from vidsearch.media.pyav.packets import packets_of
+from vidsearch.media.pyav.demuxing import packets_of
 from vidsearch.media.pyav.sound import first_seconds
 from vidsearch.media.pyav.stamps import REORDERED
 from vidsearch.media.subtitles.lines import MOST_LINES, Line, cues_of

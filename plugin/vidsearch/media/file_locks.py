@@ -1,0 +1,52 @@
+"""Files of this machine and user that one process locks at a time, whatever becomes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+__all__ = ["is_locked", "locks_folder", "opened_lock"]
+
+
+def locks_folder(base: Path | None, name: str) -> Path:
+    """The folder of the locks of one kind, made unless it is there.
+
+    Args:
+        base: what it is in; ``None``: the temporary folder of the system.
+        name: of the kind.
+
+    Raises:
+        OSError: there is no place for it.
+    """
+    # With the user's number: the folder of another user could not be written to.
+    folder = Path(base or tempfile.gettempdir()) / f"vidsearch-{name}-{os.geteuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def opened_lock(path: Path, stack: contextlib.ExitStack) -> int:
+    """The descriptor of a file to lock. The lock ends with the context, or with the process.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    stack.callback(os.close, lock)
+    return lock
+
+
+def is_locked(lock: int) -> bool:
+    """Lock a file, and tell whether that succeeded. Where locks do not exist, it always does."""
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:  # another holds it
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True

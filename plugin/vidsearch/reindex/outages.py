@@ -1,0 +1,99 @@
+"""A run is gone on with when its engine, which was away or overloaded, answers again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from vidsearch import backoff
+from vidsearch.errors import BackendUnavailableError
+
+__all__ = ["Outages", "log_outage"]
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+
+
+def log_outage(error: BackendUnavailableError, seconds: float) -> None:
+    """Note that a run is tried again in so many seconds."""
+    _log.warning("the reindex goes on in %.0f s: %s", seconds, error)
+
+
+class Outages:
+    """Does work again, after longer and longer pauses, while the engine is away or overloaded.
+
+    Args:
+        seconds: for how long in a row that may be so, without any progress; 0: not at all.
+        told: the error, and in how many seconds the work is done again.
+        sleep: waits so many seconds.
+        clock: seconds, from any start.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        told: Callable[[BackendUnavailableError, float], object] = log_outage,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds = seconds
+        self._told = told
+        self._sleep = sleep
+        self._clock = clock
+        self._since: float | None = None
+        self._tries = 0
+        self._most = 0
+
+    def outlast(self, work: Callable[[], _T]) -> _T:
+        """What the work returns, which has to be safe to repeat.
+
+        Raises:
+            BackendUnavailableError: the engine is away, or turns requests away, for too long.
+        """
+        self._over()
+        self._most = 0
+        while True:
+            try:
+                return work()
+            except BackendUnavailableError as error:
+                now = self._clock()
+                self._since = now if self._since is None else self._since
+                self._tries += 1
+                passed = now - self._since
+                pause = backoff.delay(self._tries, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+                if passed + pause > self._seconds:
+                    if self._tries == 1:
+                        raise
+                    raise BackendUnavailableError(
+                        f"{self._tries} tries in {passed:.0f} s failed, the last one so: {error}"
+                    ) from error
+                self._told(error, pause)
+            self._sleep(pause)
+
+    def steps(self, told: Callable[[_T], object]) -> Callable[[_T], None]:
+        """``told`` each step, which is one of progress."""
+
+        def begun(step: _T) -> None:
+            self._over()
+            told(step)
+
+        return begun
+
+    def numbers(self, told: Callable[[int, int], object]) -> Callable[[int, int], None]:
+        """``told`` how much of how much is done. It is progress where it is more than ever before:
+        what is done again counts anew."""
+
+        def counted(done: int, total: int) -> None:
+            if done > self._most:
+                self._most = done
+                self._over()
+            told(done, total)
+
+        return counted
+
+    def _over(self) -> None:
+        self._since, self._tries = None, 0

@@ -1,0 +1,110 @@
+"""Copies of one content that are ingested at the same moment are embedded once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.ingest_stage import SETTINGS, Stage, aged
+
+from vidsearch.embeddings import KeptVideo, turns
+from vidsearch.embeddings.turns import in_turn
+from vidsearch.encoders import Vectors
+from vidsearch.index import create_videos_index
+from vidsearch.media import FrameBatch
+from vidsearch.testing.clips import write_clip
+from vidsearch.testing.fake_encoder import FakeEncoder
+
+_LONG = 60.0
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    stage = Stage()
+    create_videos_index(stage.engine, SETTINGS, stage.encoder.identity)
+    stage.sources = stage.sources.model_copy(update={"folder": tmp_path})
+    return stage
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return aged(write_clip(tmp_path / "clip.mp4", [i / 10 for i in range(30)], rate=10))
+
+
+@pytest.fixture
+def second_waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set as soon as somebody waits for another's embeddings."""
+    waits, real = threading.Event(), turns.sleep
+
+    def sleep(seconds: float) -> None:
+        waits.set()
+        real(seconds / 10)
+
+    monkeypatch.setattr(turns, "sleep", sleep)
+    return waits
+
+
+def held_back(stage: Stage, monkeypatch: pytest.MonkeyPatch, until: Callable[[], bool]) -> None:
+    """The first frames are encoded when ``until`` has returned."""
+    encode = stage.encoder.encode_frames
+
+    def encode_frames(frames: FrameBatch) -> Vectors:
+        assert until()
+        return encode(frames)
+
+    monkeypatch.setattr(stage.encoder, "encode_frames", encode_frames)
+
+
+def test_copies_that_two_workers_take_at_once_are_embedded_once(
+    stage: Stage,
+    clip: Path,
+    second_waits: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held_back(stage, monkeypatch, lambda: second_waits.wait(_LONG))
+    for id in ("a", "copy"):
+        stage.registry.register(id, uri=str(clip))
+    with ThreadPoolExecutor(2) as pool:
+        ends = list(pool.map(stage.ingest, ("a", "copy")))
+    assert [end.status for end in ends] == ["indexed", "indexed"]
+    assert stage.work()[1] == 3, "the frames of one"
+    assert stage.video("a")["vector"] == stage.video("copy")["vector"]
+
+
+def test_wait_ends_with_what_it_is_told_and_has_an_end(
+    stage: Stage, tmp_path: Path, second_waits: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = FakeEncoder().identity
+
+    class ToldToStopError(Exception):
+        pass
+
+    def stop() -> None:
+        raise ToldToStopError
+
+    def kept() -> KeptVideo:
+        return KeptVideo(stage.store, "1" * 64)
+
+    with in_turn(kept(), model, folder=tmp_path, waiting=stop):
+        with (
+            pytest.raises(ToldToStopError),
+            in_turn(kept(), model, folder=tmp_path, waiting=stop),
+        ):
+            pass
+        monkeypatch.setattr(turns, "_LONGEST_SECONDS", 0.05)
+        with in_turn(kept(), model, folder=tmp_path, waiting=lambda: None):
+            assert second_waits.is_set()
+        with in_turn(KeptVideo(stage.store, "2" * 64), model, folder=tmp_path, waiting=stop):
+            pass
+        with in_turn(KeptVideo(None, "1" * 64), model, folder=tmp_path, waiting=stop):
+            pass
+
+
+def test_without_a_place_for_locks_nobody_waits(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    kept, model = KeptVideo(stage.store, "1" * 64), FakeEncoder().identity
+    with in_turn(kept, model, folder=tmp_path / "file", waiting=lambda: None):
+        assert kept.is_kept

@@ -1,0 +1,37 @@
+"""Which contents the registered videos need of the store of embeddings."""
+
+# ruff: noqa: F811  (fixtures)
+
+from __future__ import annotations
+
+from tests.status_stage import Put, now, put, services  # noqa: F401
+
+from vidsearch.cli.embeddings import needed_contents
+from vidsearch.registry import State
+from vidsearch_tasks import Services
+
+ONE, OTHER = "1" * 64, "2" * 64
+
+
+def test_contents_of_registered_videos_are_needed_whatever_their_state(
+    services: Services, put: Put
+) -> None:
+    put("indexed", State.INDEXED, content=ONE, indexed_at=1.0)
+    put("failed", State.FAILED, content=OTHER)
+    put("new", State.REGISTERED)
+    needed = needed_contents(services, ())
+    assert needed.contents == {bytes.fromhex(ONE), bytes.fromhex(OTHER)}
+    assert needed.unknown == 0
+
+
+def test_moved_videos_that_wait_are_counted_as_what_they_need_is_unknown(
+    services: Services, put: Put
+) -> None:
+    put("moved", State.INDEXED, content=ONE, indexed_at=1.0)
+    services.registry.register("moved", uri="/elsewhere/a.mp4")
+    put("again", State.INDEXED, content=OTHER, indexed_at=1.0)
+    services.registry.reopen("again", forget=True)
+    put("gone", State.FAILED, indexed_at=1.0)
+    needed = needed_contents(services, ())
+    assert (needed.contents, needed.unknown) == (set(), 2)
+    assert needed.why_unknown.startswith("2 videos that were indexed wait to be ingested again")

@@ -1,0 +1,57 @@
+"""Which copies of a shard are asked for what was written before a refresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.dialect import Dialect
+from vidsearch.engines.elasticsearch import ElasticsearchDialect
+from vidsearch.engines.opensearch import OpenSearchDialect
+from vidsearch.engines.steps import Request, Steps
+
+URL = "http://127.0.0.1:9200"
+
+
+def first_request(steps: Steps[object]) -> Request:
+    request = next(steps)
+    steps.close()
+    assert isinstance(request, Request)
+    return request
+
+
+def scan(calls: Calls) -> Steps[object]:
+    """The first request of a scan: a point in time, or a scroll."""
+    dialect = calls.dialect
+    if dialect.kind == "elasticsearch":
+        return dialect.open_scan("videos")
+    return dialect.page("videos", None, source=True, body={"size": 1})
+
+
+@pytest.mark.parametrize(
+    ("made", "whole", "one"),
+    [
+        (ElasticsearchDialect, None, "_shards:2"),  # every copy shows it, and this is refused
+        (OpenSearchDialect, "_primary", "_shards:2|_primary"),
+    ],
+)
+def test_a_replica_that_lags_is_not_asked(
+    made: Callable[[str], Dialect], whole: str | None, one: str
+) -> None:
+    calls = Calls(made(URL))
+    for asked in (
+        calls.search("videos", {}),
+        calls.count("videos"),
+        calls.open_point_in_time("videos"),
+        scan(calls),
+    ):
+        assert first_request(asked).params.get("preference") == whole
+    for asked in (
+        calls.search_shard("videos", 2, {}),
+        calls.changes_page("videos", 2, 0, 9, size=1),
+        calls.open_point_in_time("videos", shard=2),
+    ):
+        assert first_request(asked).params["preference"] == one
+    assert b"preference" not in (first_request(calls.msearch("videos", [{}])).lines or b"")

@@ -1,0 +1,178 @@
+"""A run outlasts an engine that is away or overloaded for a while, and not for ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.attached_in_memory import NEW, OLD, Shop
+from tests.reindexing_in_memory import stage_of_three
+
+from vidsearch.errors import BackendUnavailableError, ReindexError
+from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, outages
+from vidsearch.reindex import target as targets
+from vidsearch.reindex.outages import Outages
+
+TURNED_AWAY = BackendUnavailableError("videos is overloaded or failing (429)")
+
+
+class Clock:
+    """Goes on by what is slept."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(targets, "_WRITERS_SECONDS", 0.0)
+
+
+def failing(times: int, then: Callable[..., Any]) -> Callable[..., Any]:
+    """Turned away so many times, then as ``then``."""
+    left = iter(range(times))
+
+    def called(*args: Any, **options: Any) -> Any:
+        if next(left, None) is not None:
+            raise TURNED_AWAY
+        return then(*args, **options)
+
+    return called
+
+
+def test_an_outage_ends_the_work_when_it_has_lasted_too_long(clock: Clock) -> None:
+    told: list[float] = []
+    tried = Outages(
+        100, told=lambda error, seconds: told.append(seconds), sleep=clock.sleep, clock=clock
+    )
+    with pytest.raises(BackendUnavailableError, match=r"tries in \d+ s failed, .*\(429\)"):
+        tried.outlast(failing(1000, lambda: None))
+    assert 60 < sum(told) == clock.now <= 100
+    assert told[0] <= 1 < told[3] < max(told) <= 30
+    assert tried.outlast(failing(5, lambda: "done")) == "done", "another one begins anew"
+
+
+def test_without_patience_the_first_error_is_the_last() -> None:
+    with pytest.raises(BackendUnavailableError) as raised:
+        Outages(0).outlast(failing(1, lambda: None))
+    assert raised.value is TURNED_AWAY
+
+
+@pytest.mark.parametrize(("more", "outlasts"), [(1, True), (0, False)])
+def test_work_that_gets_on_is_given_its_time_anew(clock: Clock, more: int, outlasts: bool) -> None:
+    tried = Outages(60, told=lambda *told: None, sleep=clock.sleep, clock=clock)
+    count = tried.numbers(lambda done, total: None)
+    done = 1
+
+    def work() -> str:
+        nonlocal done
+        count(done, 20)
+        done += more
+        if done < 20 and clock.now < 1000:
+            raise TURNED_AWAY
+        return "done"
+
+    if outlasts:
+        assert tried.outlast(work) == "done"
+        return
+    with pytest.raises(BackendUnavailableError):
+        tried.outlast(work)
+    assert clock.now <= 60
+
+
+def test_a_run_goes_on_where_it_stands(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = stage_of_three()
+    monkeypatch.setattr(stage.documents, "fill", failing(2, stage.documents.fill))
+    monkeypatch.setattr(stage.documents, "catch_up", failing(1, stage.documents.catch_up))
+    told: list[BackendUnavailableError] = []
+    run = stage.reindexer(
+        outage_seconds=60, on_outage=lambda error, seconds: told.append(error)
+    ).start(Changes(shards=2))
+    assert (run.step, run.error, run.owner) == (Step.SWAPPED, None, None)
+    assert told == [TURNED_AWAY] * 3
+    assert len(stage.steps) == len(set(stage.steps)), "none is begun twice"
+
+
+def test_an_outage_within_the_swap_of_an_attached_index_is_outlasted(
+    at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    blocks: list[Any] = []
+    update, failing_once = shop.engine.update_aliases, failing(1, shop.engine.update_aliases)
+
+    def move(actions: Any) -> None:
+        moves_shop = any(of["index"] == NEW for action in actions for of in action.values())
+        (failing_once if moves_shop else update)(actions)
+
+    monkeypatch.setattr(shop.engine, "update_aliases", move)
+
+    def told(error: BackendUnavailableError, seconds: float) -> None:
+        blocks.append(shop.engine.settings(OLD).get("blocks.write"))
+        shop.engine.put(OLD, "d", {"title": "d"})
+
+    run = shop.reindexer(outage_seconds=60, on_outage=told).start(Changes(shards=3))
+    assert run.step is Step.SWAPPED
+    assert blocks == [None], "the application goes on writing meanwhile"
+    assert shop.engine.get(NEW, "d") is not None
+
+
+def test_another_process_may_take_the_run_during_an_outage(
+    at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_of_three()
+    monkeypatch.setattr(stage.documents, "fill", failing(1, stage.documents.fill))
+
+    def undo(error: BackendUnavailableError, seconds: float) -> None:
+        stage.reindexer().roll_back()
+
+    run = stage.reindexer(outage_seconds=60, on_outage=undo).start(Changes(shards=2))
+    assert run.step is Step.ROLLED_BACK, "what is over is left as it is"
+    assert stage.left() == ["videos-000001"]
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_interrupt_leaves_no_lease(
+    interruptible: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_of_three()
+    change = RunStore.change
+
+    def press() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def changing(runs: RunStore, id: str, *, held_by: str, **values: Any) -> ReindexRun:
+        if values.get("owner", "") is None:
+            press()
+        return change(runs, id, held_by=held_by, **values)
+
+    monkeypatch.setattr(RunStore, "change", changing)
+    with pytest.raises(KeyboardInterrupt):
+        stage.reindexer(on_step=lambda run: press() if run.step is Step.COPYING else None).start(
+            Changes(shards=2)
+        )
+    run = stage.reindexer().runs.open()
+    assert run is not None
+    assert (run.step, run.owner, run.lease_until) == (Step.COPYING, None, None)
+    with pytest.raises(ReindexError, match="reindex resume"):
+        stage.reindexer().start(Changes(shards=2))
