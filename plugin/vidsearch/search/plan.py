@@ -40,7 +40,7 @@ _VIDEO_BODY = "vector_video"
 """Name of the second body of the vector leg at level ``both``: among mean vectors."""
 
 _FEW = 2
-"""Hits beyond those of a page that is only likely right: copies of a video, or few that are cut."""
+"""Hits within the cut that a sorted page should have beyond those asked for."""
 _TOLERANCE = 1e-4
 """What the engine may round; it is asked for slightly more than ``min_cosine``, and cut here."""
 
@@ -212,9 +212,8 @@ class Plan:
         if len(self.levels) > 1 or self.kind != "elasticsearch":
             return {}  # OpenSearch would look for the nearest twice at once, and read all documents
         ((name, level),) = self.levels.items()
-        if request.sort is None:
-            size = min(request.last + _FEW, size)
-            return {page_of(name): self._page_body(level, size=size)}
+        if request.sort is None:  # copies apart it is the right page, and each hit costs time
+            return {page_of(name): self._page_body(level, size=request.last)}
         if self._is_cut_by_engine:
             return {page_of(name): self.values.sorting(self._page_body(level, size=size))}
         expected = self.cuts.of(request)
