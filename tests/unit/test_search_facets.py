@@ -398,6 +398,19 @@ def test_hits_that_are_equal_in_the_field_are_in_one_order_however_many(
     assert {page.total for page in pages} == {Total(30, "eq", 30)}
 
 
+def test_pages_of_copies_fit_together_beside_their_facets(
+    engine: RecordingEngine, search: VideoSearch
+) -> None:
+    best = BY_ID[nearest(VIDEOS, QUERY)[0][0]]
+    copies = [replace(best, id=f"copy{99 - at}") for at in range(12)]
+    engine.bulk("videos", [Write("index", each.id, each.document("video")) for each in copies])
+    options: dict[str, Any] = {"vector": QUERY, "gap": 0.0, "facets": ["tags"]}
+    pages = [search.search(k=4, from_=at, **options) for at in (0, 4, 8, 12)]
+    assert [id for page in pages for id in ids(page)] == sorted([best.id, *(c.id for c in copies)])
+    assert all(hit.moments and hit.fields for page in pages for hit in page)
+    assert {page.total for page in pages} == {Total(13, "eq", 13)}
+
+
 def test_search_many_counts_for_each(search: VideoSearch) -> None:
     options: dict[str, Any] = {"k": 3, "facets": ["tags"], "sort": "-year"}
     texts: list[str | SearchRequest] = ["red circle", "green dog"]
