@@ -11,7 +11,7 @@ from tests.search_index import TableEncoder, Video, create_index, make_videos, n
 
 from vidsearch.config import SearchSettings
 from vidsearch.engines import Write
-from vidsearch.errors import QueryError, TooManyBucketsError
+from vidsearch.errors import MappingConflictError, QueryError, TooManyBucketsError
 from vidsearch.search import Facet, SearchRequest, SearchResult, Total, VideoSearch, counting
 from vidsearch.search.cut_sizes import CutSize, CutSizes
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -504,6 +504,23 @@ def test_what_the_engine_cannot_count_is_named_with_what_to_do(
     assert caught.value.argument == "facets"
     assert "65535" in str(caught.value.engine)
     with pytest.raises(QueryError, match=rf"^texts\[1\]: {told}"):
+        search.search_many(["red", request])
+
+
+def test_what_the_engine_refuses_of_a_filter_is_told_without_its_words(
+    search: VideoSearch, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(index: str, bodies: Any) -> Any:
+        raise MappingConflictError("index 'videos' at http://search: no number")
+
+    monkeypatch.setattr(engine, "msearch", refuse)
+    filter = [{"tags": "odd"}, {"term": {"tags": "x"}}, {"tags": "red"}]
+    request = SearchRequest(text="red", mode="keyword", filter=filter)
+    with pytest.raises(QueryError, match=r"^filter: .* \('tags', 'term'\)$") as caught:
+        search.search(request)
+    assert (caught.value.argument, caught.value.public) == ("filter", str(caught.value))
+    assert "http://search" in str(caught.value.engine)
+    with pytest.raises(QueryError, match=r"^texts\[1\]: filter: .* \('tags', 'term'\)$"):
         search.search_many(["red", request])
 
 

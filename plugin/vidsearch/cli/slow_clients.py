@@ -63,8 +63,8 @@ def http_protocol(
 
         def on_response_complete(self) -> None:
             self._stop_waiting()
-            is_one_of_few = connections.number < many
-            self.timeout_keep_alive = _KEPT if is_one_of_few else min(_KEPT_BRIEFLY, seconds)
+            kept = _KEPT if connections.number < many else min(_KEPT_BRIEFLY, seconds)
+            self.timeout_keep_alive = kept  # type: ignore[assignment]  # it is added to a time
             super().on_response_complete()
             if self._is_unasked() and self.conn.trailing_data[0]:  # a part of the next head
                 self._wait_for_a_head()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vidsearch.errors import MappingConflictError, QueryError, TooManyBucketsError
 from vidsearch.search.counting import FacetField
@@ -31,19 +31,17 @@ def refused(
     positions = _positions(filtered)
     return QueryError(
         f"{positions}filter: the engine refuses a value or a clause of it "
-        f"({', '.join(_filtered_by(filtered))})",
+        f"({', '.join(dict.fromkeys(_filtered_by(filtered)))})",
         argument="texts" if positions else "filter",
     )
 
 
-def _filtered_by(plans: Iterable[Plan]) -> Iterable[str]:
+def _filtered_by(plans: Iterable[Plan]) -> Iterator[str]:
     """Fields, and kinds of clauses, in the filters."""
-    names: dict[str, None] = {}
     for plan in plans:
         given = plan.request.filter or []
         for item in [given] if isinstance(given, Mapping) else given:
-            names |= dict.fromkeys(map(repr, item))
-    return names
+            yield from map(repr, item)
 
 
 def _too_many_buckets(error: TooManyBucketsError, plans: Sequence[Plan]) -> QueryError:
