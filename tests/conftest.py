@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.order import mixed
+from tests.order import TurnedFolder, mixed
 from tests.services import NODES, WHOLE_WAYS, RunningServices
 
 from vidsearch.engines import Engine
@@ -55,8 +55,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         definition.add_marker(nodes)
 
 
-@pytest.hookimpl(trylast=True)  # pytest itself puts the tests of each node in a row
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Each tester of pytest-xdist begins a folder elsewhere (``order.TurnedFolder``)."""
+    if not hasattr(parent.config, "workerinput"):
+        return None
+    folder: pytest.Collector = TurnedFolder.from_parent(parent, path=path)
+    return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None]:
     """A test of services that fails is run once more, and the summary names it (``RERUN``).
 
     Nodes, workers and encoders share two cores with the tests; among thousands of tests, one may
@@ -66,7 +76,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if unit not in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1))
-    if hasattr(config, "workerinput"):  # a tester of pytest-xdist
+    is_tester = hasattr(config, "workerinput")
+    if is_tester:
+        items.sort(key=lambda item: item.path)  # in one order by all of them
+    yield  # pytest itself puts the tests of each node in a row
+    if is_tester:
         items[:] = mixed(items, unit=unit)
 
 

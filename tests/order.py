@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-__all__ = ["mixed"]
+__all__ = ["TurnedFolder", "mixed", "turned"]
+
+_Any = TypeVar("_Any")
 
 _LAST = 0.15
 """Share of the unit tests' files that come after all others."""
@@ -35,3 +38,29 @@ def mixed(items: Sequence[pytest.Item], *, unit: Path) -> list[pytest.Item]:
         order += [file, *units[taken:due]]
         taken = due
     return [item for file in (*order, *units[taken:]) for item in files[file]]
+
+
+class TurnedFolder(pytest.Dir):
+    """A folder of tests that each tester begins elsewhere, and goes round.
+
+    pytest rewrites the asserts of a file that no process has written rewritten yet, as in a fresh
+    clone. Where all testers went by the same order, each would do so for each file.
+    """
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        """As of any folder, in another order."""
+        tester = self.config.workerinput  # type: ignore[attr-defined]
+        return turned(list(super().collect()), tester["workerid"], tester["workercount"])
+
+
+def turned(found: Sequence[_Any], tester: str, testers: int) -> list[_Any]:
+    """All that was found, begun at the share of a tester.
+
+    Args:
+        found: in an order that all testers have.
+        tester: ``gw0`` and so on; one that replaces another has a higher number than all before.
+        testers: how many there are.
+    """
+    number = int(tester.removeprefix("gw")) % testers
+    begin = len(found) * number // testers
+    return [*found[begin:], *found[:begin]]

@@ -29,6 +29,10 @@ NODES = {
 WHOLE_WAYS = ("es-9.5.3", "os-2.19.1")
 """The nodes that tests of commands and workers run on."""
 
+SHORT_LIVED = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+"""Environment of a command that starts a node which is wanted for seconds: compiling its code well
+would take longer than running it."""
+
 # A proxy of the environment must not see what stays on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.services import RunningServices
+from tests.services import SHORT_LIVED, RunningServices
 from tests.waiting import until_none_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -25,7 +25,7 @@ def test_demo_finds_the_clips_that_it_announces_and_leaves_nothing(
     services.require(node)  # skips with the reason where the engine cannot be had here
     answer = subprocess.run(
         [sys.executable, "-m", "vidsearch.cli", "demo", *options],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, **SHORT_LIVED, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=500,

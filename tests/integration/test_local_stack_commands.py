@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.services import call
+from tests.services import SHORT_LIVED, call
 from tests.waiting import processes_of, until, until_none_of
 
 from vidsearch.local import SearchNode
@@ -21,15 +21,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]  # nodes are st
 _MAIN = "import sys; from vidsearch.cli import main; sys.exit(main())"
 
 
-def _environ() -> dict[str, str]:
-    """Ours, and for the node what a short life wants."""
-    return {**os.environ, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
-
-
 def _cli(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", _MAIN, "local", *arguments]
     answer = subprocess.run(
-        command, env=_environ(), capture_output=True, text=True, timeout=300, check=False
+        command,
+        env={**os.environ, **SHORT_LIVED},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     if check:
         assert answer.returncode == 0, answer.stderr

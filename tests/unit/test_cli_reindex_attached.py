@@ -111,4 +111,4 @@ def test_plan_of_attaching_shows_what_a_copy_keeps(
     out = capsys.readouterr().out
     assert "copy: it was created without index.knn: true" in out
     assert "kept mapping\t1 fields, as they are" in out
-    assert "writes are blocked\tabout 5.5 s" in out
+    assert "writes are blocked\tabout 5.2 s" in out

@@ -71,6 +71,9 @@ def test_copies_that_two_workers_take_at_once_are_embedded_once(
         ends = list(pool.map(stage.ingest, ("a", "copy")))
     assert [end.status for end in ends] == ["indexed", "indexed"]
     assert stage.work()[1] == 3, "the frames of one"
+    assert stage.reader.probes == 1
+    seconds = [stage.registry.get(id).seconds for id in ("a", "copy")]
+    assert sum("decode" in each for each in seconds) == 1
     assert stage.video("a")["vector"] == stage.video("copy")["vector"]
 
 

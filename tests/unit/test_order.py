@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.order import mixed
+from tests.order import mixed, turned
 
 UNIT = Path("tests/unit")
 
@@ -31,3 +31,12 @@ def test_every_file_comes_whole_and_once_and_those_of_unit_tests_between_the_oth
         places = [n for n, one in enumerate(order) if UNIT not in one.path.parents]
         assert places[0] == 0
         assert len(items) / 2 < places[-1] < len(items) - 6
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 4, 7, 50])
+def test_testers_begin_elsewhere_and_each_goes_through_all(number: int) -> None:
+    found = [f"test_{n}.py" for n in range(number)]
+    rounds = [turned(found, f"gw{tester}", 3) for tester in range(4)]  # the last replaces one
+    assert all(sorted(one) == sorted(found) for one in rounds)
+    if number >= 3:
+        assert len({one[0] for one in rounds}) == 3

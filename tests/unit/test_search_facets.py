@@ -13,6 +13,7 @@ from vidsearch.config import SearchSettings
 from vidsearch.engines import Write
 from vidsearch.errors import MappingConflictError, QueryError, TooManyBucketsError
 from vidsearch.search import Facet, SearchRequest, SearchResult, Total, VideoSearch, counting
+from vidsearch.search.cut_sizes import CutSize, CutSizes
 from vidsearch.testing.memory_engine import MemoryEngine
 
 VIDEOS = [
@@ -104,14 +105,16 @@ def test_counts_do_not_depend_on_the_page_nor_on_a_sort(
     assert counts(whole, "tags") == tags_of([BY_ID[hit.id] for hit in whole])
 
 
-def test_what_is_only_counted_comes_without_ids(
-    search: VideoSearch, engine: RecordingEngine
-) -> None:
-    result = search.search(vector=QUERY, k=3, gap=0.2, facets=["tags"])
-    page, counting = engine.sent[0]
+def test_what_is_only_counted_comes_without_ids() -> None:
+    class OpenSearch(MemoryEngine):
+        kind = "opensearch"
+
+    engine = OpenSearch()
+    create_index(engine, "videos", VIDEOS)
+    search = VideoSearch(engine, TableEncoder())
+    page, counting = search.body(vector=QUERY, k=3, gap=0.2, facets=["tags"]).values()
     assert "stored_fields" not in page
     assert (counting["stored_fields"], counting["_source"]) == ("_none_", False)
-    assert result.total.value > len(result)
 
 
 def test_the_window_makes_a_total_a_lower_bound(engine: MemoryEngine) -> None:
@@ -323,6 +326,8 @@ def test_pages_fit_together(search: VideoSearch, options: dict[str, Any]) -> Non
         ({"mode": "keyword", "facets": FACETS, "sort": "-year"}, 1),
         ({"mode": "vector"}, 1),
         ({"mode": "vector", "facets": FACETS}, 1),
+        ({"mode": "vector", "facets": FACETS, "gap": 0.2}, 1),
+        ({"mode": "vector", "facets": FACETS, "sort": "-year", "min_cosine": 0.1}, 1),
         ({"mode": "vector", "facets": FACETS, "sort": "-year"}, 1),
         ({"mode": "vector", "facets": FACETS, "sort": "-year", "level": "both"}, 2),
         ({"group_by": "moment", "facets": FACETS, "sort": "-year"}, 3),
@@ -338,18 +343,43 @@ def test_facets_and_sort_need_no_more_requests_than_the_page(
     assert all(body["_source"] is False for body in bringing)
 
 
-def test_a_page_that_the_engine_has_in_another_order_takes_one_request_more(
-    engine: RecordingEngine, search: VideoSearch
+@pytest.mark.parametrize(
+    ("good", "then"),
+    [
+        (12, 1),  # the nearest hold them all
+        (25, 2),  # neither the nearest nor the first by year hold the page
+        (37, 1),  # the first by year do
+    ],
+)
+def test_a_gap_of_the_same_size_as_before_spares_the_request_for_a_sorted_page(
+    engine: RecordingEngine, search: VideoSearch, good: int, then: int
 ) -> None:
     ranked = nearest(VIDEOS, QUERY)
-    gap = ranked[0][1] - ranked[11][1] + 1e-5
-    good = sorted((BY_ID[id] for id, _ in ranked[:12]), key=lambda video: video.fields["year"])
-    engine.sent.clear()
-    result = search.search(vector=QUERY, gap=gap, sort="year")  # the engine knows no gap
-    assert len(engine.sent) == 2
-    years = [hit.fields["year"] for hit in result]
-    assert years == [video.fields["year"] for video in good[:10]]
-    assert all(hit.moments for hit in result)
+    gap = ranked[0][1] - ranked[good - 1][1] + 1e-5
+    years = sorted(BY_ID[id].fields["year"] for id, _ in ranked[:good])
+    requests = []
+    for start in (0, 0, 5):
+        engine.sent.clear()
+        page = search.search(vector=QUERY, gap=gap, sort="year", k=10, from_=start)
+        requests.append(len(engine.sent))
+        assert [hit.fields["year"] for hit in page] == years[start : start + 10]
+        assert page.total.value == good
+        assert all(hit.moments for hit in page)
+    assert requests[:2] == [2, then]  # at first nothing is known of the gap
+
+
+@pytest.mark.parametrize("good", [9, 30, 38])
+def test_another_size_of_the_cut_than_before_changes_no_hit(
+    search: VideoSearch, monkeypatch: pytest.MonkeyPatch, good: int
+) -> None:
+    ranked = nearest(VIDEOS, QUERY)
+    gap = ranked[0][1] - ranked[good - 1][1] + 1e-5
+    pages = []
+    for told in (None, CutSize(1, 40), CutSize(12, 40), CutSize(40, 40)):
+        monkeypatch.setattr(CutSizes, "of", lambda self, request, told=told: told)
+        pages.append(list(search.search(vector=QUERY, gap=gap, sort="year", k=6, from_=2)))
+    assert len(pages[0]) == min(6, good - 2)
+    assert pages == [pages[0]] * 4
 
 
 def test_hits_that_are_equal_in_the_field_are_in_one_order_however_many(
@@ -366,6 +396,19 @@ def test_hits_that_are_equal_in_the_field_are_in_one_order_however_many(
     assert [id for page in pages for id in ids(page)] == [f"copy{at}" for at in range(70, 76)]
     assert all(hit.fields["title"] == "castle" for page in pages for hit in page)
     assert {page.total for page in pages} == {Total(30, "eq", 30)}
+
+
+def test_pages_of_copies_fit_together_beside_their_facets(
+    engine: RecordingEngine, search: VideoSearch
+) -> None:
+    best = BY_ID[nearest(VIDEOS, QUERY)[0][0]]
+    copies = [replace(best, id=f"copy{99 - at}") for at in range(12)]
+    engine.bulk("videos", [Write("index", each.id, each.document("video")) for each in copies])
+    options: dict[str, Any] = {"vector": QUERY, "gap": 0.0, "facets": ["tags"]}
+    pages = [search.search(k=4, from_=at, **options) for at in (0, 4, 8, 12)]
+    assert [id for page in pages for id in ids(page)] == sorted([best.id, *(c.id for c in copies)])
+    assert all(hit.moments and hit.fields for page in pages for hit in page)
+    assert {page.total for page in pages} == {Total(13, "eq", 13)}
 
 
 def test_search_many_counts_for_each(search: VideoSearch) -> None:

@@ -121,12 +121,13 @@ class Filler:
         with self._opener.opened(record, target, at=attempt.enter) as video:
             made = self._made_already(record, video, target)
             if made is None:
-                # The slices of a file that has changed would be of another video.
-                if planner is not None and video.content.hash == record.content:
-                    plan = planner.plan(attempt, video.content, video.kept, video.file)
-                    if plan.missing:
-                        return planner.hand_over(attempt, video.content, plan)
-                made = self._embed(record, video, target, embedder, planner, plan)
+                with video.in_turn(embedder):
+                    # The slices of a file that has changed would be of another video.
+                    if planner is not None and video.content.hash == record.content:
+                        plan = planner.plan(attempt, video.content, video.kept, video.file)
+                        if plan.missing:
+                            return planner.hand_over(attempt, video.content, plan)
+                    made = self._embed(record, video, target, embedder, planner, plan)
         attempt.enter("write")
         attempt.keeper.renew()
         is_there = attempt.outlast(

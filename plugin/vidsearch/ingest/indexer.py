@@ -154,17 +154,18 @@ class Indexer:
             content, mark = video.content, video.fingerprint
             if stored and _is_current(record, stored, mark, index):
                 return self._keep_vectors(attempt, index, stored, content)
-            if planner is not None:
-                plan = planner.plan(attempt, content, video.kept, video.file)
-                if plan.missing:
-                    return planner.hand_over(attempt, content, plan)
-            embedding = video.embed(
-                embedder,
-                info=plan.info,
-                collect=lambda candidates: (
-                    planner is not None and planner.collect_candidates(plan, candidates)
-                ),
-            )
+            with video.in_turn(embedder):
+                if planner is not None:
+                    plan = planner.plan(attempt, content, video.kept, video.file)
+                    if plan.missing:
+                        return planner.hand_over(attempt, content, plan)
+                embedding = video.embed(
+                    embedder,
+                    info=plan.info,
+                    collect=lambda candidates: (
+                        planner is not None and planner.collect_candidates(plan, candidates)
+                    ),
+                )
         attempt.enter("write")
         document = video_document(
             record, embedding, index=index, fingerprint=mark, embedded_at=self._clock()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
@@ -158,6 +159,12 @@ class OpenedVideo:
         """The file on this machine; fetched when it is first asked for."""
         return self.source.file().path
 
+    def in_turn(self, embedder: FrameEmbedder) -> AbstractContextManager[None]:
+        """To plan and embed it in: where another process of this machine embeds the same content,
+        what that one keeps is waited for."""
+        waiting = partial(self.at, "fetch")
+        return in_turn(self.kept, embedder.model, folder=self.sources.folder, waiting=waiting)
+
     def embed(
         self,
         embedder: FrameEmbedder,
@@ -165,29 +172,19 @@ class OpenedVideo:
         info: VideoInfo | None = None,
         collect: Callable[[Candidates], bool] = lambda _: False,
     ) -> VideoEmbedding:
-        """Embed what is not kept of it; see :func:`~vidsearch.embeddings.embed_video`.
-
-        Where another process of this machine embeds the same content, what that one keeps is
-        waited for.
-        """
-        with in_turn(
-            self.kept,
-            embedder.model,
-            folder=self.sources.folder,
-            waiting=lambda: self.at("fetch"),
-        ):
-            return embed_video(
-                self.file,
-                embedder=embedder,
-                segments=self.segments,
-                kept=self.kept,
-                info=info,
-                max_damaged=self.settings.max_damaged,
-                cues=lambda: self._cues(embedder.reader),
-                thumbnails=self.thumbnails,
-                collect=collect,
-                at=self.at,
-            )
+        """Embed what is not kept of it; see :func:`~vidsearch.embeddings.embed_video`."""
+        return embed_video(
+            self.file,
+            embedder=embedder,
+            segments=self.segments,
+            kept=self.kept,
+            info=info,
+            max_damaged=self.settings.max_damaged,
+            cues=lambda: self._cues(embedder.reader),
+            thumbnails=self.thumbnails,
+            collect=collect,
+            at=self.at,
+        )
 
     def _cues(self, reader: MediaReader) -> Sequence[Cue]:
         if not self.settings.subtitles:

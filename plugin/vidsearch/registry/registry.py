@@ -90,8 +90,7 @@ class Registry(Lookups):
         Args:
             id: of the video, and of its document.
             uri: of the file.
-            fields: of the document, beside the vidsearch object; none in an attached index.
-                ``None`` leaves those that it has.
+            fields: of the document, none in an attached index; ``None`` leaves those it has.
             routing: of the application's document, in an attached index.
             priority: ``interactive`` videos go before ``bulk`` ones. A ``bulk`` video that waits
                 becomes ``interactive`` where it is registered so.

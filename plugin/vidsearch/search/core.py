@@ -25,6 +25,7 @@ from vidsearch.index.description import IndexDescription
 from vidsearch.index.health import require_vectors
 from vidsearch.search.checked_filter import CheckedFilter
 from vidsearch.search.checked_request import CheckedRequest
+from vidsearch.search.cut_sizes import CutSizes
 from vidsearch.search.embedded import Embedded
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
 from vidsearch.search.models import Models, pool_of
@@ -89,6 +90,7 @@ class SearchCore:
         self._settings = settings
         self._media = media or MediaInput()
         self.index = IndexCache(alias, registry=registry)
+        self._cuts = CutSizes()
         self._is_slow = settings.window > _LARGE_WINDOW
 
     @classmethod
@@ -281,6 +283,7 @@ class SearchCore:
                 filter=filters[at],
                 segment_vectors=request.request.compares_segments and not exact,
                 values=values[at],
+                cuts=self._cuts,
             )
             for at, request in enumerate(requests)
         ]

@@ -67,17 +67,15 @@ class FacetField:
     def counts(self, hits: Iterable[Mapping[str, Sequence[Any]]]) -> FacetCounts:
         """The counts over some hits, by the values of each; a hit counts once for a value."""
         counted: Counter[Value] = Counter()
-        missing, path = 0, self.field.path
-        known: dict[Any, Value] = {}
-        for hit in hits:
-            keys = set()
-            for raw in hit.get(path, ()):
-                if raw not in known:  # most hits share their values with others
-                    known[raw] = self._key(self.field.value(raw))
-                keys.add(known[raw])
-            counted.update(keys)
-            missing += not keys
-        return self._listed(counted, missing=missing)
+        found = [hit.get(self.field.path, ()) for hit in hits]
+        # Most hits have one value, which others have, too: each is looked at once.
+        alone = Counter(values[0] for values in found if len(values) == 1)
+        for raw, number in alone.items():
+            counted[self._key(self.field.value(raw))] += number
+        for values in found:
+            if len(values) > 1:
+                counted.update({self._key(self.field.value(raw)) for raw in values})
+        return self._listed(counted, missing=sum(not values for values in found))
 
     def aggs(self, name: str) -> Json:
         """The aggregations by which the engine counts all that a query finds."""

@@ -86,7 +86,8 @@ def read_vector_hits(
     hits = []
     path = segments_path(field)
     for id, hit in zip(ids_of(response), response["hits"]["hits"], strict=True):
-        moments = _moments(hit, path=path, similarity=similarity, vector=vector)
+        inner = "inner_hits" in hit  # not where only the window is read, in which are many hits
+        moments = _moments(hit, path=path, similarity=similarity, vector=vector) if inner else ()
         # A walk through the graph may pass over a video's best segment; the inner hits never do.
         cosine = cosine_from_score(float(hit["_score"]), similarity=similarity)
         if moments:
@@ -163,7 +164,7 @@ def _moments(
     similarity: Similarity,
     vector: Sequence[float] | None,
 ) -> tuple[Moment, ...]:
-    if SEGMENT_HITS not in hit.get("inner_hits", {}):
+    if SEGMENT_HITS not in hit["inner_hits"]:
         return ()
     moments = []
     for segment in hit["inner_hits"][SEGMENT_HITS]["hits"]["hits"]:

@@ -11,6 +11,7 @@ from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
 from vidsearch.search.checked_filter import CheckedFilter
 from vidsearch.search.checked_request import CheckedRequest
+from vidsearch.search.cut_sizes import CutSizes
 from vidsearch.search.fusion import Scored
 from vidsearch.search.keywords import Keywords
 from vidsearch.search.mapping_fields import expand_fields, find_name
@@ -38,6 +39,8 @@ __all__ = ["Plan", "counts_of", "page_of"]
 _VIDEO_BODY = "vector_video"
 """Name of the second body of the vector leg at level ``both``: among mean vectors."""
 
+_FEW = 2
+"""Hits within the cut that a sorted page should have beyond those asked for."""
 _TOLERANCE = 1e-4
 """What the engine may round; it is asked for slightly more than ``min_cosine``, and cut here."""
 
@@ -48,7 +51,7 @@ def counts_of(name: Leg) -> Leg:
 
 
 def page_of(name: Leg) -> Leg:
-    """Name of the body that brings the page of a leg in the engine's order by a field."""
+    """Name of the body that likely brings the page of a leg, beside its window."""
     return f"{name}_page"
 
 
@@ -70,6 +73,8 @@ class Plan:
     """What is read of every candidate, to sort and to count them."""
     counts_only: bool = False
     """Whether nothing but the counts is wanted, and no hit."""
+    cuts: CutSizes = field(default_factory=CutSizes)
+    """What the thresholds of earlier searches left."""
 
     @property
     def request(self) -> SearchRequest:
@@ -88,13 +93,27 @@ class Plan:
         """Whether the window is ranked first, and documents are fetched for the hits of the page.
 
         Words give many hits of the same score, so only the whole window makes pages fit together.
-        A sort here and hits by moment are of the whole window, too.
+        A sort here and hits by moment are of the whole window, too, and so are facets beside a page
+        that is likely the right one, see :meth:`likely_page`.
         And where a filter asks for nested objects, Elasticsearch looks for them inside the segments
         when it collects the inner hits, of which hits by their ids have all. Seen on 9.5.3.
         """
         request = self.request
-        whole = request.by_moment or (request.sort is not None and not self.values.by_engine)
+        sorts = request.sort is not None and not self.values.by_engine
+        whole = request.by_moment or sorts or self._counts_beside_page
         return request.fuses or not request.needs_vector or self._by_nested or whole
+
+    @property
+    def _counts_beside_page(self) -> bool:
+        """Whether facets of a vector search are counted here, from a window with its ids.
+
+        OpenSearch keeps an id with the document and reads all of that, vectors included: there the
+        window comes without ids, beside a page that is the right one whatever the window says.
+        """
+        request = self.request
+        counted = bool(self.values.facets) and not (self.values.by_engine or self.counts_only)
+        alone = not (request.fuses or request.reorders) and len(self.levels) == 1
+        return counted and alone and request.needs_vector and self.kind == "elasticsearch"
 
     @property
     def _by_nested(self) -> bool:
@@ -170,33 +189,44 @@ class Plan:
                 bodies = {"fused": fusion.body(self.cluster, **bodies, size=size)}
         return self._with_values(bodies, alone=alone), warnings
 
-    def sorted_page(self, *, spare: int) -> dict[Leg, Json]:
-        """The body that brings the page of a leg by itself in the order of ``sort``, if any.
+    def likely_page(self, *, spare: int) -> dict[Leg, Json]:
+        """The body that likely brings the page of a leg by itself, beside its window; if any.
 
-        It spares the request that fetches the page, but for where the engine has another order: of
-        equal hits it takes any.
+        It spares the request that fetches the page, but for where the window has another one: of
+        equal hits an engine takes any, and of a threshold that is none of its own it knows nothing.
 
         Args:
             spare: hits beyond those asked for.
         """
         request = self.request
         several = request.fuses or request.reorders or request.by_moment or self._by_nested
-        if request.sort is None or self.counts_only or several:
+        if self.counts_only or several or not self.fetches_page:
             return {}
-        if self.values.by_engine and request.needs_vector:
-            return {}  # it is that page already
         size = min(request.last + spare, self.settings.window)
         if not request.needs_vector:
+            if request.sort is None:
+                return {}  # words give many hits of the same score
             body = self._keyword_body(self._keywords(), size=size, source=request.source)
             with self.checked.errors_about("highlight"):
                 return {page_of("keyword"): self.values.sorting(self._with_highlights(body))}
-        if len(self.levels) > 1 or self.kind != "elasticsearch" or not self._is_cut_by_engine:
-            # The engine's page would have hits from beyond the cut, or of OpenSearch beyond the
-            # window; and that would look for the nearest twice at once.
-            return {}
+        if len(self.levels) > 1 or self.kind != "elasticsearch":
+            return {}  # OpenSearch would look for the nearest twice at once, and read all documents
         ((name, level),) = self.levels.items()
-        body = self._vector_body(level, size=size, content=True, source=request.source)
-        return {page_of(name): self.values.sorting(body)}
+        if request.sort is None:  # copies apart it is the right page, and each hit costs time
+            return {page_of(name): self._page_body(level, size=request.last)}
+        if self._is_cut_by_engine:
+            return {page_of(name): self.values.sorting(self._page_body(level, size=size))}
+        expected = self.cuts.of(request)
+        if expected is None:
+            return {}
+        if expected.good <= size:  # the nearest are all that count
+            return {page_of(name): self._page_body(level, size=size)}
+        if expected.good * size >= expected.found * (request.last + _FEW):
+            return {page_of(name): self.values.sorting(self._page_body(level, size=size))}
+        return {}
+
+    def _page_body(self, level: Level, *, size: int) -> Json:
+        return self._vector_body(level, size=size, content=True, source=self.request.source)
 
     def fuse(self, legs: Mapping[Leg, Sequence[Scored]]) -> list[Scored]:
         """One ranking of the legs."""

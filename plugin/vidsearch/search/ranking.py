@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vidsearch.engines import Json
+from vidsearch.search.cut_sizes import CutSize
 from vidsearch.search.diversity import fields_to_compare, reorder
 from vidsearch.search.fusion import Scored
 from vidsearch.search.legs import (
@@ -70,7 +71,7 @@ class Ranking:
         content = not (plan.fetches_page or plan.counts_only)
         bodies, warnings = plan.bodies(content=content, spare=_TIES)
         self.warnings += warnings
-        bodies |= plan.sorted_page(spare=_TIES)
+        bodies |= plan.likely_page(spare=_TIES)
         self._sizes = {leg: body["size"] for leg, body in bodies.items()}
         if self._counts_nearest:
             bodies["vector"] = {**bodies["vector"], "track_total_hits": True}
@@ -97,8 +98,10 @@ class Ranking:
             hits = _of_all_levels(levels)
             least = threshold_of(hits, min_cosine=request.min_cosine, gap=request.gap)
             self._threshold = least
-            self._legs["vector"] = above_threshold(hits, least)
+            self._legs["vector"] = good = above_threshold(hits, least)
             self._is_whole = self._holds_all(levels)
+            if least is not None and plan.fetches_page:
+                plan.cuts.remember(request, CutSize(len(good), len(hits)))
         if "keyword" in answer:
             self._legs["keyword"] = read_keyword_hits(answer["keyword"])
             self._is_whole &= len(self._legs["keyword"]) < self._sizes["keyword"]
@@ -133,7 +136,7 @@ class Ranking:
             return self._plan.values.counted(response)
 
     def _read_page(self, answer: Mapping[str, Json]) -> None:
-        """Take over the page in the engine's order, where it was asked for."""
+        """Take over the page that came beside the window, where it was asked for."""
         if page_of("vector") in answer:
             found = self._vector_hits({"vector": answer[page_of("vector")]})
             self._page_hits = _by_id(above_threshold(found, self._threshold))

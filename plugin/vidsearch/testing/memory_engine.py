@@ -292,10 +292,11 @@ class MemoryEngine:
     ) -> ShardsRead:
         with self._lock:
             until = {0: self._one(index).seq_no}
-        found = self.changes(index, after=after, until=until)
-        there = {0: list(islice(found, size))}  # the one shard
+        changes: dict[int, list[Document]] = {shard: [] for shard in after}
+        if 0 in after:  # the one shard
+            changes[0] = list(islice(self.changes(index, after=after, until=until), size))
         return ShardsRead(
-            {shard: there.get(shard, []) for shard in after},
+            changes,
             [self.search_shard(index, shard, body) for shard, body in bodies],
             self.count(index),
         )
