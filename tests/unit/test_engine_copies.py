@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -20,6 +21,12 @@ def first_request(steps: Steps[object]) -> Request:
     steps.close()
     assert isinstance(request, Request)
     return request
+
+
+def preferences(steps: Steps[object]) -> list[str | None]:
+    """That of each search of one request."""
+    headers = (first_request(steps).lines or b"").splitlines()[::2]
+    return [json.loads(each).get("preference") for each in headers]
 
 
 def scan(calls: Calls) -> Steps[object]:
@@ -54,4 +61,6 @@ def test_a_replica_that_lags_is_not_asked(
         calls.open_point_in_time("videos", shard=2),
     ):
         assert first_request(asked).params["preference"] == one
-    assert b"preference" not in (first_request(calls.msearch("videos", [{}])).lines or b"")
+    read = calls.read_shards("videos", {2: 0}, size=1, bodies=[(2, {})])
+    assert preferences(read) == [one, one, whole]
+    assert preferences(calls.msearch("videos", [{}])) == [None]

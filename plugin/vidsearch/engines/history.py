@@ -83,10 +83,7 @@ class HistoryCalls:
         ]
         answers = yield from self.dialect.msearch(
             index,
-            (
-                ({} if one is None else {"preference": f"_shards:{one}"}, body)
-                for one, body in searches
-            ),
+            ((self.dialect.preference(one), body) for one, body in searches),
         )
         return ShardsRead(
             {shard: _documents(answer) for shard, answer in zip(shards, answers, strict=False)},
