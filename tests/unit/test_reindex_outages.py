@@ -108,6 +108,27 @@ def test_a_run_goes_on_where_it_stands(at_once: None, monkeypatch: pytest.Monkey
     assert len(stage.steps) == len(set(stage.steps)), "none is begun twice"
 
 
+def test_a_run_that_goes_on_after_an_outage_is_not_shown_as_stopped(
+    at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_of_three()
+    errors: list[str | None] = []
+    fill = stage.documents.fill
+
+    def look(run: ReindexRun, **options: Any) -> bool:
+        now = stage.reindexer().runs.get(run.id)
+        errors.append(None if now.error is None else now.error.type)
+        return fill(run, **options)
+
+    def waiting(error: BackendUnavailableError, seconds: float) -> None:
+        run = stage.reindexer().runs.last()
+        errors.append(None if run is None or run.error is None else run.error.type)
+
+    monkeypatch.setattr(stage.documents, "fill", failing(1, look))
+    stage.reindexer(outage_seconds=60, on_outage=waiting).start(Changes(shards=2))
+    assert errors == ["BackendUnavailableError", None]
+
+
 def test_an_outage_within_the_swap_of_an_attached_index_is_outlasted(
     at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
