@@ -28,6 +28,7 @@ from vidsearch.errors import (
 )
 
 __all__ = [
+    "ContextLostError",
     "error_of",
     "no_json",
     "reason_of",
@@ -40,6 +41,7 @@ __all__ = [
 
 _UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
 _TOO_MANY_BUCKETS = "too_many_buckets_exception"
+_CONTEXT_LOST = "search_context_missing_exception"
 _NO_SCRIPTS = re.compile(r"cannot execute (\[inline\] scripts|scripts using)")
 
 _SET_CA = "Set engine.ca_certs to the CA bundle that signed it"
@@ -61,6 +63,10 @@ _NO_TLS = {
 
 _LONGEST = 600
 """Characters of a reason; engines like to echo a whole vector."""
+
+
+class ContextLostError(BackendError):
+    """The cluster no longer has what it kept for a scan or a point in time."""
 
 
 def error_of(
@@ -97,6 +103,11 @@ def error_of(
         return BackendUnavailableError(f"{where} is closed {said}: open it")
     if kind == "resource_already_exists_exception":
         return MappingConflictError(f"{where} exists already")
+    if _CONTEXT_LOST in _types_of(body):
+        return ContextLostError(
+            f"{url} no longer has what it kept for the next page of a search {said}: a node was "
+            "restarted, or nothing was asked of it for minutes"
+        )
     if status == 409:
         return VersionConflictError(
             f"{where} rejected {request}, as the document has changed {said}"
