@@ -95,6 +95,25 @@ def test_work_that_gets_on_is_given_its_time_anew(clock: Clock, more: int, outla
     assert clock.now <= 60
 
 
+def test_moments_without_the_engine_in_hours_of_work_are_no_long_outage(clock: Clock) -> None:
+    tried = Outages(300, told=lambda *told: None, sleep=clock.sleep, clock=clock)
+
+    def work_fails(times: int) -> str:
+        left = iter(range(times))
+
+        def work() -> str:
+            clock.now += 600  # as a look at all documents may take, which tells of no progress
+            if next(left, None) is not None:
+                raise TURNED_AWAY
+            return "done"
+
+        return tried.outlast(work)
+
+    assert work_fails(4) == "done"
+    with pytest.raises(BackendUnavailableError, match=r"^\d\d? tries in \d{4} s failed"):
+        work_fails(1000)  # but what fails each time is not tried for ever
+
+
 def test_a_run_goes_on_where_it_stands(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = stage_of_three()
     monkeypatch.setattr(stage.documents, "fill", failing(2, stage.documents.fill))
