@@ -9,6 +9,7 @@ import pytest
 from tests.command_line import Run, runner
 
 from vidsearch.cli.reindex_output import Narrator, show_run
+from vidsearch.registry import ErrorRecord
 from vidsearch.reindex import ReindexRun, Step
 
 
@@ -93,6 +94,10 @@ def test_a_run_that_fills_its_index_is_shown_with_the_time_left(
     assert "videos\t250/1000\ntime left\t1 min" in capsys.readouterr().out
     show_run(filling, as_json=True)
     assert json.loads(capsys.readouterr().out)["seconds_left"] == 60.0
+    gone_on = filling.changed(filled_since=20.0, filled_before=150)  # after it had broken off
+    assert gone_on.seconds_left == 75.0
+    stopped = ErrorRecord(type="BulkError", stage="copying", message="rejected")
+    assert filling.changed(error=stopped).seconds_left is None
     show_run(filling.changed(step=Step.VERIFIED, done=1000), as_json=False)
     assert "time left" not in capsys.readouterr().out
 

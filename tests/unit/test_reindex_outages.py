@@ -12,7 +12,7 @@ from tests.attached_in_memory import NEW, OLD, Shop
 from tests.reindexing_in_memory import stage_of_three
 
 from vidsearch.errors import BackendUnavailableError, ReindexError
-from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, outages
+from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, outages, steps
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.outages import Outages
 
@@ -146,6 +146,32 @@ def test_a_run_that_goes_on_after_an_outage_is_not_shown_as_stopped(
     monkeypatch.setattr(stage.documents, "fill", failing(1, look))
     stage.reindexer(outage_seconds=60, on_outage=waiting).start(Changes(shards=2))
     assert errors == ["BackendUnavailableError", None]
+
+
+def test_a_copy_that_goes_on_counts_its_rate_from_what_was_not_there_yet(
+    at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "_NOTE_SECONDS", 0.0)
+    stage = stage_of_three()
+    seen: list[ReindexRun] = []
+    counts = iter([[1, 2], [1, 2, 3]])
+
+    def fill(run: ReindexRun, *, held: object, told: Callable[[int], None]) -> bool:
+        for done in next(counts):
+            told(done)
+            seen.append(stage.reindexer().runs.get(run.id))
+        if len(seen) < 3:
+            raise TURNED_AWAY
+        return True
+
+    monkeypatch.setattr(stage.documents, "fill", fill)
+    run = stage.reindexer(outage_seconds=60).start(Changes(shards=2))
+    assert [one.done for one in seen] == [1, 2, 2, 2, 3], "what is there stays there"
+    assert [one.filled_before for one in seen] == [0, 0, 2, 2, 2]
+    assert [one.seconds_left is None for one in seen] == [False, False, True, True, False]
+    assert seen[-1].filled_since is not None
+    assert seen[-1].filled_since >= (seen[2].filled_since or 0) >= seen[-1].began["copying"]
+    assert run.rate is None, "it is no rate to plan with"
 
 
 def test_an_outage_within_the_swap_of_an_attached_index_is_outlasted(
