@@ -12,6 +12,7 @@ from tests.attached_in_memory import NEW, OLD, Shop
 from tests.reindexing_in_memory import stage_of_three
 
 from vidsearch.errors import BackendUnavailableError, ReindexError
+from vidsearch.index.following import Follower, Pass
 from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, outages, steps
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.outages import Outages
@@ -195,6 +196,48 @@ def test_an_outage_within_the_swap_of_an_attached_index_is_outlasted(
     assert run.step is Step.SWAPPED
     assert blocks == [None], "the application goes on writing meanwhile"
     assert shop.engine.get(NEW, "d") is not None
+
+
+def test_an_engine_that_was_away_within_a_swap_lets_writes_go_on_before_the_next_one(
+    at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    away = False
+    swaps: list[str] = []
+    takes_writes: list[bool] = []
+    block, put_settings = shop.engine.block_writes, shop.engine.put_settings
+    pass_by = Follower.until_small
+
+    def stop_writes(name: str) -> None:
+        nonlocal away
+        block(name)
+        away = not swaps  # the first time
+        swaps.append(name)
+
+    def put(index: str, settings: Any) -> None:
+        if away:
+            raise TURNED_AWAY
+        put_settings(index, settings)
+
+    def passing(self: Follower) -> Pass:
+        if swaps:
+            takes_writes.append(shop.takes_writes(OLD))
+        return pass_by(self)
+
+    def told(error: BackendUnavailableError, seconds: float) -> None:
+        nonlocal away
+        away = False
+        takes_writes.append(shop.takes_writes(OLD))
+
+    monkeypatch.setattr(shop.engine, "block_writes", stop_writes)
+    monkeypatch.setattr(shop.engine, "put_settings", put)
+    monkeypatch.setattr(Follower, "until_small", passing)
+    run = shop.reindexer(outage_seconds=60, on_outage=told).start(Changes(shards=3))
+    assert (run.step, swaps) == (Step.SWAPPED, [OLD, OLD])
+    in_the_outage, *before_the_swap = takes_writes
+    assert not in_the_outage
+    assert before_the_swap
+    assert all(before_the_swap), "all that changed since the start is brought, which may take long"
 
 
 def test_another_process_may_take_the_run_during_an_outage(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from vidsearch.engines import Json
 from vidsearch.errors import ReindexError, VidsearchError
+from vidsearch.index.health import write_blocks
 from vidsearch.index.kept import WHILE_FILLED, kept_of
 from vidsearch.index.policies import put_policy
 from vidsearch.index.replacement import keep_attachment
@@ -94,6 +95,10 @@ class AttachedSteps(RunSteps):
             self._undone(lease, run, old=old, new=new),
         ):
             with interrupts.allowed():
+                if "index.blocks.write" in write_blocks(self.engine, old):
+                    # An earlier try was killed within the swap, or its engine was away then. What
+                    # is to be brought before the next one may take long.
+                    self.engine.put_settings(old, {"blocks.write": None})
                 kept = kept_of(self.engine, old)
                 # Documents have been through the pipelines of `old`. An earlier try may have come
                 # so far as to set those of `new`.
