@@ -12,6 +12,8 @@ from vidsearch.engines.dialect import Dialect
 from vidsearch.engines.elasticsearch import ElasticsearchDialect
 from vidsearch.engines.opensearch import OpenSearchDialect
 from vidsearch.engines.steps import Request, Steps
+from vidsearch.index import require_vectors
+from vidsearch.index.size import size_of
 
 URL = "http://127.0.0.1:9200"
 
@@ -56,6 +58,11 @@ def test_a_replica_that_lags_is_not_asked(
     ):
         assert first_request(asked).params.get("preference") == whole
     for asked in (
+        calls.search("videos", {}, refreshed=False),
+        calls.count("videos", refreshed=False),
+    ):
+        assert "preference" not in first_request(asked).params
+    for asked in (
         calls.search_shard("videos", 2, {}),
         calls.changes_page("videos", 2, 0, 9, size=1),
         calls.open_point_in_time("videos", shard=2),
@@ -64,3 +71,12 @@ def test_a_replica_that_lags_is_not_asked(
     read = calls.read_shards("videos", {2: 0}, size=1, bodies=[(2, {})])
     assert preferences(read) == [one, one, whole]
     assert preferences(calls.msearch("videos", [{}])) == [None]
+
+
+def test_a_search_of_users_waits_for_no_primary_shard() -> None:
+    calls = Calls(OpenSearchDialect(URL))
+    for asked in (
+        size_of(calls, "videos", "video"),
+        require_vectors(calls, "videos", "video", all_of_them=False),
+    ):
+        assert "preference" not in first_request(asked).params

@@ -28,9 +28,9 @@ class CountingEngine(MemoryEngine):
         super().__init__()
         self.counted: list[Json] = []
 
-    def search(self, index: str, body: Mapping[str, Any]) -> Json:
+    def search(self, index: str, body: Mapping[str, Any], **options: Any) -> Json:
         self.counted.append(dict(body))
-        return super().search(index, body)
+        return super().search(index, body, **options)
 
 
 @pytest.fixture

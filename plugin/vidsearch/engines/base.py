@@ -45,7 +45,8 @@ class Engine(_Engine, Protocol):
 
     A search, count or scan after :meth:`refresh` sees all that was written before it. In OpenSearch
     they are answered by the primary shards, as replicas of an index with ``replication.type:
-    SEGMENT`` have that later. Only :meth:`msearch`, by which users search, asks any copy.
+    SEGMENT`` have that later. What users search by asks any copy: :meth:`msearch`, and a search or
+    count with ``refreshed=False``.
 
     Every method maps the client library's exceptions:
 
@@ -219,7 +220,7 @@ class Engine(_Engine, Protocol):
                 says how many were written.
         """
 
-    def search(self, index: str, body: Mapping[str, Any]) -> Json:
+    def search(self, index: str, body: Mapping[str, Any], *, refreshed: bool = True) -> Json:
         """Run one ``_search`` and return the response."""
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
@@ -228,7 +229,9 @@ class Engine(_Engine, Protocol):
         A body may say its ``search_type``, which goes where the engines want it.
         """
 
-    def count(self, index: str, query: Mapping[str, Any] | None = None) -> int:
+    def count(
+        self, index: str, query: Mapping[str, Any] | None = None, *, refreshed: bool = True
+    ) -> int:
         """Number of matching documents."""
 
     def scan(

@@ -276,8 +276,9 @@ class Calls(IndexCalls, HistoryCalls):
 
     # -- searches
 
-    def search(self, index: str, body: Mapping[str, Any]) -> Steps[Json]:
-        path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, **self.dialect.preference()}
+    def search(self, index: str, body: Mapping[str, Any], *, refreshed: bool = True) -> Steps[Json]:
+        path = f"/{quoted(index)}/_search"
+        params = {**ALL_SHARDS, **(self.dialect.preference() if refreshed else {})}
         return self.dialect.search(path, index=index, params=params, body=body)
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> Steps[list[Json]]:
@@ -285,9 +286,11 @@ class Calls(IndexCalls, HistoryCalls):
             return []
         return (yield from self.dialect.msearch(index, map(_header_and_body, bodies)))
 
-    def count(self, index: str, query: Mapping[str, Any] | None = None) -> Steps[int]:
+    def count(
+        self, index: str, query: Mapping[str, Any] | None = None, *, refreshed: bool = True
+    ) -> Steps[int]:
         path, body = f"/{quoted(index)}/_count", {"query": query or {"match_all": {}}}
-        params = self.dialect.preference()
+        params = self.dialect.preference() if refreshed else {}
         response = yield from self.dialect.search(path, index=index, params=params, body=body)
         return int(response["count"])
 

@@ -28,10 +28,14 @@ def require_vectors(calls: Calls, name: str, field: str, *, all_of_them: bool) -
     embedded, with_vector = (
         {"exists": {"field": f"{field}.{n}"}} for n in ("fingerprint", "vector")
     )
-    lost = yield from calls.count(name, {"bool": {"filter": [embedded], "must_not": [with_vector]}})
-    if not lost:  # as a rule, and a search that finds nothing waits for it
+
+    def number(**clauses: Any) -> Steps[int]:
+        return calls.count(name, {"bool": clauses}, refreshed=all_of_them)
+
+    lost = yield from number(filter=[embedded], must_not=[with_vector])
+    if not lost:  # as a rule, and a search that finds nothing waits for it, with any copy
         return
-    whole = yield from calls.count(name, {"bool": {"filter": [embedded, with_vector]}})
+    whole = yield from number(filter=[embedded, with_vector])
     if whole and not all_of_them:
         return
     raise MappingConflictError(

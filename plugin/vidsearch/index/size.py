@@ -33,7 +33,8 @@ def size_of(calls: Calls, alias: str, field: str) -> Steps[IndexSize]:
     The engine keeps the answer until the index changes. Where the alias has a filter, only what is
     behind it is counted.
     """
-    response = yield from calls.search(alias, counts_query(field))
+    # Searches wait for this, and they do with any copy.
+    response = yield from calls.search(alias, counts_query(field), refreshed=False)
     return IndexSize(
         videos=response["hits"]["total"]["value"],
         segments=response["aggregations"][SEGMENT_HITS]["doc_count"],

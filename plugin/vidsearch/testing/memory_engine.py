@@ -235,14 +235,16 @@ class MemoryEngine:
                     progress.fail(write.id, error)
         return progress.result()
 
-    def search(self, index: str, body: Mapping[str, Any]) -> Json:
+    def search(self, index: str, body: Mapping[str, Any], *, refreshed: bool = True) -> Json:
         return search(self._snapshot(index), as_json(body))
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
         documents = self._snapshot(index)
         return [search(documents, as_json(body)) for body in bodies]
 
-    def count(self, index: str, query: Mapping[str, Any] | None = None) -> int:
+    def count(
+        self, index: str, query: Mapping[str, Any] | None = None, *, refreshed: bool = True
+    ) -> int:
         found = search(self._snapshot(index), {"query": query or {"match_all": {}}, "size": 0})
         total: int = found["hits"]["total"]["value"]
         return total
