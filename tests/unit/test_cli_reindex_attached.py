@@ -56,6 +56,11 @@ def test_plan_of_a_change_in_place_says_that_nothing_is_copied(run: Run, shop: S
     assert done.code == 0
     assert "`vidsearch reindex --changed`" in done.err
     assert shop.left() == [OLD]
+    data = run("reindex", "--replicas", "2", "--json").data
+    assert data["way"] == "in place"
+    assert [(each["path"], each["wanted"]) for each in data["changes"]] == [
+        ("settings.index.number_of_replicas", 2)
+    ]
 
 
 def test_swap_and_rollback_say_for_how_long_writes_were_refused(run: Run, shop: Shop) -> None:

@@ -189,7 +189,9 @@ def _tell_in_place(made: InPlace, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:
-        output.print_json([asdict(change) for change in made.changes])
+        # An object, as for a run; ``way`` as in a plan.
+        changes = [asdict(change) for change in made.changes]
+        output.print_json({"way": "in place", "changes": changes})
     output.talk(
         "changed in place, without another index: "
         + (", ".join(change.path for change in made.changes) or "it was so already")
