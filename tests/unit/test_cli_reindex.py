@@ -118,7 +118,7 @@ def test_after_an_outage_the_rate_is_that_of_what_was_not_there_yet(
     for done in (1, 199, 299):
         narrator.progress(done, 400)
     assert notes == ["", "(10/s, 30 s left)", "(10/s, 20 s left)", "", "", "(10/s, 10 s left)"]
-    assert capsys.readouterr().err == "away; trying again in 2 s\n"
+    assert capsys.readouterr().err == "trying again in 2 s: away\n"
 
 
 def test_each_step_is_told_with_what_follows_from_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,7 +37,7 @@ class Narrator:
     def outage(self, error: VidsearchError, seconds: float) -> None:
         """The engine is away or overloaded, and the run is tried again."""
         self._first = None  # the rate from then on
-        output.talk(f"{error}; trying again in {math.ceil(seconds)} s")
+        output.talk(f"trying again in {math.ceil(seconds)} s: {error}")
 
     def progress(self, done: int, total: int) -> None:
         """So many videos are in the target."""
