@@ -11,11 +11,17 @@ from typing import Any
 
 import pytest
 
-from vidsearch.engines import BulkResult, Write
+from vidsearch.engines import BulkResult, ShardsRead, Write
 from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.comparison import CompareVersions
-from vidsearch.index.following import LONGEST_PASS, Follower, Pass, WritesWaitLongError
+from vidsearch.index.following import (
+    BATCH,
+    LONGEST_PASS,
+    Follower,
+    Pass,
+    WritesWaitLongError,
+)
 from vidsearch.index.kept import kept_of
 from vidsearch.index.swap import alias_moves, swap
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -247,6 +253,21 @@ def test_what_is_brought_while_writes_are_being_stopped_may_change_and_go(
     old, new = _both(engine)
     assert old == new
     assert {id: source["n"] for id, (source, _) in new.items()} == {"a": 2, "e": 1, "f": 2}
+
+
+def test_what_is_left_is_read_from_an_index_with_a_small_window_of_results(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, read, sizes = _after_the_pass(engine), engine.read_shards, list[int]()
+
+    def noted(*args: Any, size: int, bodies: Any) -> ShardsRead:
+        sizes.extend([size, *(body["size"] for _, body in bodies)])
+        return read(*args, size=size, bodies=bodies)
+
+    monkeypatch.setattr(engine, "read_shards", noted)
+    changes.finish(_stops(engine, lambda: _write(engine)))
+    assert len(sizes) == 3
+    assert max(sizes) == BATCH
 
 
 def test_a_document_that_is_written_anew_is_not_deleted_with_the_one_before(

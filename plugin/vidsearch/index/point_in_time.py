@@ -79,9 +79,9 @@ def counts_in(answer: Json) -> dict[int, int]:
     return {int(one["key"]): int(one["doc_count"]) for one in buckets}
 
 
-def listing(ranges: Sequence[Range]) -> Json:
-    """The search of :meth:`Seen.documents`."""
-    return {**_BARE, "query": _within(ranges), "size": _MOST_HITS}
+def listing(ranges: Sequence[Range], *, size: int = _MOST_HITS) -> Json:
+    """The search of :meth:`Seen.documents`; ``size``: of how many at most."""
+    return {**_BARE, "query": _within(ranges), "size": size}
 
 
 def documents_in(answer: Json) -> list[Document]:

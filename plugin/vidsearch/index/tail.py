@@ -90,7 +90,10 @@ def read_tail(
     """
     counted = [shard for shard in until if shard in before and before[shard].end]
     counts = [counting(before[shard].ranges, width=before[shard].width) for shard in counted]
-    kept = [listing([(until[shard] + 1, some.until + 1)]) for shard, some in ahead.items()]
+    # Less than a bulk was brought ahead. An index may allow no greater `max_result_window`.
+    kept = [
+        listing([(until[shard] + 1, some.until + 1)], size=BATCH) for shard, some in ahead.items()
+    ]
     read = engine.read_shards(
         index,
         {**until, **{shard: some.until for shard, some in ahead.items()}},
