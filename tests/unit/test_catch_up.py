@@ -352,10 +352,25 @@ def test_nothing_of_a_hurried_end_that_takes_long_is_left_in_the_copy(slow: Slow
     assert old == new
 
 
+class Ticking:
+    """A clock that goes on by a second whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        return None
+
+
 @pytest.mark.parametrize(("refreshes", "tries"), [(0, 1), (1, 2), (3, 4)])
 def test_writes_are_stopped_again_where_the_engine_has_become_slow(
-    slow: Slow, refreshes: int, tries: int
+    slow: Slow, monkeypatch: pytest.MonkeyPatch, refreshes: int, tries: int
 ) -> None:
+    monkeypatch.setattr("vidsearch.index.swap.time", Ticking())
     slow.refreshes = refreshes
     slow.update_aliases([{"add": {"index": "old", "alias": "shop"}}])
     changes = CatchUp(slow, "old", "new")
@@ -367,7 +382,7 @@ def test_writes_are_stopped_again_where_the_engine_has_become_slow(
         between.append(len(between))
         slow.put("shop", "a", {"n": len(between)})
 
-    _swap(slow, changes, allow_writes=allow)
+    assert _swap(slow, changes, allow_writes=allow) == tries, "a second of each try"
     assert slow.tries == tries
     assert slow.indices_of("shop") == ("new",)
     old, new = _both(slow)
@@ -416,8 +431,8 @@ def _swap(
     *,
     allow_writes: Callable[[], object],
     confirm: Callable[[], object] = lambda: None,
-) -> None:
-    swap(
+) -> float:
+    return swap(
         engine,
         changes,
         old="old",

@@ -110,7 +110,7 @@ class ReindexRun:
     """Whether the source is kept after the swap, for a rollback, until ``clean``."""
     swapped_at: float | None = None
     blocked_seconds: float | None = None
-    """For how long an attached index refused writes at the swap."""
+    """For how long an attached index refused writes at the swap, of all tries together."""
     ended_at: float | None = None
     error: ErrorRecord | None = None
     """Why the run stopped last; ``None`` while it goes on or has ended well."""
