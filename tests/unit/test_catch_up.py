@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from dataclasses import replace
 from typing import Any
@@ -74,6 +74,52 @@ def test_writes_do_not_wait_for_a_burst_of_writes_that_begins_while_the_copy_is_
     changes.passes = [(10, 0.1), (50_000, LONGEST_PASS + 1), (30_000, 9.0), (150, 0.1), (7, 0.1)]
     changes.until_short()
     assert changes.passes == [(7, 0.1)]
+
+
+class Merging(MemoryEngine):
+    """While it merges segments, once, others write; notes what the copy is asked for."""
+
+    def __init__(self, write: Callable[[MemoryEngine], object]) -> None:
+        super().__init__()
+        self.write: Callable[[MemoryEngine], object] | None = write
+        self.asked: list[str] = []
+        for name in PAIR:
+            self.create_index(name, {})
+
+    def merging(self, indices: Sequence[str]) -> int:
+        if self.write is None:
+            return 0
+        self.write(self)
+        self.write = None
+        return 1
+
+    def bulk(self, index: str, *args: Any, **options: Any) -> BulkResult:
+        if index == "new":
+            self.asked.append("bulk")
+        return super().bulk(index, *args, **options)
+
+    def refresh(self, index: str) -> None:
+        if index == "new":
+            self.asked.append("refresh")
+        super().refresh(index)
+
+
+def test_searches_of_the_copy_see_what_the_passes_brought_when_writes_are_stopped() -> None:
+    engine = Merging(lambda engine: engine.put("old", "late", {"n": 1}))
+    changes = CatchUp(engine, "old", "new")
+    changes.until_short()
+    assert engine.get("new", "late") is not None
+    assert engine.asked[-1] == "refresh"
+
+
+def test_another_program_that_writes_to_the_copy_while_a_calm_moment_is_waited_for_is_found() -> (
+    None
+):
+    engine = Merging(lambda engine: engine.put("new", "of another program", {"n": 1}))
+    changes = CatchUp(engine, "old", "new")
+    changes.until_short()
+    with pytest.raises(MappingConflictError, match=r"'new' has 1 documents, and 'old'.*0: does"):
+        changes.finish(lambda: engine.block_writes("old"))
 
 
 @pytest.fixture

@@ -105,8 +105,9 @@ class CatchUp(Follower):
 
     def _until_calm(self) -> None:
         """Pass after pass until nothing slows them down, as it would what writes wait for: merges
-        of segments, or code of the engine that has run but a few times. Then refresh the index, so
-        that little is left to refresh."""
+        of segments, or code of the engine that has run but a few times. Then refresh both indices:
+        so that little is left to refresh of the one, and searches of the other lack as little right
+        after the swap."""
         least, began = math.inf, time.monotonic()
         for number in count(1):
             self._interrupted()
@@ -119,6 +120,7 @@ class CatchUp(Follower):
             least = min(least, last.seconds)
             if is_last or ((is_short or is_usual) and not self._is_merging()):
                 _on_each(self._before.values(), Counted.count)
+                self._count_documents()
                 is_usual = self._is_refreshed_soon()
                 if is_last or (is_usual and not self._is_merging()):
                     break
