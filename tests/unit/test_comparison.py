@@ -169,6 +169,7 @@ def test_comparing_ids_counts_in_how_long_writes_wait(
     engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidsearch.index.cost._seconds_per_id", lambda engine, index: 10.0)
+    monkeypatch.setattr("vidsearch.index.cost._SWAP_SECONDS", 0.5)
     waits = [
         blocked_seconds(engine, "old", following=each, rate=100.0)
         for each in (Following(), FIELD, VERSIONS)
