@@ -57,7 +57,8 @@ app = FastAPI(title="Video search", lifespan=lifespan)
 async def search(
     request: Request,
     q: Text,
-    tag: Annotated[list[Text] | None, Query(max_length=20)] = None,  # ?tag=harbour&tag=river: or
+    # ?tag=harbour&tag=river: one of them
+    tag: Annotated[list[Text] | None, Query(max_length=20)] = None,
     page: Annotated[int, Query(ge=1, le=10)] = 1,
 ) -> list[Video]:
     videos: AsyncVideoSearch = request.app.state.videos

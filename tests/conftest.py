@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Each tester of pytest-xdist begins a folder elsewhere (``order.TurnedFolder``)."""
-    if not hasattr(parent.config, "workerinput"):
+    if not hasattr(parent.config, "workerinput") or (path / "__init__.py").exists():
         return None
     folder: pytest.Collector = TurnedFolder.from_parent(parent, path=path)
     return folder

@@ -16,7 +16,7 @@ from time import monotonic, sleep
 
 from vidsearch.embeddings.store import KeptVideo
 from vidsearch.encoders import ModelIdentity
-from vidsearch.media.file_locks import is_locked, locks_folder, opened_lock
+from vidsearch.media.file_locks import locks_folder, opened_lock, try_lock
 
 __all__ = ["in_turn"]
 
@@ -56,7 +56,7 @@ def in_turn(
         lock = _opened(folder, digest, stack)
         end = monotonic() + _LONGEST_SECONDS
         waited = False
-        while lock is not None and not is_locked(lock) and monotonic() < end:
+        while lock is not None and not try_lock(lock) and monotonic() < end:
             waited = True
             waiting()
             sleep(_POLL_SECONDS)

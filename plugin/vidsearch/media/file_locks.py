@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["is_locked", "locks_folder", "opened_lock"]
+__all__ = ["locks_folder", "opened_lock", "try_lock"]
 
 
 def locks_folder(base: Path | None, name: str) -> Path:
@@ -37,8 +37,11 @@ def opened_lock(path: Path, stack: contextlib.ExitStack) -> int:
     return lock
 
 
-def is_locked(lock: int) -> bool:
-    """Lock a file, and tell whether that succeeded. Where locks do not exist, it always does."""
+def try_lock(lock: int) -> bool:
+    """Lock a file unless another holds it, and tell whether it is locked now.
+
+    Where locks do not exist, it always is.
+    """
     try:
         import fcntl
     except ImportError:  # not a POSIX system

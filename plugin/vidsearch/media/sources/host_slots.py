@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import TemporaryFolderError
-from vidsearch.media.file_locks import is_locked, locks_folder, opened_lock
+from vidsearch.media.file_locks import locks_folder, opened_lock, try_lock
 from vidsearch.media.sources.uris import public_uri
 
 __all__ = ["host_slot"]
@@ -47,6 +47,6 @@ def host_slot(uri: str, settings: SourceSettings) -> Iterator[None]:
                 f"{public_uri(uri)} cannot be fetched: no locks can be made for sources.per_host "
                 f"({error.strerror}); make room in the temporary folder or set sources.folder"
             ) from error
-        while not any(map(is_locked, locks)):
+        while not any(map(try_lock, locks)):
             time.sleep(_POLL_SECONDS * random.uniform(0.5, 1.5))
         yield

@@ -217,7 +217,7 @@ def _nothing(query: PageQuery) -> str:
     if query.page > 1:
         return "There are no more results."
     if query.chosen or query.where:
-        return "No video that the filters leave is found by that."
+        return "No video fits both the filters and the search."
     if query.by_words and query.q:
         return "No video has these words."
     if query.like is not None:
