@@ -334,6 +334,49 @@ def test_a_document_that_is_written_anew_is_not_deleted_with_the_one_before(
     }
 
 
+@pytest.mark.parametrize("when", ["in the copy", "between passes", "ahead", "at the end"])
+def test_what_is_written_anew_with_another_routing_does_not_stay_where_it_was(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """It may be in another shard of the copy, which has more of them, and be there twice."""
+    changes = CatchUp(engine, "old", "new")
+    deleted: list[tuple[str, str | None]] = []
+    bulk = engine.bulk
+
+    def noted(index: str, writes: Sequence[Write], **options: Any) -> BulkResult:
+        deleted.extend((one.id, one.routing) for one in writes if one.op == "delete")
+        return bulk(index, writes, **options)
+
+    def move() -> None:
+        engine.delete("old", "a")
+        engine.put("old", "a", {"n": 1}, routing="other")
+
+    def stop() -> None:
+        if when == "ahead":
+            while (found := engine.mget("new", ["a"]).get("a")) is None or not found.source["n"]:
+                time.sleep(0.001)
+        if when in ("ahead", "at the end"):
+            move()
+        engine.block_writes("old")
+
+    monkeypatch.setattr(engine, "bulk", noted)
+    if when == "in the copy":
+        move()
+    changes.until_small()
+    if when == "between passes":
+        move()
+    changes.until_short()
+    if when == "ahead":
+        engine.put("old", "a", {"n": 1})
+        changes._is_refreshed_soon()
+    changes.finish(stop)
+    assert ("a", None) in deleted
+    found = engine.get("new", "a", routing="other")
+    assert found is not None
+    assert found.source == {"n": 1}
+    assert engine.count("new") == 3
+
+
 class Slow(MemoryEngine):
     """A refresh of an index that refuses writes takes until it takes them again."""
 
