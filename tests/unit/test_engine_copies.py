@@ -11,7 +11,8 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import Dialect
 from vidsearch.engines.elasticsearch import ElasticsearchDialect
 from vidsearch.engines.opensearch import OpenSearchDialect
-from vidsearch.engines.steps import Request, Steps
+from vidsearch.engines.steps import Answer, Request, Steps, run
+from vidsearch.errors import BackendUnavailableError
 
 URL = "http://127.0.0.1:9200"
 
@@ -64,3 +65,17 @@ def test_a_replica_that_lags_is_not_asked(
     read = calls.read_shards("videos", {2: 0}, size=1, bodies=[(2, {})])
     assert preferences(read) == [one, one, whole]
     assert preferences(calls.msearch("videos", [{}])) == [None]
+
+
+@pytest.mark.parametrize("made", [ElasticsearchDialect, OpenSearchDialect])
+def test_a_refresh_that_a_shard_has_not_done_is_an_error(made: Callable[[str], Dialect]) -> None:
+    def refreshed(failed: int) -> Answer:
+        failures = [
+            {"shard": 0, "reason": {"type": "circuit_breaking_exception", "reason": "full"}}
+        ]
+        shards = {"total": 2, "successful": 2 - failed, "failed": failed}
+        return Answer(200, {"_shards": {**shards, "failures": failures[:failed]}})
+
+    run(Calls(made(URL)).refresh("videos"), lambda request: refreshed(0))
+    with pytest.raises(BackendUnavailableError, match=r"1 of 2 shards of index 'videos'.*full"):
+        run(Calls(made(URL)).refresh("videos"), lambda request: refreshed(1))
