@@ -500,6 +500,21 @@ def test_the_last_try_waits_for_as_long_as_it_takes(slow: Slow) -> None:
     assert slow.tries == 4
 
 
+def test_an_interrupt_between_two_tries_leaves_an_index_that_takes_writes(slow: Slow) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def allow() -> None:
+        slow.put_settings("old", {"blocks.write": None})
+
+    changes = CatchUp(slow, "old", "new")
+    changes.until_short()
+    with pytest.raises(KeyboardInterrupt):
+        _swap(slow, changes, allow_writes=allow, interrupted=interrupt)
+    assert slow.tries == 1
+    slow.put("old", "a", {"n": 1})
+
+
 def test_writes_are_not_allowed_again_by_one_that_has_lost_the_right(slow: Slow) -> None:
     """Another process may have stopped them by now, for a last pass of its own."""
     changes = CatchUp(slow, "old", "new")
@@ -520,6 +535,7 @@ def _swap(
     *,
     allow_writes: Callable[[], object],
     confirm: Callable[[], object] = lambda: None,
+    interrupted: Callable[[], object] = lambda: None,
 ) -> float:
     return swap(
         engine,
@@ -528,7 +544,7 @@ def _swap(
         new="new",
         kept=kept_of(engine, "old"),
         confirm=confirm,
-        interrupted=lambda: None,
+        interrupted=interrupted,
         move=lambda aliases: engine.update_aliases(alias_moves(aliases, old="old", new="new")),
         allow_writes=allow_writes,
     )
