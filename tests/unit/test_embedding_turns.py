@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from tests.ingest_stage import SETTINGS, Stage, aged
 
-from vidsearch.embeddings import KeptVideo, turns
+from vidsearch.embeddings import FrameVectors, KeptVideo, turns
 from vidsearch.embeddings.turns import in_turn
 from vidsearch.encoders import Vectors
 from vidsearch.index import create_videos_index
@@ -104,6 +106,23 @@ def test_wait_ends_with_what_it_is_told_and_has_an_end(
             pass
         with in_turn(KeptVideo(None, "1" * 64), model, folder=tmp_path, waiting=stop):
             pass
+
+
+def test_what_is_kept_until_the_turn_begins_is_found(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, model, real = KeptVideo(stage.store, "1" * 64), FakeEncoder().identity, turns.opened_lock
+    vectors = np.eye(model.dims, dtype=np.float32)[:1]
+
+    def another_ends(*args: Any) -> int:
+        assert stage.store is not None
+        frames = FrameVectors(np.zeros(1), vectors, 1.0, 0, 1, 8, 6)
+        stage.store.keep_frames("1" * 64, model, frames)
+        return real(*args)
+
+    monkeypatch.setattr(turns, "opened_lock", another_ends)
+    with in_turn(kept, model, folder=tmp_path, waiting=lambda: None):
+        assert kept.find_frames(model) is not None
 
 
 def test_without_a_place_for_locks_nobody_waits(stage: Stage, tmp_path: Path) -> None:

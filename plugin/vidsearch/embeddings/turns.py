@@ -42,25 +42,25 @@ def in_turn(
     Nobody waits where nothing is kept, or the frames are there already.
 
     Args:
-        kept: what is kept of the content; looked up again after a wait.
+        kept: what is kept of the content; not asked before, as it would miss what another has kept
+            until the turn begins. Asked again after a wait.
         model: that it is embedded by.
         folder: for the locked files; ``None``: the temporary folder of the system.
         waiting: called again and again meanwhile; what it raises ends the wait.
     """
-    if not kept.is_kept or kept.find_frames(model) is not None:
+    if not kept.is_kept:
         yield
         return
     name = json.dumps([kept.content, model.compared()], sort_keys=True)
     digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
     with ExitStack() as stack:
         lock = _opened(folder, digest, stack)
-        end = monotonic() + _LONGEST_SECONDS
-        waited = False
-        while lock is not None and not try_lock(lock) and monotonic() < end:
-            waited = True
-            waiting()
-            sleep(_POLL_SECONDS)
-        if waited:
+        # Whose turn it is looks after that; else what another keeps in between would be missed.
+        if lock is not None and not try_lock(lock) and kept.find_frames(model) is None:
+            end = monotonic() + _LONGEST_SECONDS
+            while not try_lock(lock) and monotonic() < end:
+                waiting()
+                sleep(_POLL_SECONDS)
             kept.look_again()
         yield
 
