@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 import pytest
 from tests.ingest_stage import SETTINGS, Stage, aged
 
+from vidsearch.config import IngestSettings
 from vidsearch.embeddings import FrameVectors, KeptVideo, turns
 from vidsearch.embeddings.turns import in_turn
 from vidsearch.encoders import Vectors
 from vidsearch.index import create_videos_index
+from vidsearch.ingest import opened_video
 from vidsearch.media import FrameBatch
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
@@ -76,7 +79,24 @@ def test_copies_that_two_workers_take_at_once_are_embedded_once(
     assert stage.reader.probes == 1
     seconds = [stage.registry.get(id).seconds for id in ("a", "copy")]
     assert sum("decode" in each for each in seconds) == 1
+    assert ["wait" in each for each in seconds] == ["decode" not in each for each in seconds]
     assert stage.video("a")["vector"] == stage.video("copy")["vector"]
+
+
+@pytest.mark.parametrize(("limit", "longest"), [(7200, 300.0), (40, 10.0)])
+def test_wait_leaves_time_to_embed_what_is_waited_for_in_vain(
+    stage: Stage, clip: Path, monkeypatch: pytest.MonkeyPatch, limit: int, longest: float
+) -> None:
+    told: list[float] = []
+
+    def in_turn(*args: Any, **options: Any) -> AbstractContextManager[None]:
+        told.append(options["longest"])
+        return nullcontext()
+
+    monkeypatch.setattr(opened_video, "in_turn", in_turn)
+    stage.ingest_settings = IngestSettings(time_limit=limit)
+    assert stage.add("a", clip).status == "indexed"
+    assert told == [longest]
 
 
 def test_wait_ends_with_what_it_is_told_and_has_an_end(
@@ -93,18 +113,22 @@ def test_wait_ends_with_what_it_is_told_and_has_an_end(
     def kept() -> KeptVideo:
         return KeptVideo(stage.store, "1" * 64)
 
-    with in_turn(kept(), model, folder=tmp_path, waiting=stop):
+    with in_turn(kept(), model, folder=tmp_path, longest=_LONG, waiting=stop):
         with (
             pytest.raises(ToldToStopError),
-            in_turn(kept(), model, folder=tmp_path, waiting=stop),
+            in_turn(kept(), model, folder=tmp_path, longest=_LONG, waiting=stop),
         ):
             pass
-        monkeypatch.setattr(turns, "_LONGEST_SECONDS", 0.05)
-        with in_turn(kept(), model, folder=tmp_path, waiting=lambda: None):
+        monkeypatch.setattr(turns, "monotonic", iter([0.0, 1.0, _LONG]).__next__)
+        with in_turn(kept(), model, folder=tmp_path, longest=_LONG, waiting=lambda: None):
             assert second_waits.is_set()
-        with in_turn(KeptVideo(stage.store, "2" * 64), model, folder=tmp_path, waiting=stop):
+        with in_turn(
+            KeptVideo(stage.store, "2" * 64), model, folder=tmp_path, longest=_LONG, waiting=stop
+        ):
             pass
-        with in_turn(KeptVideo(None, "1" * 64), model, folder=tmp_path, waiting=stop):
+        with in_turn(
+            KeptVideo(None, "1" * 64), model, folder=tmp_path, longest=_LONG, waiting=stop
+        ):
             pass
 
 
@@ -121,12 +145,12 @@ def test_what_is_kept_until_the_turn_begins_is_found(
         return real(*args)
 
     monkeypatch.setattr(turns, "opened_lock", another_ends)
-    with in_turn(kept, model, folder=tmp_path, waiting=lambda: None):
+    with in_turn(kept, model, folder=tmp_path, longest=_LONG, waiting=lambda: None):
         assert kept.find_frames(model) is not None
 
 
 def test_without_a_place_for_locks_nobody_waits(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     kept, model = KeptVideo(stage.store, "1" * 64), FakeEncoder().identity
-    with in_turn(kept, model, folder=tmp_path / "file", waiting=lambda: None):
+    with in_turn(kept, model, folder=tmp_path / "file", longest=_LONG, waiting=lambda: None):
         assert kept.is_kept

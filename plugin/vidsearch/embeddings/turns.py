@@ -22,8 +22,6 @@ __all__ = ["in_turn"]
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
-_LONGEST_SECONDS = 300.0
-"""After which a content is embedded all the same: who has the turn may hang."""
 _DIGITS = 3
 """Of the hash that names a lock: some thousands of files for any number of contents. Two contents
 of one lock wait for each other for nothing, which is rare."""
@@ -35,6 +33,7 @@ def in_turn(
     model: ModelIdentity,
     *,
     folder: Path | None,
+    longest: float,
     waiting: Callable[[], None],
 ) -> Iterator[None]:
     """Embed a content by a model while no other process of this machine and user does.
@@ -46,6 +45,7 @@ def in_turn(
             until the turn begins. Asked again after a wait.
         model: that it is embedded by.
         folder: for the locked files; ``None``: the temporary folder of the system.
+        longest: seconds after which it is embedded all the same: who has the turn may hang.
         waiting: called again and again meanwhile; what it raises ends the wait.
     """
     if not kept.is_kept:
@@ -57,7 +57,7 @@ def in_turn(
         lock = _opened(folder, digest, stack)
         # Whose turn it is looks after that; else what another keeps in between would be missed.
         if lock is not None and not try_lock(lock) and kept.find_frames(model) is None:
-            end = monotonic() + _LONGEST_SECONDS
+            end = monotonic() + longest
             while not try_lock(lock) and monotonic() < end:
                 waiting()
                 sleep(_POLL_SECONDS)
