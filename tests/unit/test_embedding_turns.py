@@ -14,12 +14,13 @@ import pytest
 from tests.ingest_stage import SETTINGS, Stage, aged
 
 from vidsearch.config import IngestSettings
-from vidsearch.embeddings import FrameVectors, KeptVideo, turns
+from vidsearch.embeddings import EmbeddingStore, FrameVectors, KeptVideo, turns
 from vidsearch.embeddings.turns import in_turn
 from vidsearch.encoders import Vectors
 from vidsearch.index import create_videos_index
 from vidsearch.ingest import opened_video
 from vidsearch.media import FrameBatch
+from vidsearch.media.file_store import FileStore
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -122,14 +123,11 @@ def test_wait_ends_with_what_it_is_told_and_has_an_end(
         monkeypatch.setattr(turns, "monotonic", iter([0.0, 1.0, _LONG]).__next__)
         with in_turn(kept(), model, folder=tmp_path, longest=_LONG, waiting=lambda: None):
             assert second_waits.is_set()
-        with in_turn(
-            KeptVideo(stage.store, "2" * 64), model, folder=tmp_path, longest=_LONG, waiting=stop
-        ):
-            pass
-        with in_turn(
-            KeptVideo(None, "1" * 64), model, folder=tmp_path, longest=_LONG, waiting=stop
-        ):
-            pass
+        elsewhere = EmbeddingStore(FileStore(str(tmp_path), setting="embeddings.url"))
+        for store, content in ((stage.store, "2"), (elsewhere, "1"), (None, "1")):
+            other = KeptVideo(store, content * 64)
+            with in_turn(other, model, folder=tmp_path, longest=_LONG, waiting=stop):
+                pass
 
 
 def test_what_is_kept_until_the_turn_begins_is_found(
@@ -153,4 +151,4 @@ def test_without_a_place_for_locks_nobody_waits(stage: Stage, tmp_path: Path) ->
     (tmp_path / "file").touch()
     kept, model = KeptVideo(stage.store, "1" * 64), FakeEncoder().identity
     with in_turn(kept, model, folder=tmp_path / "file", longest=_LONG, waiting=lambda: None):
-        assert kept.is_kept
+        assert kept.find_frames(model) is None

@@ -36,7 +36,8 @@ def in_turn(
     longest: float,
     waiting: Callable[[], None],
 ) -> Iterator[None]:
-    """Embed a content by a model while no other process of this machine and user does.
+    """Embed a content by a model while no other process of this machine and user does for the same
+    store.
 
     Nobody waits where nothing is kept, or the frames are there already.
 
@@ -48,10 +49,10 @@ def in_turn(
         longest: seconds after which it is embedded all the same: who has the turn may hang.
         waiting: called again and again meanwhile; what it raises ends the wait.
     """
-    if not kept.is_kept:
+    if kept.place is None:
         yield
         return
-    name = json.dumps([kept.content, model.compared()], sort_keys=True)
+    name = json.dumps([kept.place, kept.content, model.compared()], sort_keys=True)
     digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
     with ExitStack() as stack:
         lock = _opened(folder, digest, stack)
