@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
+from tempfile import gettempdir
 
 __all__ = ["locks_folder", "opened_lock", "try_lock"]
 
@@ -21,7 +21,7 @@ def locks_folder(base: Path | None, name: str) -> Path:
         OSError: there is no place for it.
     """
     # With the user's number: the folder of another user could not be written to.
-    folder = Path(base or tempfile.gettempdir()) / f"vidsearch-{name}-{os.geteuid()}"
+    folder = Path(base or gettempdir()) / f"vidsearch-{name}-{os.geteuid()}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
