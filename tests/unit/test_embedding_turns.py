@@ -147,8 +147,10 @@ def test_what_is_kept_until_the_turn_begins_is_found(
         assert kept.find_frames(model) is not None
 
 
-def test_without_a_place_for_locks_nobody_waits(stage: Stage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["file", "absent"])
+def test_without_a_place_for_locks_nobody_waits(stage: Stage, tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     kept, model = KeptVideo(stage.store, "1" * 64), FakeEncoder().identity
-    with in_turn(kept, model, folder=tmp_path / "file", longest=_LONG, waiting=lambda: None):
+    with in_turn(kept, model, folder=tmp_path / name, longest=_LONG, waiting=lambda: None):
         assert kept.find_frames(model) is None
+    assert [one.name for one in tmp_path.iterdir()] == ["file"], "a disk may not be mounted there"

@@ -14,7 +14,8 @@ def locks_folder(base: Path | None, name: str) -> Path:
     """The folder of the locks of one kind, made unless it is there.
 
     Args:
-        base: what it is in; ``None``: the temporary folder of the system.
+        base: what it is in, and is not made: it may be a disk that is not mounted. ``None``: the
+            temporary folder of the system.
         name: of the kind.
 
     Raises:
@@ -22,7 +23,7 @@ def locks_folder(base: Path | None, name: str) -> Path:
     """
     # With the user's number: the folder of another user could not be written to.
     folder = Path(base or gettempdir()) / f"vidsearch-{name}-{os.geteuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
