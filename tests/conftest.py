@@ -91,6 +91,15 @@ def scheduling() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Testers embed the same clips, and wait for no other one; nor do their locks stay behind."""
+    folder = str(tmp_path_factory.mktemp("locks"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vidsearch.media.file_locks.gettempdir", lambda: folder)
+        yield
+
+
 @pytest.fixture
 def one_torch_thread() -> Iterator[None]:
     """Batches are tiny: a second thread would only wait for the first."""
