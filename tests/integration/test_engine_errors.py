@@ -16,6 +16,7 @@ from tests.http_stub import ELASTIC, Asked, Reply, http_stub, wait_until
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import Engine, Write, connect
+from vidsearch.engines.steps import Steps
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendError,
@@ -311,6 +312,30 @@ def test_every_call_on_a_missing_index_names_it(engine: Engine, index_name: str)
     assert message(lambda: engine.delete_index(index_name), IndexNotFoundError) == (
         f"there is no index '{index_name}' at {url}"
     )
+
+
+def test_a_scan_whose_next_page_nobody_knows_of_is_an_outage(
+    engine: Engine, index_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.create_index(index_name, small_index(engine))
+    engine.bulk(index_name, [Write("index", id, {}) for id in "abc"])
+    engine.refresh(index_name)
+    dialect = engine.calls.dialect
+    cursors: list[str] = []
+    page = dialect.page
+
+    def noted(*args: Any, **options: Any) -> Steps[Any]:
+        response, cursor = yield from page(*args, **options)
+        cursors.append(cursor)
+        return response, cursor
+
+    monkeypatch.setattr(dialect, "page", noted)
+    scan = engine.scan(index_name, page_size=1)
+    next(scan)
+    engine.run(dialect.close_scan(cursors[0]))  # as where its node was restarted
+    said = message(lambda: next(scan), BackendUnavailableError)
+    assert said.startswith(f"the scan of index '{index_name}' broke off: {engine.info().url}")
+    assert "(404): No search context found for id" in said
 
 
 def test_index_with_a_bad_mapping_is_not_created(engine: Engine, index_name: str) -> None:

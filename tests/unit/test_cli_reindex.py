@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.command_line import Run, runner
 
+from vidsearch.cli import reindex_output
 from vidsearch.cli.reindex_output import Narrator, show_run
+from vidsearch.errors import BackendUnavailableError
+from vidsearch.registry import ErrorRecord
 from vidsearch.reindex import ReindexRun, Step
 
 
@@ -93,8 +97,28 @@ def test_a_run_that_fills_its_index_is_shown_with_the_time_left(
     assert "videos\t250/1000\ntime left\t1 min" in capsys.readouterr().out
     show_run(filling, as_json=True)
     assert json.loads(capsys.readouterr().out)["seconds_left"] == 60.0
+    gone_on = filling.changed(filled_since=20.0, filled_before=150)  # after it had broken off
+    assert gone_on.seconds_left == 75.0
+    stopped = ErrorRecord(type="BulkError", stage="copying", message="rejected")
+    assert filling.changed(error=stopped).seconds_left is None
     show_run(filling.changed(step=Step.VERIFIED, done=1000), as_json=False)
     assert "time left" not in capsys.readouterr().out
+
+
+def test_after_an_outage_the_rate_is_that_of_what_was_not_there_yet(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([0.0, 10.0, 20.0, 30.0, 31.0, 41.0])
+    monkeypatch.setattr(reindex_output, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    notes: list[str] = []
+    narrator = Narrator(lambda done, total=None, note="": notes.append(note))
+    for done in (0, 100, 200):
+        narrator.progress(done, 400)
+    narrator.outage(BackendUnavailableError("away"), 1.5)
+    for done in (1, 199, 299):
+        narrator.progress(done, 400)
+    assert notes == ["", "(10/s, 30 s left)", "(10/s, 20 s left)", "", "", "(10/s, 10 s left)"]
+    assert capsys.readouterr().err == "away; trying again in 2 s\n"
 
 
 def test_each_step_is_told_with_what_follows_from_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""A request that the cluster turns away for load is sent again, where that does no harm."""
+"""What is tried again: a request that was turned away for load, and a scan that broke off."""
 
 from __future__ import annotations
 
@@ -85,6 +85,34 @@ def test_the_next_page_of_a_scroll_is_asked_for_once(slept: list[float]) -> None
             run(page, cluster)
         asked.append(len(cluster.asked))
     assert asked == [4, 1]
+
+
+LOST = {"type": "search_context_missing_exception", "reason": "No search context found for id [1]"}
+
+
+@pytest.mark.parametrize(
+    "error", [LOST, {"type": "search_phase_execution_exception", "root_cause": [LOST]}]
+)
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+def test_a_scan_that_a_restarted_node_knows_nothing_of_is_an_outage(
+    kind: Any, error: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hit = {"_id": "a", "_seq_no": 1, "_primary_term": 1, "sort": [1]}
+    page = {"hits": {"hits": [hit]}, "_shards": {"failed": 0}, "pit_id": "p", "_scroll_id": "s"}
+    pages = iter([Answer(200, page), Answer(404, {"error": error, "status": 404})])
+
+    def send(request: Request) -> Answer:
+        if request.method == "DELETE" or request.path.endswith("/_pit"):
+            return Answer(200, {"id": "p"})
+        return next(pages)
+
+    engine = connect(EngineSettings(kind=kind))
+    monkeypatch.setattr(engine, "_send", send)
+    scan = engine.scan("videos", page_size=1)
+    assert next(scan).id == "a"
+    with pytest.raises(BackendUnavailableError, match=r"'videos' broke off: .*context found"):
+        next(scan)
+    engine.close()
 
 
 def test_an_engine_is_connected_with_as_many_tries_as_are_asked_for() -> None:

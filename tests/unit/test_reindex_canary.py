@@ -12,9 +12,12 @@ from tests.reindex_stage import TwoIndices
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Json
+from vidsearch.errors import BackendUnavailableError
 from vidsearch.index import attach_index
 from vidsearch.index.targets import open_concrete
+from vidsearch.index.videos_index import VideosIndex
 from vidsearch.registry import ErrorRecord, Registry
+from vidsearch.reindex import side_by_side
 from vidsearch.reindex.canary import CanaryReport, check_target
 from vidsearch.reindex.side_by_side import SideBySide
 from vidsearch.testing.fake_encoder import FakeEncoder
@@ -336,6 +339,23 @@ def test_a_target_that_cannot_be_searched_is_a_problem(embedded: TwoIndices) -> 
     assert "fake@2" in problem
     assert report.comparisons[0].old
     assert report.comparisons[0].new == ()
+    assert next(report.comparisons[0].rows())[2] == "cannot be searched"
+
+
+def test_a_target_that_is_away_for_a_moment_is_no_problem_of_its_own(
+    stage: TwoIndices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searching = side_by_side._search
+
+    def away(*args: Any, **options: Any) -> Any:
+        raise BackendUnavailableError("videos-000002 is overloaded or failing (429)")
+
+    def search(index: VideosIndex, *rest: Any) -> Any:
+        return SimpleNamespace(search=away) if index.name == stage.new else searching(index, *rest)
+
+    monkeypatch.setattr(side_by_side, "_search", search)
+    with pytest.raises(BackendUnavailableError):  # which is outlasted, where a problem is not
+        checked(stage, queries=("red",))
 
 
 # -- an attached index

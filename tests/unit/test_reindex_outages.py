@@ -12,7 +12,8 @@ from tests.attached_in_memory import NEW, OLD, Shop
 from tests.reindexing_in_memory import stage_of_three
 
 from vidsearch.errors import BackendUnavailableError, ReindexError
-from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, outages
+from vidsearch.index.following import Follower, Pass
+from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, outages, steps
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.outages import Outages
 
@@ -95,6 +96,25 @@ def test_work_that_gets_on_is_given_its_time_anew(clock: Clock, more: int, outla
     assert clock.now <= 60
 
 
+def test_moments_without_the_engine_in_hours_of_work_are_no_long_outage(clock: Clock) -> None:
+    tried = Outages(300, told=lambda *told: None, sleep=clock.sleep, clock=clock)
+
+    def work_fails(times: int) -> str:
+        left = iter(range(times))
+
+        def work() -> str:
+            clock.now += 600  # as a look at all documents may take, which tells of no progress
+            if next(left, None) is not None:
+                raise TURNED_AWAY
+            return "done"
+
+        return tried.outlast(work)
+
+    assert work_fails(4) == "done"
+    with pytest.raises(BackendUnavailableError, match=r"^\d\d? tries in \d{4} s failed"):
+        work_fails(1000)  # but what fails each time is not tried for ever
+
+
 def test_a_run_goes_on_where_it_stands(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = stage_of_three()
     monkeypatch.setattr(stage.documents, "fill", failing(2, stage.documents.fill))
@@ -106,6 +126,53 @@ def test_a_run_goes_on_where_it_stands(at_once: None, monkeypatch: pytest.Monkey
     assert (run.step, run.error, run.owner) == (Step.SWAPPED, None, None)
     assert told == [TURNED_AWAY] * 3
     assert len(stage.steps) == len(set(stage.steps)), "none is begun twice"
+
+
+def test_a_run_that_goes_on_after_an_outage_is_not_shown_as_stopped(
+    at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_of_three()
+    errors: list[str | None] = []
+    fill = stage.documents.fill
+
+    def look(run: ReindexRun, **options: Any) -> bool:
+        now = stage.reindexer().runs.get(run.id)
+        errors.append(None if now.error is None else now.error.type)
+        return fill(run, **options)
+
+    def waiting(error: BackendUnavailableError, seconds: float) -> None:
+        run = stage.reindexer().runs.last()
+        errors.append(None if run is None or run.error is None else run.error.type)
+
+    monkeypatch.setattr(stage.documents, "fill", failing(1, look))
+    stage.reindexer(outage_seconds=60, on_outage=waiting).start(Changes(shards=2))
+    assert errors == ["BackendUnavailableError", None]
+
+
+def test_a_copy_that_goes_on_counts_its_rate_from_what_was_not_there_yet(
+    at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "_NOTE_SECONDS", 0.0)
+    stage = stage_of_three()
+    seen: list[ReindexRun] = []
+    counts = iter([[1, 2], [1, 2, 3]])
+
+    def fill(run: ReindexRun, *, held: object, told: Callable[[int], None]) -> bool:
+        for done in next(counts):
+            told(done)
+            seen.append(stage.reindexer().runs.get(run.id))
+        if len(seen) < 3:
+            raise TURNED_AWAY
+        return True
+
+    monkeypatch.setattr(stage.documents, "fill", fill)
+    run = stage.reindexer(outage_seconds=60).start(Changes(shards=2))
+    assert [one.done for one in seen] == [1, 2, 2, 2, 3], "what is there stays there"
+    assert [one.filled_before for one in seen] == [0, 0, 2, 2, 2]
+    assert [one.seconds_left is None for one in seen] == [False, False, True, True, False]
+    assert seen[-1].filled_since is not None
+    assert seen[-1].filled_since >= (seen[2].filled_since or 0) >= seen[-1].began["copying"]
+    assert run.rate is None, "it is no rate to plan with"
 
 
 def test_an_outage_within_the_swap_of_an_attached_index_is_outlasted(
@@ -129,6 +196,48 @@ def test_an_outage_within_the_swap_of_an_attached_index_is_outlasted(
     assert run.step is Step.SWAPPED
     assert blocks == [None], "the application goes on writing meanwhile"
     assert shop.engine.get(NEW, "d") is not None
+
+
+def test_an_engine_that_was_away_within_a_swap_lets_writes_go_on_before_the_next_one(
+    at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    away = False
+    swaps: list[str] = []
+    takes_writes: list[bool] = []
+    block, put_settings = shop.engine.block_writes, shop.engine.put_settings
+    pass_by = Follower.until_small
+
+    def stop_writes(name: str) -> None:
+        nonlocal away
+        block(name)
+        away = not swaps  # the first time
+        swaps.append(name)
+
+    def put(index: str, settings: Any) -> None:
+        if away:
+            raise TURNED_AWAY
+        put_settings(index, settings)
+
+    def passing(self: Follower) -> Pass:
+        if swaps:
+            takes_writes.append(shop.takes_writes(OLD))
+        return pass_by(self)
+
+    def told(error: BackendUnavailableError, seconds: float) -> None:
+        nonlocal away
+        away = False
+        takes_writes.append(shop.takes_writes(OLD))
+
+    monkeypatch.setattr(shop.engine, "block_writes", stop_writes)
+    monkeypatch.setattr(shop.engine, "put_settings", put)
+    monkeypatch.setattr(Follower, "until_small", passing)
+    run = shop.reindexer(outage_seconds=60, on_outage=told).start(Changes(shards=3))
+    assert (run.step, swaps) == (Step.SWAPPED, [OLD, OLD])
+    in_the_outage, *before_the_swap = takes_writes
+    assert not in_the_outage
+    assert before_the_swap
+    assert all(before_the_swap), "all that changed since the start is brought, which may take long"
 
 
 def test_another_process_may_take_the_run_during_an_outage(

@@ -26,6 +26,7 @@ class Narrator:
         self.run: ReindexRun | None = None
         self._bar = bar
         self._first: tuple[float, int] | None = None
+        self._most = 0
 
     def step(self, run: ReindexRun) -> None:
         """A step begins."""
@@ -41,8 +42,9 @@ class Narrator:
     def progress(self, done: int, total: int) -> None:
         """So many videos are in the target."""
         now = time.monotonic()
-        if self._first is None:
-            self._first = now, done
+        if self._first is None or done < self._most:
+            self._first = now, done  # what was there is counted once more, faster than copied
+        self._most = max(self._most, done)
         began, before = self._first
         note = ""
         if done > before and now - began >= 1:

@@ -28,6 +28,7 @@ from vidsearch.errors import (
 )
 
 __all__ = [
+    "ContextLostError",
     "error_of",
     "no_json",
     "reason_of",
@@ -40,6 +41,9 @@ __all__ = [
 
 _UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
 _TOO_MANY_BUCKETS = "too_many_buckets_exception"
+_CONTEXT_LOST = "search_context_missing_exception"
+_NO_PRIMARY = "no Preference for [_primary]"
+"""What Elasticsearch says of a preference that OpenSearch alone has."""
 _NO_SCRIPTS = re.compile(r"cannot execute (\[inline\] scripts|scripts using)")
 
 _SET_CA = "Set engine.ca_certs to the CA bundle that signed it"
@@ -61,6 +65,10 @@ _NO_TLS = {
 
 _LONGEST = 600
 """Characters of a reason; engines like to echo a whole vector."""
+
+
+class ContextLostError(BackendError):
+    """The cluster no longer has what it kept for a scan or a point in time."""
 
 
 def error_of(
@@ -97,6 +105,11 @@ def error_of(
         return BackendUnavailableError(f"{where} is closed {said}: open it")
     if kind == "resource_already_exists_exception":
         return MappingConflictError(f"{where} exists already")
+    if _CONTEXT_LOST in _types_of(body):
+        return ContextLostError(
+            f"{url} no longer has what it kept for the next page of a search {said}: a node was "
+            "restarted, or nothing was asked of it for minutes"
+        )
     if status == 409:
         return VersionConflictError(
             f"{where} rejected {request}, as the document has changed {said}"
@@ -113,6 +126,10 @@ def error_of(
         # OpenSearch answers with 503, though the same request never succeeds.
         return TooManyBucketsError(
             f"{where} does not count so many different values {said}. Count fewer at once"
+        )
+    if status == 400 and _NO_PRIMARY in reason:
+        return BackendError(
+            f"{url} is not OpenSearch {said}; set engine.kind to what it is, or to auto"
         )
     if status == 400:
         return MappingConflictError(f"{where} rejected {request} {said}")

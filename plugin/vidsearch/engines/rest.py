@@ -13,9 +13,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import Dialect, document_of
+from vidsearch.engines.errors import ContextLostError
 from vidsearch.engines.steps import Answer, Request, Steps, run, run_async
 from vidsearch.engines.types import Document, EngineKind, Json
-from vidsearch.errors import BackendError
+from vidsearch.errors import BackendError, BackendUnavailableError
 
 __all__ = ["AsyncRestEngine", "RestEngine"]
 
@@ -169,7 +170,12 @@ class RestEngine(_Engine):
         try:
             while True:
                 page = dialect.page(index, cursor, source=source, body=body)
-                response, cursor = self.run(page)
+                try:
+                    response, cursor = self.run(page)
+                except ContextLostError as error:  # another scan is answered
+                    raise BackendUnavailableError(
+                        f"the scan of index {index!r} broke off: {error}. Begin it again"
+                    ) from error
                 hits = response["hits"]["hits"]
                 yield from map(document_of, hits)
                 if len(hits) < size:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from vidsearch.engines import Json
 from vidsearch.errors import ReindexError, VidsearchError
-from vidsearch.index.copy_note import is_blocked
+from vidsearch.index.health import write_blocks
 from vidsearch.index.kept import WHILE_FILLED, kept_of
 from vidsearch.index.policies import put_policy
 from vidsearch.index.replacement import keep_attachment
@@ -95,13 +95,14 @@ class AttachedSteps(RunSteps):
             self._undone(lease, run, old=old, new=new),
         ):
             with interrupts.allowed():
+                if "index.blocks.write" in write_blocks(self.engine, old):
+                    # An earlier try was killed within the swap, or its engine was away then. What
+                    # is to be brought before the next one may take long.
+                    self.engine.put_settings(old, {"blocks.write": None})
                 kept = kept_of(self.engine, old)
                 # Documents have been through the pipelines of `old`. An earlier try may have come
                 # so far as to set those of `new`.
                 self.engine.put_settings(new, {**WHILE_FILLED, "blocks.write": None})
-                # By a try that was killed, or that found no engine any more to undo it.
-                if is_blocked(self.engine.settings(old)):
-                    self.engine.put_settings(old, {"blocks.write": None})
                 changes = self.documents.changes(run, held=lease.held, back=back)
                 changes.until_small()
                 self.engine.put_settings(new, kept.before_swap())

@@ -26,7 +26,8 @@ class Outages:
     """Does work again, after longer and longer pauses, while the engine is away or overloaded.
 
     Args:
-        seconds: for how long in a row that may be so, without any progress; 0: not at all.
+        seconds: for how long that may be so, without any progress; 0: not at all. Pauses count,
+            and of each try half a minute at most: where one fails later, the engine was there.
         told: the error, and in how many seconds the work is done again.
         sleep: waits so many seconds.
         clock: seconds, from any start.
@@ -44,9 +45,8 @@ class Outages:
         self._told = told
         self._sleep = sleep
         self._clock = clock
-        self._since: float | None = None
-        self._tries = 0
         self._most = 0
+        self._over()
 
     def outlast(self, work: Callable[[], _T]) -> _T:
         """What the work returns, which has to be safe to repeat.
@@ -61,18 +61,23 @@ class Outages:
                 return work()
             except BackendUnavailableError as error:
                 now = self._clock()
-                self._since = now if self._since is None else self._since
+                if self._tries:
+                    self._away += min(now - self._tried_at, _LONGEST_PAUSE)
+                else:
+                    self._failed_at = now
                 self._tries += 1
-                passed = now - self._since
                 pause = backoff.delay(self._tries, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
-                if passed + pause > self._seconds:
+                if self._away + pause > self._seconds:
                     if self._tries == 1:
                         raise
                     raise BackendUnavailableError(
-                        f"{self._tries} tries in {passed:.0f} s failed, the last one so: {error}"
+                        f"{self._tries} tries in {now - self._failed_at:.0f} s failed, the last "
+                        f"one so: {error}"
                     ) from error
                 self._told(error, pause)
             self._sleep(pause)
+            self._away += pause
+            self._tried_at = self._clock()
 
     def steps(self, told: Callable[[_T], object]) -> Callable[[_T], None]:
         """``told`` each step, which is one of progress."""
@@ -96,4 +101,6 @@ class Outages:
         return counted
 
     def _over(self) -> None:
-        self._since, self._tries = None, 0
+        self._tries = 0
+        self._away = 0.0
+        self._failed_at = self._tried_at = self._clock()

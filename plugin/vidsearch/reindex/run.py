@@ -95,6 +95,10 @@ class ReindexRun:
     """Number of videos to bring into the target, as counted at the start of the copy."""
     done: int = 0
     """Of them, how many are there."""
+    filled_since: float | None = None
+    """When a copy that broke off came to what was not there yet; ``None``: it never broke off."""
+    filled_before: int = 0
+    """How many videos were there then."""
     throttle: float | None = None
     """Maximum number of documents per second that are copied; ``None``: as many as leave the
     cluster half of its time."""
@@ -134,9 +138,10 @@ class ReindexRun:
 
     @property
     def rate(self) -> float | None:
-        """Videos per second that were brought into the target; ``None`` where it is not known."""
+        """Videos per second that were brought into the target; ``None`` where it is not known, as
+        of a copy that broke off."""
         began, ended = (self.began.get(str(step)) for step in (Step.COPYING, Step.CATCHING_UP))
-        if began is None or ended is None or not self.total:
+        if began is None or ended is None or not self.total or self.filled_since is not None:
             return None
         return self.total / max(ended - began, 0.001)
 
@@ -144,10 +149,11 @@ class ReindexRun:
     def seconds_left(self) -> float | None:
         """How long filling the target still takes, by the rate until now; ``None`` where it is not
         being filled, or not known."""
-        began = self.began.get(str(Step.COPYING))
-        if self.step is not Step.COPYING or began is None or not self.done:
+        since = self.filled_since or self.began.get(str(Step.COPYING))
+        filled, is_filling = self.done - self.filled_before, self.step is Step.COPYING
+        if not is_filling or self.error is not None or since is None or filled <= 0:
             return None
-        return (self.updated_at - began) * max(self.total - self.done, 0) / self.done
+        return (self.updated_at - since) * max(self.total - self.done, 0) / filled
 
     @property
     def called(self) -> str:
@@ -209,5 +215,10 @@ def require_throttle(throttle: float | None) -> None:
         )
 
 
-_TIMES = frozenset({"started_at", "updated_at", "lease_until", "sent_at", "swapped_at", "ended_at"})
+_TIMES = frozenset(
+    {
+        *("started_at", "updated_at", "lease_until", "sent_at", "filled_since"),
+        *("swapped_at", "ended_at"),
+    }
+)
 _ENCODED = frozenset({"step", "began", "changes", "body", "canary", "error"})

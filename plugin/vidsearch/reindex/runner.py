@@ -293,9 +293,10 @@ class Reindexer:
 
     def _drive(self, id: str, *, throttle: float | None) -> ReindexRun:
         with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
-            if throttle is not None:
-                lease.change(throttle=throttle)
-            steps = self._steps_of(lease.run).under(lease)
+            changes = {} if throttle is None else {"throttle": throttle}
+            # It goes on: why it stopped last time holds no more.
+            run = lease.change(**changes, error=None)
+            steps = self._steps_of(run).under(lease)
             try:
                 while steps.next(lease):
                     pass

@@ -9,7 +9,7 @@ from typing import Any
 from vidsearch.config import SearchSettings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines import Json
-from vidsearch.errors import VidsearchError
+from vidsearch.errors import BackendUnavailableError, VidsearchError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.search import VideoSearch
 
@@ -35,8 +35,9 @@ class SideBySide:
 
     def rows(self) -> Iterator[tuple[int, str, str]]:
         """For a table: rank, hit of the old index, hit of the new one; at least one row."""
+        none = "nothing" if self.error is None else "cannot be searched"
         for rank in range(max(len(self.old), len(self.new), 1)):
-            yield rank + 1, _shown(self.old, rank), _shown(self.new, rank)
+            yield rank + 1, _shown(self.old, rank), _shown(self.new, rank, none=none)
 
     def to_json(self) -> Json:
         """As plain values."""
@@ -79,6 +80,7 @@ def compare_searches(
     Raises:
         EncoderError: the model of the source cannot be loaded.
         BackendError: the source cannot be searched.
+        BackendUnavailableError: nor can the target, for now: that says nothing of it.
     """
     if not queries:
         return ()
@@ -88,6 +90,8 @@ def compare_searches(
     for query in queries:
         try:
             hits = _hits(_search(target, encoder_for, settings), query)
+        except BackendUnavailableError:
+            raise
         except VidsearchError as error:
             made.append(SideBySide(query, found[query], error=str(error)))
         else:
@@ -105,8 +109,8 @@ def _hits(search: VideoSearch, query: str) -> tuple[tuple[str, float | None], ..
     return tuple((hit.id, hit.cosine) for hit in search.search(query, k=_HITS, moments=1).hits)
 
 
-def _shown(hits: Sequence[tuple[str, float | None]], rank: int) -> str:
+def _shown(hits: Sequence[tuple[str, float | None]], rank: int, *, none: str = "nothing") -> str:
     if rank >= len(hits):
-        return "" if rank else "nothing"
+        return "" if rank else none
     id, cosine = hits[rank]
     return id if cosine is None else f"{id} ({cosine:.3f})"

@@ -145,16 +145,20 @@ class RunSteps:
     def _fill(self, lease: RunLease) -> int | None:
         """Number of videos in the target; ``None`` where workers are still at it."""
         noted_at, last = time.monotonic(), 0
-        run = lease.run
+        run, since = lease.run, dict[str, float]()
+        if is_resumed := run.way == "copy" and run.done > 0:
+            lease.change(filled_since=self.now(), filled_before=run.done)
 
         def told(done: int) -> None:
-            nonlocal noted_at, last
+            nonlocal noted_at, last, since
             last = done
             lease.held()
             total = max(run.total, done)
             self.on_progress(done, total)
+            if is_resumed and done <= run.done:  # counted once more, and much faster than copied
+                done, since = run.done, {"filled_since": self.now()}
             if time.monotonic() - noted_at >= _NOTE_SECONDS:
-                lease.change(done=done, total=total)
+                lease.change(done=done, total=total, **since)
                 noted_at = time.monotonic()
 
         done = self._waited_for(lease, lambda: self.documents.fill(run, held=lease.held, told=told))
