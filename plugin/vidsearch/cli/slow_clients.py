@@ -47,6 +47,8 @@ def http_protocol(
 
         def connection_made(self, transport: Any) -> None:
             connections.number += 1
+            # So that the end of an answer has to be read, too, however short it is.
+            transport.set_write_buffer_limits(high=0)
             super().connection_made(transport)
             self._wait_for_a_head()
 
