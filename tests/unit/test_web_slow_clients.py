@@ -194,6 +194,21 @@ def test_an_answer_whose_end_nobody_reads_is_given_up(monkeypatch: pytest.Monkey
         asyncio.run(until_given_up())
 
 
+def test_a_connection_that_the_client_has_reset_leaves_no_timer() -> None:
+    async def reset() -> None:
+        connections = slow_clients.OpenConnections()
+        ours, theirs = socket.socketpair()
+        connected = await _connected(Response(), connections, ours)
+        theirs.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.to_thread(theirs.recv, 1)
+        kept = connected.timeout_keep_alive_task
+        theirs.close()  # with bytes that were not read
+        await asyncio.wait_for(_until_lost(connections), 60)
+        assert kept.cancelled()
+
+    asyncio.run(reset())
+
+
 def test_a_body_that_does_not_come_is_not_waited_for_and_leaves_its_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -56,6 +56,8 @@ def http_protocol(
             connections.number -= 1
             self._stop_waiting()
             self._cancel(self._reading)
+            # uvicorn leaves it where the client has reset the connection.
+            self._unset_keepalive_if_required()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
