@@ -170,7 +170,7 @@ async def _connected(
     """What speaks HTTP at one end of a connection."""
     config = Config(app, log_config=None, lifespan="off", ws="none")
     config.load()
-    protocol: Any = slow_clients.http_protocol(connections, seconds=60, many=10)
+    protocol: Any = slow_clients.http_protocol(connections, seconds=60, most=20)
     _, connected = await asyncio.get_running_loop().connect_accepted_socket(
         lambda: protocol(config=config, server_state=ServerState(), app_state={}), end
     )
