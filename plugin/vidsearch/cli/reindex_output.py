@@ -70,7 +70,9 @@ _SENTENCES: dict[str, Callable[[ReindexRun], str]] = {
     "done": lambda run: f"{run.source} is deleted",
     "rolling_back": lambda run: f"{run.called} is undone",
     "rolled_back": lambda run: (
-        f"searches of {run.alias} go to {run.source}, {run.target} is deleted"
+        f"{run.called} is over: {run.target} could not be made, and nothing was changed"
+        if run.error is not None
+        else f"searches of {run.alias} go to {run.source}, {run.target} is deleted"
     ),
 }
 _WAYS: dict[str, str] = {

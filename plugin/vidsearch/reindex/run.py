@@ -42,7 +42,7 @@ class Step(str, Enum):
     ROLLING_BACK = "rolling_back"
     """A rollback was asked for, and is being done."""
     ROLLED_BACK = "rolled_back"
-    """Over: the alias stands for the source alone, and the target is deleted."""
+    """Over: the alias stands for the source alone, and the target is deleted, or was never made."""
 
     def __str__(self) -> str:
         return self.value

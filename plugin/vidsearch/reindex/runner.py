@@ -303,8 +303,8 @@ class Reindexer:
                 raise
             except Exception as error:
                 with suppress(VidsearchError):  # the error that led here is the one to tell
-                    step = str(lease.run.step)
-                    lease.change(error=ErrorRecord.of(error, stage=step))
+                    if (run := lease.run).is_open:
+                        lease.change(error=ErrorRecord.of(error, stage=str(run.step)))
                 raise
         return self.runs.get(id)
 
