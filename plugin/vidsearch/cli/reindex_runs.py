@@ -153,10 +153,14 @@ def start_run(
             show_plan(plan, as_json=as_json)
             _note_throttle(plan.way, throttle)
             return
+        source, target = reindexer.planned(wanted)
+        if target.is_same:
+            _tell_same(source.name, as_json=as_json)
+            return
         if (made := reindexer.change_in_place(wanted)) is not None:
             _tell_in_place(made, as_json=as_json)
             return
-        if not yes and reindexer.planned(wanted)[0].attached:
+        if not yes and source.attached:
             _ask_for_a_long_block(reindexer.plan(wanted, changed_field=changed_field))
         run = reindexer.begin(
             wanted,
@@ -185,6 +189,12 @@ def _ask_for_a_long_block(plan: Plan) -> None:
         )
 
 
+def _tell_same(index: str, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json([])  # of what was changed, as in place
+    output.talk(f"nothing to do: {index} has that already, and a new index would not differ")
+
+
 def _tell_in_place(made: InPlace, *, as_json: bool) -> None:
     from dataclasses import asdict
 
@@ -192,7 +202,7 @@ def _tell_in_place(made: InPlace, *, as_json: bool) -> None:
         output.print_json([asdict(change) for change in made.changes])
     output.talk(
         "changed in place, without another index: "
-        + (", ".join(change.path for change in made.changes) or "it was so already")
+        + ", ".join(change.path for change in made.changes)
     )
     if made.segments:
         output.talk("`vidsearch reindex --changed` has workers make segments of the new length")

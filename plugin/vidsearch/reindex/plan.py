@@ -96,6 +96,8 @@ def plan_of(
     counts = registry.counts()
     size, free = store_bytes(engine, source.name), free_bytes(engine)
     problems = [f"{run.called} is open ({run.step})" for run in runs if run.is_open]
+    if target.is_same:
+        problems.append(f"nothing to do: {source.name!r} has that already")
     plan = Plan(
         alias=source.alias,
         source=source.name,

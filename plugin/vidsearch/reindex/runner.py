@@ -139,7 +139,7 @@ class Reindexer:
         """Record a run, and leave it to :meth:`resume`.
 
         Args:
-            changes: what is to differ.
+            changes: what is to differ; an index that has it already is copied all the same.
             throttle: maximum number of documents per second that are copied; ``None``: as many as
                 leave the cluster half of its time; ``math.inf``: no limit.
             canary: queries whose results are put side by side before the swap.
@@ -151,8 +151,8 @@ class Reindexer:
                 while all ids are compared then: see :attr:`Plan.blocked_seconds`.
 
         Raises:
-            ReindexError: another run is open; nothing differs; the index is used by its own name;
-                an attached index takes the changes in place; ``throttle`` is not above 0.
+            ReindexError: another run is open; no change is named; the index is used by its own
+                name; an attached index takes the changes in place; ``throttle`` is not above 0.
             MappingConflictError: an attached index takes no writes, or is rolled over.
             ConfigError, ModelUnavailableError: see :meth:`Target.of`.
         """

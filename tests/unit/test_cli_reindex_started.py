@@ -1,0 +1,77 @@
+"""What ``vidsearch reindex`` says, and asks, before it begins to make a new index."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from tests.attached_in_memory import Shop
+from tests.command_line import Run, runner
+from tests.reindexing_in_memory import NEW, OLD, SETTINGS, Stage, stage_of_three
+
+import vidsearch_tasks
+from vidsearch.reindex import Changes
+
+
+def commands_of(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands work on an index in memory."""
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
+    monkeypatch.setattr(vidsearch_tasks, "Services", lambda **options: nullcontext())
+    monkeypatch.setattr(
+        vidsearch_tasks, "reindexer", lambda services, **options: made.reindexer(**options)
+    )
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    stage = stage_of_three()
+    commands_of(stage, monkeypatch)
+    return stage
+
+
+@pytest.fixture
+def run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+SAME = ("--quantization", SETTINGS.quantization, "--shards", "1", "--segment-seconds", "10")
+
+
+def test_what_the_index_has_already_is_not_copied(run: Run, stage: Stage) -> None:
+    same = run("reindex", *SAME)
+    assert (same.code, same.out) == (0, "")
+    assert same.err.startswith(f"nothing to do: {OLD} has that already")
+    assert run("reindex", *SAME, "--background", "--json").data == []
+    assert stage.reindexer().runs.all() == []
+    assert run("reindex", *SAME, "--m", "32").code == 0
+    assert stage.behind("videos") == (NEW,)
+
+
+def test_plan_of_what_the_index_has_already_says_so(run: Run) -> None:
+    said = run("reindex", *SAME, "--dry-run").err
+    assert f"note: nothing to do: {OLD!r} has that already" in said
+    assert "has that already" not in run("reindex", *SAME, "--replicas", "1", "--dry-run").err
+
+
+def test_own_fields_that_are_mapped_already_are_not_mapped_anew(stage: Stage) -> None:
+    stage.engine.put_mapping(OLD, {"properties": {"year": {"type": "short"}}})
+    reindexer = stage.reindexer()
+    for kind, is_same in (("short", True), ("long", False)):
+        mapping = {"properties": {"year": {"type": kind}}}
+        reindexer._settings = SETTINGS.model_copy(update={"mapping": mapping})
+        assert reindexer.planned(Changes(mapping=True))[1].is_same is is_same
+        assert reindexer.planned(Changes(shards=1))[1].is_same, "they are not to differ"
+
+
+def test_an_attached_index_that_has_it_already_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = Shop()
+    commands_of(shop, monkeypatch)
+    run = runner(capsys)
+    same = run("reindex", "--shards", "1", "--replicas", "0")
+    assert (same.code, same.out) == (0, "")
+    assert "nothing to do: shop-v1 has that already" in same.err
+    assert run("reindex", "--replicas", "0", "--json").data == []
+    assert "changed in place" in run("reindex", "--replicas", "1").err
