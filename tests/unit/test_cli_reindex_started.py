@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import nullcontext
 from typing import Any
 
@@ -75,3 +76,51 @@ def test_an_attached_index_that_has_it_already_is_left_alone(
     assert "nothing to do: shop-v1 has that already" in same.err
     assert run("reindex", "--replicas", "0", "--json").data == []
     assert "changed in place" in run("reindex", "--replicas", "1").err
+
+
+def let_space_be(monkeypatch: pytest.MonkeyPatch, *, free: int) -> None:
+    """100 bytes are in the index."""
+    monkeypatch.setattr("vidsearch.reindex.plan.store_bytes", lambda engine, index: 100)
+    monkeypatch.setattr("vidsearch.reindex.plan.free_bytes", lambda engine: free)
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+TOO_SMALL = "note: the target may need 200 bytes of disk, and 150 are free on the data nodes"
+TWICE = ("reindex", "--shards", "2", "--replicas", "1")
+
+
+@pytest.mark.parametrize("made", [stage_of_three, Shop])
+def test_where_the_disk_is_too_small_it_asks_before_anything_is_done(
+    made: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = made()
+    commands_of(stage, monkeypatch)
+    run = runner(capsys)
+    let_space_be(monkeypatch, free=150)
+    assert TOO_SMALL in run(*TWICE, "--dry-run").err
+    for text, code in (("n\n", 130), ("", 2)):
+        answer(monkeypatch, text)
+        asked = run(*TWICE)
+        assert asked.code == code
+        assert TOO_SMALL in asked.err
+        assert "Go on?" in asked.err
+        assert stage.reindexer().runs.all() == []
+    goes_on = run(*TWICE, "--yes")
+    assert goes_on.code == 0
+    assert TOO_SMALL in goes_on.err
+    assert "Go on?" not in goes_on.err
+    refused = run(*TWICE[:2], "3")
+    assert refused.code == 1, "what is refused is not asked about"
+    assert "Go on?" not in refused.err
+
+
+def test_where_the_disk_has_space_it_does_not_ask(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_space_be(monkeypatch, free=200)
+    done = run(*TWICE)
+    assert done.code == 0
+    assert "note:" not in done.err
