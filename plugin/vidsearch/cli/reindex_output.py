@@ -110,6 +110,7 @@ def show_run(run: ReindexRun, *, as_json: bool) -> None:
         "by": run.by,
         "driven by": run.owner,
         "error": run.error,
+        **({} if (again := run.tries_again_at) is None else {"tries again": _at(again)}),
     }
     if run.report is not None:
         facts["check"] = "passed" if run.report["passed"] else "; ".join(run.report["problems"])

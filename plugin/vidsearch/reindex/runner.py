@@ -289,12 +289,15 @@ class Reindexer:
     def drive(self, id: str, *, throttle: float | None = None) -> ReindexRun:
         """As :meth:`resume`, but what workers gave up stays so, and a run that is over is left as
         it is."""
-        return self._outages.outlast(lambda: self._drive(id, throttle=throttle))
+        return self._outages.outlast(
+            lambda: self._drive(id, throttle=throttle),
+            noted=lambda seconds: self.runs.note_wait(id, seconds),
+        )
 
     def _drive(self, id: str, *, throttle: float | None) -> ReindexRun:
         with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
-            if throttle is not None:
-                lease.change(throttle=throttle)
+            if (run := lease.run).is_open:
+                lease.change(error=None, tries_again_at=None, throttle=throttle or run.throttle)
             steps = self._steps_of(lease.run).under(lease)
             try:
                 while steps.next(lease):
