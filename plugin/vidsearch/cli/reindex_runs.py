@@ -158,7 +158,7 @@ def start_run(
         if target.is_same:
             _tell_same(source.name, as_json=as_json)
             return
-        if (made := reindexer.change_in_place(wanted)) is not None:
+        if target.in_place and (made := reindexer.change_in_place(wanted)) is not None:
             _tell_in_place(made, as_json=as_json)
             return
         short = lacking_space_of(source, target)
