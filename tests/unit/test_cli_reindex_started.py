@@ -52,14 +52,25 @@ def test_what_the_index_has_already_is_not_copied(run: Run, stage: Stage) -> Non
 def test_plan_of_what_the_index_has_already_says_so(run: Run) -> None:
     said = run("reindex", *SAME, "--dry-run").err
     assert f"note: nothing to do: {OLD!r} has that already" in said
-    assert "has that already" not in run("reindex", *SAME, "--replicas", "1", "--dry-run").err
+    assert "has that already" not in run("reindex", *SAME, "--m", "32", "--dry-run").err
+
+
+def test_replicas_beside_what_the_index_has_already_need_no_new_index(
+    run: Run, stage: Stage
+) -> None:
+    refused = run("reindex", *SAME, "--replicas", "1")
+    assert refused.code == 1
+    assert "all else is so already, and replicas need no new index" in refused.err
+    assert stage.reindexer().runs.all() == []
 
 
 def test_own_fields_that_are_mapped_already_are_not_mapped_anew(stage: Stage) -> None:
-    stage.engine.put_mapping(OLD, {"properties": {"year": {"type": "short"}}})
+    live = {"type": "short", "index": False}
+    stage.engine.put_mapping(OLD, {"properties": {"year": live}})
     reindexer = stage.reindexer()
-    for kind, is_same in (("short", True), ("long", False)):
-        mapping = {"properties": {"year": {"type": kind}}}
+    cases = ((live, True), ({**live, "type": "long"}, False), ({"type": "short"}, False))
+    for year, is_same in (*cases, ({**live, "store": False}, True)):
+        mapping = {"properties": {"year": year}}
         reindexer._settings = SETTINGS.model_copy(update={"mapping": mapping})
         assert reindexer.planned(Changes(mapping=True))[1].is_same is is_same
         assert reindexer.planned(Changes(shards=1))[1].is_same, "they are not to differ"

@@ -27,6 +27,9 @@ from vidsearch_mappings.vectors import vector_settings
 __all__ = ["Changes", "Target"]
 
 _GRAPH = ("m", "ef_construction")
+_REPLICAS_ALONE = (
+    "replicas need no new index: set index.replicas, then run `vidsearch index diff --apply`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +106,7 @@ class Target:
                 "--shards, --replicas, --m, --ef-construction, --model and --mapping"
             )
         if given.keys() == {"replicas"} and not source.attached:
-            raise ReindexError(
-                "replicas need no new index: set index.replicas, then run `vidsearch index diff "
-                "--apply`"
-            )
+            raise ReindexError(_REPLICAS_ALONE)
         if source.attached:
             return cls._of_attached(source, changes, settings=settings)
         identity = source.identity
@@ -132,8 +132,10 @@ class Target:
             "settings": {"index": {**kept, **flattened(body["settings"]["index"])}},
             "mappings": mapping,
         }
-        is_same = _is_same(source, body, live=live, anew=changes.mapping)
-        return cls(way=way, body=target, is_same=is_same)
+        differ = _differing(source, body, live=live, anew=changes.mapping)
+        if differ == {"settings.index.number_of_replicas"}:
+            raise ReindexError(f"all else is so already, and {_REPLICAS_ALONE}")
+        return cls(way=way, body=target, is_same=not differ)
 
     @classmethod
     def _of_attached(
@@ -248,12 +250,19 @@ def _mapping(source: VideosIndex, wanted: Json, *, anew: bool) -> Json:
     return whole
 
 
-def _is_same(source: VideosIndex, wanted: Json, *, live: Json, anew: bool) -> bool:
-    """Whether a managed index is as the body of another one wants it. Its own fields are compared
-    where they are to be mapped anew."""
-    now = {"settings": {"index": live}, "mappings": source.engine.mapping(source.name)}
-    ours = attached_mapping(wanted, {}, field=source.field)
-    return not diff_index(now, wanted if anew else {**wanted, "mappings": ours})
+def _differing(source: VideosIndex, wanted: Json, *, live: Json, anew: bool) -> set[str]:
+    """Paths of what a managed index has not as the body of another one wants it. Its own fields
+    are compared where they are to be mapped anew; what they have beyond that differs as well."""
+    mapping = source.engine.mapping(source.name)
+    now = {"settings": {"index": live}, "mappings": mapping}
+    ours = {**wanted, "mappings": attached_mapping(wanted, {}, field=source.field)}
+    found = diff_index(now, wanted if anew else ours)
+    if anew:
+        own = wanted["mappings"]["properties"].keys() & mapping["properties"].keys()
+        fields = {name: mapping["properties"][name] for name in own - {source.field}}
+        had = {"settings": {"index": {}}, "mappings": {"properties": fields}}
+        found += diff_index(wanted, had)
+    return {change.path for change in found}
 
 
 def _kept(source: VideosIndex, live: Json) -> Json:
