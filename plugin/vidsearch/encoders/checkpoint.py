@@ -229,7 +229,7 @@ def _pixel_recipe(folder: Path, config: dict[str, Any]) -> PixelRecipe:
     )
 
 
-def _of_channels(value: Any) -> tuple[float, ...]:
+def _of_channels(value: Any) -> Any:
     """A number is that of all three colours, as in transformers."""
     return (value,) * 3 if isinstance(value, (int, float)) else tuple(value)
 
