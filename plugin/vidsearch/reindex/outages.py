@@ -46,8 +46,9 @@ class Outages:
         self._told = told
         self._sleep = sleep
         self._clock = clock
-        self._most = 0
-        self._over()
+        self._most = self._tries = 0
+        self._away = 0.0
+        self._failed_at = self._tried_at = clock()
 
     def outlast(
         self, work: Callable[[], _T], *, noted: Callable[[float], object] = lambda seconds: None
@@ -110,5 +111,4 @@ class Outages:
     def _over(self) -> None:
         self._tries = 0
         self._away = 0.0
-        self._failed_at: float = self._clock()
-        self._tried_at: float = self._failed_at
+        self._failed_at = self._tried_at = self._clock()
