@@ -112,7 +112,10 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
         tuple(rows),
         (
             f"{rounds} swaps of each engine and rate; median and most",
-            "refused: from the call that blocks the index to the answer that the aliases are moved",
+            (
+                "refused: from the call that blocks the index to the answer that the aliases are "
+                "moved, and before, where writes were stopped and allowed again"
+            ),
             (
                 "late: from a first refusal until that write is taken, tried again every "
                 f"{1000 * _PROBE_AGAIN:g} ms; the others are every {1000 * _AGAIN:g} ms"

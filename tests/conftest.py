@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Each tester of pytest-xdist begins a folder elsewhere (``order.TurnedFolder``)."""
-    if not hasattr(parent.config, "workerinput"):
+    if not hasattr(parent.config, "workerinput") or (path / "__init__.py").exists():
         return None
     folder: pytest.Collector = TurnedFolder.from_parent(parent, path=path)
     return folder
@@ -88,6 +88,15 @@ def pytest_collection_modifyitems(
 def scheduling() -> Iterator[None]:
     """Some tests write AV1 on ways of their own."""
     with normal_scheduling():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Testers embed the same clips, and wait for no other one; nor do their locks stay behind."""
+    folder = str(tmp_path_factory.mktemp("locks"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vidsearch.media.file_locks.gettempdir", lambda: folder)
         yield
 
 

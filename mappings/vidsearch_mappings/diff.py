@@ -148,7 +148,7 @@ def _field(live: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> Ite
         where = f"{path}.{name}"
         if name in {"properties", "fields"}:
             yield from _properties(live.get(name, {}), value, where)
-        elif name == "index_options":
+        elif name == "index_options" and isinstance(value, Mapping):  # a text field has a word
             yield from _index_options(live.get(name, {}), value, where)
         elif isinstance(value, Mapping):
             had = flattened(live.get(name, {}))

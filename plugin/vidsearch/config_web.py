@@ -73,7 +73,8 @@ class WebSettings(Section):
     max_connections: int = Field(
         500,
         ge=1,
-        description="Maximum number of open connections. Requests on further ones get 503.",
+        description="Maximum number of open connections. Requests on further ones get 503, but for "
+        "`/healthz`.",
     )
     timeout: float = Field(
         20.0,

@@ -149,7 +149,7 @@ class MissingExtraError(ConfigError):
 
 
 class QueryError(VidsearchError):
-    """The search request is wrong; nothing was sent."""
+    """The search request is wrong."""
 
     fault: ClassVar[Fault] = "caller"
 

@@ -290,7 +290,8 @@ def _problems(
                 f"{pause.by} takes no videos since {duration(videos.at - pause.since)}: "
                 f"{pause.error}. Mend that; it tries again by itself"
             )
-    if run is not None and run.error is not None and (run.is_at_rest or not run.background):
+    goes_on = run is None or run.waits(videos.at) or (run.background and not run.is_at_rest)
+    if run is not None and run.error is not None and not goes_on:
         yield (
             f"{run.called} stopped: {run.error}. `vidsearch reindex resume` goes on with it, "
             "`vidsearch reindex rollback` undoes it"

@@ -177,7 +177,7 @@ def start_reindex(
         The record; ``run_store().get(run.id)`` shows how far it is.
 
     Raises:
-        ReindexError: another run is open, or nothing differs, or an attached index takes it in
+        ReindexError: another run is open, or no change is named, or an attached index takes it in
             place (``reindexer().change_in_place``).
         ConfigError, ModelUnavailableError: the engine or this machine lacks what is asked for.
     """

@@ -43,6 +43,7 @@ def test_under_traffic_nothing_is_lost_and_nothing_comes_back(
         traffic.check(name)
     assert traffic.answered == {run.source, run.target}
     assert services.open_index().quantization == "flat"
+    assert reindexer(services).planned(Changes(quantization="flat", shards=2))[1].is_same
     with traffic.running():
         done = reindexer(services).clean()
     assert done.step is Step.DONE

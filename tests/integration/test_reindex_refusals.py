@@ -89,3 +89,27 @@ def test_a_bad_index_is_refused_at_the_swap_with_what_differs_and_is_rolled_back
     back = run("reindex", "--rollback", "--yes", "--json")
     assert (back.code, back.data["step"]) == (0, "rolled_back"), back.err
     reindexed.check(Step.ROLLED_BACK, behind=old)
+
+
+def test_what_the_engine_refuses_and_what_it_has_already_leave_nothing_behind(
+    reindexed: Reindexed, run: Run
+) -> None:
+    old = f"{reindexed.name}-000001"
+    reindexed.write()
+    refused = run("reindex", "--shards", "2000")
+    assert refused.code == 1
+    said = " ".join(refused.err.split())
+    assert "must be <= 1024" in said
+    assert f"{reindexed.name}-000002 could not be made, and nothing was changed" in said
+    assert "reindex rollback" not in said
+    (listed,) = run("reindex", "list", "--json").data
+    assert (listed["step"], listed["error"]["stage"]) == ("rolled_back", "planned")
+    present = reindexed.services.open_index()
+    same = run(
+        *("reindex", "--quantization", present.quantization, "--shards", "1"),
+        *("--segment-seconds", f"{present.segment_seconds:g}"),
+    )
+    assert (same.code, same.out) == (0, "")
+    assert f"nothing to do: {old} has that already" in same.err
+    assert run("reindex", "list", "--json").data == [listed]
+    reindexed.check(Step.ROLLED_BACK, behind=old)

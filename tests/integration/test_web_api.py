@@ -251,6 +251,8 @@ def test_registered_video_waits_for_a_worker_and_is_shown_without_its_uri(
     assert shown.status_code == 200
     assert shown.json()["fields"] == {"title": "new"}
     assert "secret" not in registered.text + shown.text
+    again = client.post("/api/videos", json={"id": "new/one", "uri": uri})
+    assert again.json()["fields"] == {"title": "new"}, "those of before"
     status = client.get("/api/status").json()
     assert status["states"]["queued"] == 1
     assert status["searchable"] == len(VIDEOS)

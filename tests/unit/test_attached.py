@@ -28,7 +28,7 @@ from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_note import undo_broken_copy
 from vidsearch.index.uri_field import check_uri_field, uri_in
 from vidsearch.ingest import scan_index
-from vidsearch.registry import Registration, Registry, State
+from vidsearch.registry import ErrorRecord, Registration, Registry, State
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings import index_meta, read_meta
@@ -205,6 +205,17 @@ def test_scan_of_a_deleted_video_whose_document_came_back_leaves_it_deleted(
     assert "a" not in scan(engine, registry)
     engine.put("shop", "a", {"url": "/a.mp4"})
     assert scan(engine, registry)["a"] == ("skip", "deleted")
+
+
+def test_scan_takes_fields_from_a_video_that_failed_by_them(
+    engine: MemoryEngine, registry: Registry
+) -> None:
+    registry.register("a", uri="/a.mp4", fields={"title": "A"}, routing="ra")
+    reason = ErrorRecord("VideoError", "prepare", "it was registered with fields")
+    registry.fail(registry.claim("a", owner="w"), reason)
+    assert scan(engine, registry)["a"] == ("skip", "failed")
+    assert scan(engine, registry, retry=True)["a"] == ("enqueue", "")
+    assert (registry.get("a").state, registry.get("a").fields) == (State.QUEUED, {})
 
 
 def test_attach_with_a_lost_registry_creates_it(engine: MemoryEngine) -> None:

@@ -14,6 +14,7 @@ from vidsearch.errors import BackendUnavailableError
 ONE = "requests[1], index[shop-1][0]"
 NONE = Answer(200, {"tasks": []})
 DONE = Answer(200, {"acknowledged": True})
+REFRESHED = Answer(200, {"_shards": {"failed": 0}})
 NOT_TOLD = Answer(200, {"tasks": [], "node_failures": [{"type": "failed_node_exception"}]})
 
 
@@ -38,7 +39,7 @@ def _sent(*answers: Answer, block: Answer = DONE) -> list[str]:
         sent.append(f"{request.method} {request.path}")
         if request.path == "/_tasks":
             return told.pop(0)
-        return block if request.method == "PUT" else Answer(200, {})
+        return block if request.method == "PUT" else REFRESHED
 
     run(Calls(OpenSearchDialect("http://there")).block_writes("shop-1"), send)
     assert not told

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from vidsearch.engines import BulkResult, Write
+from vidsearch.engines import BulkResult, ShardsRead, Write
 from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.comparison import CompareVersions
-from vidsearch.index.following import LONGEST_PASS, Follower, Pass, WritesWaitLongError
+from vidsearch.index.following import (
+    BATCH,
+    LONGEST_PASS,
+    Follower,
+    Pass,
+    WritesWaitLongError,
+)
 from vidsearch.index.kept import kept_of
 from vidsearch.index.swap import alias_moves, swap
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -23,9 +30,13 @@ PAIR = ("old", "new")
 
 
 class Scripted(CatchUp):
-    """Its passes are given, as numbers of changes and seconds."""
+    """Its passes are given, as numbers of changes and seconds; how long a refresh really takes on
+    a busy machine does not matter."""
 
     passes: list[tuple[int, float]]
+
+    def _is_refreshed_soon(self) -> bool:
+        return True
 
     def run(self, *, last: bool = False) -> Pass:
         changed, seconds = self.passes.pop(0)
@@ -63,6 +74,52 @@ def test_writes_do_not_wait_for_a_burst_of_writes_that_begins_while_the_copy_is_
     changes.passes = [(10, 0.1), (50_000, LONGEST_PASS + 1), (30_000, 9.0), (150, 0.1), (7, 0.1)]
     changes.until_short()
     assert changes.passes == [(7, 0.1)]
+
+
+class Merging(MemoryEngine):
+    """While it merges segments, once, others write; notes what the copy is asked for."""
+
+    def __init__(self, write: Callable[[MemoryEngine], object]) -> None:
+        super().__init__()
+        self.write: Callable[[MemoryEngine], object] | None = write
+        self.asked: list[str] = []
+        for name in PAIR:
+            self.create_index(name, {})
+
+    def merging(self, indices: Sequence[str]) -> int:
+        if self.write is None:
+            return 0
+        self.write(self)
+        self.write = None
+        return 1
+
+    def bulk(self, index: str, *args: Any, **options: Any) -> BulkResult:
+        if index == "new":
+            self.asked.append("bulk")
+        return super().bulk(index, *args, **options)
+
+    def refresh(self, index: str) -> None:
+        if index == "new":
+            self.asked.append("refresh")
+        super().refresh(index)
+
+
+def test_searches_of_the_copy_see_what_the_passes_brought_when_writes_are_stopped() -> None:
+    engine = Merging(lambda engine: engine.put("old", "late", {"n": 1}))
+    changes = CatchUp(engine, "old", "new")
+    changes.until_short()
+    assert engine.get("new", "late") is not None
+    assert engine.asked[-1] == "refresh"
+
+
+def test_another_program_that_writes_to_the_copy_while_a_calm_moment_is_waited_for_is_found() -> (
+    None
+):
+    engine = Merging(lambda engine: engine.put("new", "of another program", {"n": 1}))
+    changes = CatchUp(engine, "old", "new")
+    changes.until_short()
+    with pytest.raises(MappingConflictError, match=r"'new' has 1 documents, and 'old'.*0: does"):
+        changes.finish(lambda: engine.block_writes("old"))
 
 
 @pytest.fixture
@@ -244,6 +301,21 @@ def test_what_is_brought_while_writes_are_being_stopped_may_change_and_go(
     assert {id: source["n"] for id, (source, _) in new.items()} == {"a": 2, "e": 1, "f": 2}
 
 
+def test_what_is_left_is_read_from_an_index_with_a_small_window_of_results(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, read, sizes = _after_the_pass(engine), engine.read_shards, list[int]()
+
+    def noted(*args: Any, size: int, bodies: Any) -> ShardsRead:
+        sizes.extend([size, *(body["size"] for _, body in bodies)])
+        return read(*args, size=size, bodies=bodies)
+
+    monkeypatch.setattr(engine, "read_shards", noted)
+    changes.finish(_stops(engine, lambda: _write(engine)))
+    assert len(sizes) == 3
+    assert max(sizes) == BATCH
+
+
 def test_a_document_that_is_written_anew_is_not_deleted_with_the_one_before(
     engine: MemoryEngine,
 ) -> None:
@@ -260,6 +332,49 @@ def test_a_document_that_is_written_anew_is_not_deleted_with_the_one_before(
     assert {id: source for id, (source, _) in old.items()} == {
         id: source for id, (source, _) in new.items()
     }
+
+
+@pytest.mark.parametrize("when", ["in the copy", "between passes", "ahead", "at the end"])
+def test_what_is_written_anew_with_another_routing_does_not_stay_where_it_was(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """It may be in another shard of the copy, which has more of them, and be there twice."""
+    changes = CatchUp(engine, "old", "new")
+    deleted: list[tuple[str, str | None]] = []
+    bulk = engine.bulk
+
+    def noted(index: str, writes: Sequence[Write], **options: Any) -> BulkResult:
+        deleted.extend((one.id, one.routing) for one in writes if one.op == "delete")
+        return bulk(index, writes, **options)
+
+    def move() -> None:
+        engine.delete("old", "a")
+        engine.put("old", "a", {"n": 1}, routing="other")
+
+    def stop() -> None:
+        if when == "ahead":
+            while (found := engine.mget("new", ["a"]).get("a")) is None or not found.source["n"]:
+                time.sleep(0.001)
+        if when in ("ahead", "at the end"):
+            move()
+        engine.block_writes("old")
+
+    monkeypatch.setattr(engine, "bulk", noted)
+    if when == "in the copy":
+        move()
+    changes.until_small()
+    if when == "between passes":
+        move()
+    changes.until_short()
+    if when == "ahead":
+        engine.put("old", "a", {"n": 1})
+        changes._is_refreshed_soon()
+    changes.finish(stop)
+    assert ("a", None) in deleted
+    found = engine.get("new", "a", routing="other")
+    assert found is not None
+    assert found.source == {"n": 1}
+    assert engine.count("new") == 3
 
 
 class Slow(MemoryEngine):
@@ -282,15 +397,25 @@ class Slow(MemoryEngine):
             self.taken.set()
 
     def refresh(self, index: str) -> None:
-        blocked = index == "old" and self.settings("old").get("blocks.write")
-        if blocked and self.tries <= self.refreshes:
+        if index == "old" and self.is_slow:
             assert self.taken.wait(30)
         super().refresh(index)
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether a refresh of the index would be now."""
+        return bool(self.settings("old").get("blocks.write")) and self.tries <= self.refreshes
+
 
 @pytest.fixture
-def slow() -> Slow:
+def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    """Only its own refreshes take long, however busy the machine is."""
     engine = Slow(refreshes=1)
+
+    def waited(futures: Any, timeout: float | None) -> Any:
+        return wait(futures, 0.0 if engine.is_slow and timeout is not None else None)
+
+    monkeypatch.setattr("vidsearch.index.catch_up.wait", waited)
     for name in PAIR:
         engine.create_index(name, {})
         engine.bulk(name, [Write("index", id, {"n": 0}, version=3) for id in "abc"])
@@ -316,10 +441,25 @@ def test_nothing_of_a_hurried_end_that_takes_long_is_left_in_the_copy(slow: Slow
     assert old == new
 
 
+class Ticking:
+    """A clock that goes on by a second whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        return None
+
+
 @pytest.mark.parametrize(("refreshes", "tries"), [(0, 1), (1, 2), (3, 4)])
 def test_writes_are_stopped_again_where_the_engine_has_become_slow(
-    slow: Slow, refreshes: int, tries: int
+    slow: Slow, monkeypatch: pytest.MonkeyPatch, refreshes: int, tries: int
 ) -> None:
+    monkeypatch.setattr("vidsearch.index.swap.time", Ticking())
     slow.refreshes = refreshes
     slow.update_aliases([{"add": {"index": "old", "alias": "shop"}}])
     changes = CatchUp(slow, "old", "new")
@@ -331,7 +471,7 @@ def test_writes_are_stopped_again_where_the_engine_has_become_slow(
         between.append(len(between))
         slow.put("shop", "a", {"n": len(between)})
 
-    _swap(slow, changes, allow_writes=allow)
+    assert _swap(slow, changes, allow_writes=allow) == tries, "a second of each try"
     assert slow.tries == tries
     assert slow.indices_of("shop") == ("new",)
     old, new = _both(slow)
@@ -347,7 +487,7 @@ def test_the_last_try_waits_for_as_long_as_it_takes(slow: Slow) -> None:
     def allow() -> None:
         slow.put_settings("old", {"blocks.write": None})
 
-    done = threading.Timer(0.2, slow.taken.set)  # longer than a hurried one waits
+    done = threading.Timer(0.2, slow.taken.set)
     block = slow.block_writes
 
     def block_writes(index: str) -> None:
@@ -358,6 +498,21 @@ def test_the_last_try_waits_for_as_long_as_it_takes(slow: Slow) -> None:
     slow.block_writes = block_writes  # type: ignore[method-assign]
     _swap(slow, changes, allow_writes=allow)
     assert slow.tries == 4
+
+
+def test_an_interrupt_between_two_tries_leaves_an_index_that_takes_writes(slow: Slow) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def allow() -> None:
+        slow.put_settings("old", {"blocks.write": None})
+
+    changes = CatchUp(slow, "old", "new")
+    changes.until_short()
+    with pytest.raises(KeyboardInterrupt):
+        _swap(slow, changes, allow_writes=allow, interrupted=interrupt)
+    assert slow.tries == 1
+    slow.put("old", "a", {"n": 1})
 
 
 def test_writes_are_not_allowed_again_by_one_that_has_lost_the_right(slow: Slow) -> None:
@@ -380,15 +535,16 @@ def _swap(
     *,
     allow_writes: Callable[[], object],
     confirm: Callable[[], object] = lambda: None,
-) -> None:
-    swap(
+    interrupted: Callable[[], object] = lambda: None,
+) -> float:
+    return swap(
         engine,
         changes,
         old="old",
         new="new",
         kept=kept_of(engine, "old"),
         confirm=confirm,
-        interrupted=lambda: None,
+        interrupted=interrupted,
         move=lambda aliases: engine.update_aliases(alias_moves(aliases, old="old", new="new")),
         allow_writes=allow_writes,
     )

@@ -12,7 +12,7 @@ from tests.command_line import Run, runner
 
 import vidsearch_tasks
 from vidsearch.cli.kept_output import show_attach_plan
-from vidsearch.errors import BackendAccessDeniedError
+from vidsearch.errors import BackendAccessDeniedError, MappingConflictError
 from vidsearch.index import plan_attachment
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -100,6 +100,27 @@ def test_without_the_numbers_of_writes_it_asks_before_anything_is_done(
     assert shop.left() == [OLD]
     assert run("reindex", "--shards", "2", "--yes").code == 0
     assert shop.engine.indices_of("shop") == (NEW,)
+
+
+def test_an_index_that_the_engine_refuses_is_told_with_the_reason_and_needs_no_rollback(
+    run: Run, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = shop.engine.create_index
+
+    def refuse(name: str, body: Any) -> None:
+        if name == NEW:
+            raise MappingConflictError("number_of_shards must be <= 1024")
+        create(name, body)
+
+    monkeypatch.setattr(shop.engine, "create_index", refuse)
+    refused = run("reindex", "--shards", "2000")
+    said = " ".join(refused.err.split())
+    assert refused.code == 1
+    assert "number_of_shards must be <= 1024" in said
+    assert f"is over: {NEW} could not be made, and nothing was changed" in said
+    assert "rollback" not in said
+    assert shop.left() == [OLD]
+    assert shop.reindexer().runs.open() is None
 
 
 def test_plan_of_attaching_shows_what_a_copy_keeps(

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from tests.command_line import runner
 from tests.serving import serving
 
+from vidsearch.cli import slow_clients
 from vidsearch.cli.serving import serve
 from vidsearch.config import WebSettings
 
@@ -22,17 +23,20 @@ async def _say(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body"})
 
 
-def test_more_connections_than_are_allowed_get_503_and_probes_do_not(
+def test_further_connections_than_are_allowed_get_503_and_probes_do_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr("uvicorn.run", lambda app, **options: given.update(options, app=app))
-    serve(_say, WebSettings(max_connections=2), host="127.0.0.1", port=1, extra="web")
+    monkeypatch.setattr(slow_clients, "_KEPT_BRIEFLY", 60.0)
+    settings = WebSettings(max_connections=2, timeout=60)
+    serve(_say, settings, host="127.0.0.1", port=1, extra="web")
     with serving(**{**given, "port": 0, "lifespan": "off"}) as url:
         opened = [http.client.HTTPConnection(urlsplit(url).netloc, timeout=60) for _ in range(4)]
         try:
             answers = []
-            for connection, path in zip(opened, ["/", "/", "/healthz", "/readyz"], strict=True):
+            asked = [*zip(opened, ["/", "/", "/healthz", "/readyz"], strict=True), (opened[0], "/")]
+            for connection, path in asked:
                 connection.request("GET", path)
                 answer = connection.getresponse()
                 answer.read()
@@ -40,7 +44,7 @@ def test_more_connections_than_are_allowed_get_503_and_probes_do_not(
         finally:
             for connection in opened:
                 connection.close()
-    assert answers == [(204, False), (204, False), (204, False), (503, True)]
+    assert answers == [(204, False), (204, False), (204, False), (503, True), (204, False)]
 
 
 @pytest.mark.parametrize(

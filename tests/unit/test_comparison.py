@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from vidsearch.engines import Write
+from vidsearch.engines import BulkResult, Document, Write
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendUnavailableError,
@@ -73,6 +75,44 @@ def test_what_vidsearch_wrote_without_a_new_version_is_brought(
         engine.put("old", "a", whole, version=3, routing="ra")
         assert changes.run(last=True).written == 1
         assert stored(engine, "new") == stored(engine, "old")
+
+
+class OneShard(MemoryEngine):
+    """The index has one shard, so that any routing finds a document there."""
+
+    def get(self, index: str, id: str, *, routing: str | None = None) -> Document | None:
+        there = {one.id: one.routing for one in self.scan(index)}
+        return super().get(index, id, routing=there.get(id) if index == "old" else routing)
+
+
+@BOTH
+def test_what_was_written_anew_with_another_routing_is_taken_out_of_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, following: Following
+) -> None:
+    engine = OneShard()
+    for name in ("old", "new"):
+        engine.create_index(name, {"mappings": {"properties": {"at": {"type": "date"}}}})
+        engine.put(name, "a", {"at": 100_000}, routing="ra")
+    changes, bulk, scan = following.follower(engine, "old", "new"), engine.bulk, engine.scan
+    deleted: list[tuple[str, str | None]] = []
+
+    def noted(index: str, writes: Sequence[Write], **options: Any) -> BulkResult:
+        deleted.extend((one.id, one.routing) for one in writes if one.op == "delete")
+        return bulk(index, writes, **options)
+
+    def compared(*args: Any, **options: Any) -> Iterator[Document]:
+        """Another shard of the copy still has it where it was."""
+        for one in scan(*args, **options):
+            yield replace(one, routing="ra") if args[0] == "new" else one
+
+    engine.delete("old", "a", routing="ra")
+    engine.put("old", "a", {"at": 100_000}, routing="other")
+    monkeypatch.setattr(engine, "bulk", noted)
+    monkeypatch.setattr(engine, "scan", compared)
+    changes.run(last=True)
+    monkeypatch.undo()
+    assert ("a", "ra") in deleted
+    assert {id: routing for id, (_, _, routing) in stored(engine, "new").items()} == {"a": "other"}
 
 
 def test_by_the_field_a_late_write_within_the_margin_is_found(engine: MemoryEngine) -> None:
@@ -169,6 +209,7 @@ def test_comparing_ids_counts_in_how_long_writes_wait(
     engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidsearch.index.cost._seconds_per_id", lambda engine, index: 10.0)
+    monkeypatch.setattr("vidsearch.index.cost._SWAP_SECONDS", 0.5)
     waits = [
         blocked_seconds(engine, "old", following=each, rate=100.0)
         for each in (Following(), FIELD, VERSIONS)

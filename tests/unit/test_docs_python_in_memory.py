@@ -36,7 +36,7 @@ def test_eager_mode_of_the_page_on_brokers(
     colour_clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = MemoryEngine()
-    monkeypatch.setattr("vidsearch.engines.connect", lambda settings, client=None: engine)
+    monkeypatch.setattr("vidsearch.engines.connect", lambda settings, **options: engine)
     settings = Settings(ingest={"isolate": False})
     create_videos_index(engine, settings.index, FakeEncoder().identity)
     app = Celery("yours", broker="memory://", set_as_current=False)

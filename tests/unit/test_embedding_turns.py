@@ -5,16 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from tests.ingest_stage import SETTINGS, Stage, aged
 
-from vidsearch.embeddings import KeptVideo, turns
+from vidsearch.config import IngestSettings
+from vidsearch.embeddings import EmbeddingStore, FrameVectors, KeptVideo, turns
 from vidsearch.embeddings.turns import in_turn
 from vidsearch.encoders import Vectors
 from vidsearch.index import create_videos_index
+from vidsearch.ingest import opened_video
 from vidsearch.media import FrameBatch
+from vidsearch.media.file_store import FileStore
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -74,7 +80,24 @@ def test_copies_that_two_workers_take_at_once_are_embedded_once(
     assert stage.reader.probes == 1
     seconds = [stage.registry.get(id).seconds for id in ("a", "copy")]
     assert sum("decode" in each for each in seconds) == 1
+    assert ["wait" in each for each in seconds] == ["decode" not in each for each in seconds]
     assert stage.video("a")["vector"] == stage.video("copy")["vector"]
+
+
+@pytest.mark.parametrize(("limit", "longest"), [(7200, 300.0), (40, 10.0)])
+def test_wait_leaves_time_to_embed_what_is_waited_for_in_vain(
+    stage: Stage, clip: Path, monkeypatch: pytest.MonkeyPatch, limit: int, longest: float
+) -> None:
+    told: list[float] = []
+
+    def in_turn(*args: Any, **options: Any) -> AbstractContextManager[None]:
+        told.append(options["longest"])
+        return nullcontext()
+
+    monkeypatch.setattr(opened_video, "in_turn", in_turn)
+    stage.ingest_settings = IngestSettings(time_limit=limit)
+    assert stage.add("a", clip).status == "indexed"
+    assert told == [longest]
 
 
 def test_wait_ends_with_what_it_is_told_and_has_an_end(
@@ -91,23 +114,43 @@ def test_wait_ends_with_what_it_is_told_and_has_an_end(
     def kept() -> KeptVideo:
         return KeptVideo(stage.store, "1" * 64)
 
-    with in_turn(kept(), model, folder=tmp_path, waiting=stop):
+    with in_turn(kept(), model, folder=tmp_path, longest=_LONG, waiting=stop):
         with (
             pytest.raises(ToldToStopError),
-            in_turn(kept(), model, folder=tmp_path, waiting=stop),
+            in_turn(kept(), model, folder=tmp_path, longest=_LONG, waiting=stop),
         ):
             pass
-        monkeypatch.setattr(turns, "_LONGEST_SECONDS", 0.05)
-        with in_turn(kept(), model, folder=tmp_path, waiting=lambda: None):
+        monkeypatch.setattr(turns, "monotonic", iter([0.0, 1.0, _LONG]).__next__)
+        with in_turn(kept(), model, folder=tmp_path, longest=_LONG, waiting=lambda: None):
             assert second_waits.is_set()
-        with in_turn(KeptVideo(stage.store, "2" * 64), model, folder=tmp_path, waiting=stop):
-            pass
-        with in_turn(KeptVideo(None, "1" * 64), model, folder=tmp_path, waiting=stop):
-            pass
+        elsewhere = EmbeddingStore(FileStore(str(tmp_path), setting="embeddings.url"))
+        for store, content in ((stage.store, "2"), (elsewhere, "1"), (None, "1")):
+            other = KeptVideo(store, content * 64)
+            with in_turn(other, model, folder=tmp_path, longest=_LONG, waiting=stop):
+                pass
 
 
-def test_without_a_place_for_locks_nobody_waits(stage: Stage, tmp_path: Path) -> None:
+def test_what_is_kept_until_the_turn_begins_is_found(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, model, real = KeptVideo(stage.store, "1" * 64), FakeEncoder().identity, turns.opened_lock
+    vectors = np.eye(model.dims, dtype=np.float32)[:1]
+
+    def another_ends(*args: Any) -> int:
+        assert stage.store is not None
+        frames = FrameVectors(np.zeros(1), vectors, 1.0, 0, 1, 8, 6)
+        stage.store.keep_frames("1" * 64, model, frames)
+        return real(*args)
+
+    monkeypatch.setattr(turns, "opened_lock", another_ends)
+    with in_turn(kept, model, folder=tmp_path, longest=_LONG, waiting=lambda: None):
+        assert kept.find_frames(model) is not None
+
+
+@pytest.mark.parametrize("name", ["file", "absent"])
+def test_without_a_place_for_locks_nobody_waits(stage: Stage, tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     kept, model = KeptVideo(stage.store, "1" * 64), FakeEncoder().identity
-    with in_turn(kept, model, folder=tmp_path / "file", waiting=lambda: None):
-        assert kept.is_kept
+    with in_turn(kept, model, folder=tmp_path / name, longest=_LONG, waiting=lambda: None):
+        assert kept.find_frames(model) is None
+    assert [one.name for one in tmp_path.iterdir()] == ["file"], "a disk may not be mounted there"

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.status_stage import Put, now, put, services  # noqa: F401
 
 from vidsearch.cli.embeddings import needed_contents
+from vidsearch.cli.root import main
 from vidsearch.registry import State
 from vidsearch_tasks import Services
 
@@ -35,3 +37,20 @@ def test_moved_videos_that_wait_are_counted_as_what_they_need_is_unknown(
     needed = needed_contents(services, ())
     assert (needed.contents, needed.unknown) == (set(), 2)
     assert needed.why_unknown.startswith("2 videos that were indexed wait to be ingested again")
+
+
+def test_prune_refuses_while_that_is_unknown_and_a_dry_run_says_so(
+    services: Services,
+    put: Put,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("vidsearch_tasks.Services", lambda: services)
+    put("again", State.INDEXED, content=OTHER, indexed_at=1.0)
+    services.registry.reopen("again", forget=True)
+    with pytest.raises(SystemExit, match="1"):
+        main(["embeddings", "prune", "--yes"])
+    assert "ingested again, and it is not known" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="0"):
+        main(["embeddings", "prune", "--dry-run"])
+    assert "note: 1 videos that were indexed wait" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from vidsearch.encoders import TorchEncoder
+from vidsearch.encoders.checkpoint import open_checkpoint
 from vidsearch.errors import ModelUnavailableError
 from vidsearch.media import FrameBatch
 from vidsearch.media.torch_pixels import clip_pixels_torch
@@ -150,6 +151,13 @@ def test_sizes_as_older_files_name_them_and_absent_values_are_taken(copy: Path) 
     usual = encoder(copy).identity
     edit(copy / "preprocessor_config.json", older)
     assert encoder(copy).identity == usual
+
+
+def test_one_mean_is_that_of_all_colours(copy: Path) -> None:
+    edit(copy / "preprocessor_config.json", lambda content: content.update(image_mean=[0.5] * 3))
+    each = open_checkpoint(str(copy)).pixels
+    edit(copy / "preprocessor_config.json", lambda content: content.update(image_mean=0.5))
+    assert open_checkpoint(str(copy)).pixels == each
 
 
 @pytest.mark.parametrize("content", ["[]", '{"image_processor": []}'])

@@ -11,7 +11,8 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import Dialect
 from vidsearch.engines.elasticsearch import ElasticsearchDialect
 from vidsearch.engines.opensearch import OpenSearchDialect
-from vidsearch.engines.steps import Request, Steps
+from vidsearch.engines.steps import Answer, Request, Steps, run
+from vidsearch.errors import BackendUnavailableError
 from vidsearch.index import require_vectors
 from vidsearch.index.size import size_of
 
@@ -80,3 +81,17 @@ def test_a_search_of_users_waits_for_no_primary_shard() -> None:
         require_vectors(calls, "videos", "video", all_of_them=False),
     ):
         assert "preference" not in first_request(asked).params
+
+
+@pytest.mark.parametrize("made", [ElasticsearchDialect, OpenSearchDialect])
+def test_a_refresh_that_a_shard_has_not_done_is_an_error(made: Callable[[str], Dialect]) -> None:
+    def refreshed(failed: int) -> Answer:
+        failures = [
+            {"shard": 0, "reason": {"type": "circuit_breaking_exception", "reason": "full"}}
+        ]
+        shards = {"total": 2, "successful": 2 - failed, "failed": failed}
+        return Answer(200, {"_shards": {**shards, "failures": failures[:failed]}})
+
+    run(Calls(made(URL)).refresh("videos"), lambda request: refreshed(0))
+    with pytest.raises(BackendUnavailableError, match=r"1 of 2 shards of index 'videos'.*full"):
+        run(Calls(made(URL)).refresh("videos"), lambda request: refreshed(1))

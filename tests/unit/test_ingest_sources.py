@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from vidsearch.cli.folder import PassedOver, videos_below
 from vidsearch.cli.ingest import ingest
 from vidsearch.cli.sources import from_files, from_uris, parse_columns, parse_fields
-from vidsearch.registration import stable_id
+from vidsearch.registration import VideoList, stable_id
 
 
 def test_ids_are_stable_readable_and_unique() -> None:
@@ -36,6 +37,8 @@ def test_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert source.uri == str(tmp_path.resolve() / "a.mp4")
     (remote,) = from_uris(["https://host/a.mp4"], id_from="uri")
     assert remote.uri == "https://host/a.mp4"
+    listed = VideoList(BytesIO(b"uri\nhttps://host/a.mp4\n"), format="csv")
+    assert [*listed.videos()] == [remote], "given both ways it is one"
 
 
 def test_file_whose_name_looks_like_a_scheme_is_a_path(
@@ -89,9 +92,9 @@ def test_videos_of_a_folder_become_sources_under_their_own_names(tmp_path: Path)
 def test_folder_gives_titles_by_file_names(tmp_path: Path, name: str, title: str | None) -> None:
     (tmp_path / name).touch()
     (titled,) = from_files(videos_below(tmp_path, PassedOver()), id_from="uri", titles=True)
-    assert (titled.fields, titled.defaults) == (None, {"title": title} if title else {})
+    assert (titled.fields, titled.defaults) == (None, {"title": title} if title else None)
     (bare,) = from_files(videos_below(tmp_path, PassedOver()), id_from="uri")
-    assert (bare.id, bare.defaults) == (titled.id, {})
+    assert (bare.id, bare.defaults) == (titled.id, None)
 
 
 def test_field_options_become_typed_values() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.status_stage import INDEX, Put, now, put, services, worker  # noqa: F401
 
+from vidsearch.cli.status import _rows
 from vidsearch.errors import BackendUnavailableError, IndexNotFoundError
 from vidsearch.ingest import Slice
 from vidsearch.registry import ErrorRecord, State, summarize
@@ -288,5 +289,9 @@ def test_a_reindex_that_stopped_needs_a_person(
     runs.update(run.id, lambda run: run.changed(error=error))
     (problem,) = ingestion_status(services=services).problems
     assert problem.startswith("reindex run 1 of 'videos' stopped: BackendUnavailableError")
-    runs.update(run.id, lambda run: run.changed(background=True))
+    runs.note_wait(run.id, 20.0)
+    found = ingestion_status(services=services)
+    assert found.ok, "its process tries again"
+    assert any("waits for the engine" in note for _, _, note in _rows(found))
+    runs.update(run.id, lambda run: run.changed(tries_again_at=None, background=True))
     assert ingestion_status(services=services).ok, "a worker tries again by itself"

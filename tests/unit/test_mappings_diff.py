@@ -113,3 +113,16 @@ def test_in_place_changes_leave_the_rest_of_the_mapping() -> None:
 def test_in_place_leaves_a_field_that_needs_a_new_index() -> None:
     live, wanted = body("elasticsearch", "int8"), body("elasticsearch", "float")
     assert in_place(live, wanted, diff_index(live, wanted)) == ({}, {})
+
+
+def test_diff_takes_the_index_options_of_a_text_field() -> None:
+    def body(options: str) -> Any:
+        field = {"type": "text", "index_options": options}
+        return {"settings": {"index": {}}, "mappings": {"properties": {"title": field}}}
+
+    assert diff_index(body("offsets"), body("offsets")) == ()
+    (change,) = diff_index(body("docs"), body("offsets"))
+    assert (change.path, change.how) == (
+        "mappings.properties.title.index_options",
+        "new index",
+    )

@@ -56,6 +56,16 @@ def test_where_nothing_was_deleted_nothing_is_found(engine: MemoryEngine) -> Non
     assert list(vanished(Counted(before, 149), point(engine))) == []
 
 
+def test_what_was_written_anew_with_another_routing_is_gone_from_where_it_was(
+    engine: MemoryEngine,
+) -> None:
+    before = point(engine)
+    engine.delete("shop", "1", routing="r1")
+    engine.put("shop", "1", {"n": 0}, routing="other")
+    found = vanished(Counted(before, 149), point(engine))
+    assert [(one.id, one.routing) for one in found] == [("1", "r1")]
+
+
 def test_a_write_that_was_under_way_does_not_hide_a_delete(
     engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

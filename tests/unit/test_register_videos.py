@@ -357,6 +357,19 @@ def test_rows_are_counted_and_bad_ones_told_with_their_place(
     ]
 
 
+def test_fields_of_every_video_take_no_others_from_one_that_names_none(stage: Stage) -> None:
+    def register(fields: dict[str, Any] | None, *, of_all: dict[str, Any]) -> dict[str, Any]:
+        registering = Registering(stage, fields=of_all)  # type: ignore[arg-type]
+        registering.run([Row("line 1", NewVideo("a", "/a.mp4", fields))])
+        return dict(stage.registry.get("a").fields)
+
+    assert register({"title": "Boat"}, of_all={}) == {"title": "Boat"}
+    assert register(None, of_all={}) == {"title": "Boat"}
+    assert register(None, of_all={"lang": "en"}) == {"title": "Boat", "lang": "en"}
+    assert register({}, of_all={"lang": "de"}) == {"lang": "de"}
+    assert register({}, of_all={}) == {}
+
+
 def test_a_thousand_bad_rows_are_told_in_a_pipe_and_the_others_counted(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from vidsearch.errors import (
 from vidsearch.index import attach_index, open_videos_index
 from vidsearch.index.comparison import CompareVersions
 from vidsearch.reindex import Changes, ReindexRun, Step
+from vidsearch.reindex.attached_steps import AttachedSteps
 from vidsearch.reindex.lease import RunLease
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -371,6 +372,33 @@ def test_an_error_at_the_swap_lets_the_index_take_writes_again(
     assert shop.titles()["a"][0] == "a 1"
     assert pipelines == ["_none"], "documents have been through that of the old index"
     assert shop.engine.settings(NEW)["final_pipeline"] == "last"
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_after_a_kill_in_the_swap_writes_wait_for_the_next_swap_alone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    def kill(actions: Any) -> None:
+        if moves_shop(actions):
+            raise Killed
+        swap(actions)
+
+    def write(indices: Any) -> int:
+        shop.write(7)
+        return 0
+
+    made, swap, old = shop.reindexer(), shop.engine.update_aliases, NEW if back else OLD
+    if back:
+        made.start(SHARDS)
+    with monkeypatch.context() as killed:
+        killed.setattr(shop.engine, "update_aliases", kill)
+        killed.setattr(AttachedSteps, "_undone", lambda *args, **options: nullcontext())
+        with pytest.raises(Killed):
+            made.roll_back() if back else made.start(SHARDS)
+    assert not shop.takes_writes(old)
+    monkeypatch.setattr(shop.engine, "merging", write)  # asked for while a calm moment is awaited
+    assert made.resume().step is (Step.ROLLED_BACK if back else Step.SWAPPED)
+    assert shop.titles()["a"][0] == "a 7"
 
 
 def test_a_process_that_has_lost_the_run_while_writes_wait_swaps_nothing(

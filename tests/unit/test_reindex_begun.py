@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
-from tests.reindexing_in_memory import OLD, SETTINGS, Stage, stage_of_three
+from tests.attached_in_memory import Shop
+from tests.reindexing_in_memory import NEW, OLD, SETTINGS, WRITE, Stage, stage_of_three
 
-from vidsearch.errors import BackendUnavailableError, MappingConflictError, ReindexError
+from vidsearch.errors import (
+    BackendError,
+    BackendUnavailableError,
+    MappingConflictError,
+    ReindexError,
+)
 from vidsearch.registry import Registry
 from vidsearch.reindex import ReindexRun, Step
 from vidsearch.reindex.changes import Changes
@@ -127,3 +134,61 @@ def test_an_index_that_is_closed_or_blocked_is_refused_before_a_run_begins(
 def test_an_index_that_takes_no_documents_can_be_reindexed(stage: Stage) -> None:
     stage.engine.put_settings(OLD, {"blocks.write": True})
     assert stage.reindexer().begin(FLOAT).step is Step.PLANNED
+
+
+TOO_MANY = "number_of_shards must be <= 1024"
+
+
+def refuse_targets(engine: Any, monkeypatch: pytest.MonkeyPatch, error: BackendError) -> None:
+    """Let the engine refuse every index of videos from now on."""
+    create = engine.create_index
+
+    def refused(name: str, body: Any) -> None:
+        if "vidsearch" in body["mappings"].get("_meta", {}):
+            raise error
+        create(name, body)
+
+    monkeypatch.setattr(engine, "create_index", refused)
+
+
+@pytest.mark.parametrize("made", [stage_of_three, Shop])
+def test_a_target_that_the_engine_refuses_leaves_no_open_run(
+    made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = made()
+    with monkeypatch.context() as patched:
+        refuse_targets(stage.engine, patched, MappingConflictError(TOO_MANY))
+        with pytest.raises(MappingConflictError, match=TOO_MANY):
+            stage.reindexer().start(Changes(shards=2000))
+    (run,) = stage.reindexer().runs.all()
+    assert (run.step, run.is_open, run.owner) == (Step.ROLLED_BACK, False, None)
+    assert run.ended_at is not None
+    assert run.error is not None
+    assert (run.error.stage, run.error.message) == ("planned", TOO_MANY)
+    assert stage.left() == [run.source]
+    assert stage.engine.indices_of(f"{run.alias}-write") == ()
+    assert stage.reindexer().start(Changes(shards=2)).step is Step.SWAPPED
+
+
+def test_a_run_that_was_killed_before_its_target_was_refused_ends_when_it_goes_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.reindexer().begin(Changes(shards=2000))
+    # As a kill leaves it where the target is gone since, and cannot be made again.
+    stage.engine.update_aliases([{"add": {"index": OLD, "alias": WRITE}}])
+    refuse_targets(stage.engine, monkeypatch, MappingConflictError(TOO_MANY))
+    with pytest.raises(MappingConflictError, match=TOO_MANY):
+        stage.reindexer().resume()
+    assert stage.reindexer().runs.open() is None
+    assert (stage.left(), stage.behind(WRITE)) == ([OLD], ())
+
+
+def test_a_target_that_may_be_there_leaves_the_run_open(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        refuse_targets(stage.engine, patched, BackendUnavailableError("timed out"))
+        with pytest.raises(BackendUnavailableError):
+            stage.reindexer().start(FLOAT)
+    assert stage.reindexer().resume().step is Step.SWAPPED
+    assert stage.left() == [OLD, NEW]

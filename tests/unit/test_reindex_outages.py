@@ -11,6 +11,7 @@ import pytest
 from tests.attached_in_memory import NEW, OLD, Shop
 from tests.reindexing_in_memory import stage_of_three
 
+from vidsearch.cli.reindex_output import show_run
 from vidsearch.errors import BackendUnavailableError, ReindexError
 from vidsearch.index.following import Follower, Pass
 from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, outages, steps
@@ -252,6 +253,52 @@ def test_another_process_may_take_the_run_during_an_outage(
     run = stage.reindexer(outage_seconds=60, on_outage=undo).start(Changes(shards=2))
     assert run.step is Step.ROLLED_BACK, "what is over is left as it is"
     assert stage.left() == ["videos-000001"]
+
+
+def test_a_run_that_waits_for_its_engine_is_recorded_so(
+    at_once: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = stage_of_three()
+    seen: list[ReindexRun] = []
+    note = RunStore.note_wait
+
+    def noting(runs: RunStore, id: str, seconds: float) -> None:
+        note(runs, id, 20.0)
+        seen.append(runs.get(id))
+
+    monkeypatch.setattr(RunStore, "note_wait", noting)
+    monkeypatch.setattr(stage.documents, "fill", failing(1, stage.documents.fill))
+    run = stage.reindexer(outage_seconds=60).start(Changes(shards=2))
+    (waiting,) = seen
+    assert waiting.error is not None
+    assert (waiting.step, waiting.owner) == (Step.COPYING, None)
+    again = waiting.tries_again_at
+    assert again is not None
+    assert waiting.updated_at <= again - 19
+    assert waiting.waits(again + 30)
+    assert not waiting.waits(again + 90), "that process was killed"
+    show_run(waiting, as_json=False)
+    assert "tries again\t" in capsys.readouterr().out
+    assert (run.step, run.error, run.tries_again_at) == (Step.SWAPPED, None, None)
+
+
+def test_a_run_that_goes_on_is_not_shown_as_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = stage_of_three()
+    seen: list[ReindexRun] = []
+
+    def fill(run: ReindexRun, **options: Any) -> bool:
+        seen.append(run)
+        return bool(then(run, **options))
+
+    then = failing(1, stage.documents.fill)
+    monkeypatch.setattr(stage.documents, "fill", fill)
+    with pytest.raises(BackendUnavailableError):
+        stage.reindexer().start(Changes(shards=2))
+    stopped = stage.reindexer().runs.get("1")
+    assert stopped.error is not None
+    assert not stopped.waits(0.0), "nobody tries again"
+    stage.reindexer().resume()
+    assert [one.error for one in seen] == [None, None]
 
 
 @pytest.fixture

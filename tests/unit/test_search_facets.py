@@ -411,6 +411,31 @@ def test_pages_of_copies_fit_together_beside_their_facets(
     assert {page.total for page in pages} == {Total(13, "eq", 13)}
 
 
+@pytest.mark.parametrize(
+    "options", [{"sort": "year"}, {"facets": ["tags"]}, {"group_by": "moment"}], ids=str
+)
+def test_a_cosine_that_is_rounded_otherwise_when_it_is_read_anew_is_still_within_the_cut(
+    options: dict[str, Any],
+) -> None:
+    class Rounding(MemoryEngine):
+        """Scores the hits that come with moments a little lower, as engines do at times."""
+
+        def msearch(self, index: str, bodies: Any) -> Any:
+            responses = super().msearch(index, bodies)
+            for hit in (hit for each in responses for hit in each["hits"]["hits"]):
+                inner = hit.get("inner_hits", {}).values()
+                for one in [hit, *(one for each in inner for one in each["hits"]["hits"])]:
+                    one["_score"] -= 1e-7 if inner else 0.0
+            return responses
+
+    engine = Rounding()
+    create_index(engine, "videos", VIDEOS)
+    search = VideoSearch(engine, TableEncoder())
+    (hit,) = search.search(vector=QUERY, gap=0.0, **options)
+    assert hit.id == nearest(VIDEOS, QUERY)[0][0]
+    assert hit.moments
+
+
 def test_search_many_counts_for_each(search: VideoSearch) -> None:
     options: dict[str, Any] = {"k": 3, "facets": ["tags"], "sort": "-year"}
     texts: list[str | SearchRequest] = ["red circle", "green dog"]

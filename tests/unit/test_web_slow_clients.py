@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 from tests.serving import serving
+from uvicorn import Config
+from uvicorn.server import ServerState
 
 from vidsearch.cli import slow_clients
 from vidsearch.cli.serving import serve
@@ -154,6 +157,56 @@ def test_an_answer_that_nobody_reads_is_given_up_and_one_that_is_read_is_not(
             assert given_up.wait(60)
         reading.sendall(asked.format("").encode())
         assert answer(reading).status == 200
+
+
+async def _until_lost(connections: slow_clients.OpenConnections) -> None:
+    while connections.number:
+        await asyncio.sleep(0.01)
+
+
+async def _connected(
+    app: Any, connections: slow_clients.OpenConnections, end: socket.socket
+) -> Any:
+    """What speaks HTTP at one end of a connection."""
+    config = Config(app, log_config=None, lifespan="off", ws="none")
+    config.load()
+    protocol: Any = slow_clients.http_protocol(connections, seconds=60, most=20)
+    _, connected = await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: protocol(config=config, server_state=ServerState(), app_state={}), end
+    )
+    return connected
+
+
+def test_an_answer_whose_end_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slow_clients, "_UNREAD", 0.01)
+    ours, theirs = socket.socketpair()
+    # The rest of the answer is less than what asyncio takes before it has an app wait.
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+    async def until_given_up() -> None:
+        connections = slow_clients.OpenConnections()
+        connected = await _connected(Response(bytes(32_000)), connections, ours)
+        theirs.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.wait_for(_until_lost(connections), 60)
+        assert connected.cycle.response_complete
+
+    with theirs:
+        asyncio.run(until_given_up())
+
+
+def test_a_connection_that_the_client_has_reset_leaves_no_timer() -> None:
+    async def reset() -> None:
+        connections = slow_clients.OpenConnections()
+        ours, theirs = socket.socketpair()
+        connected = await _connected(Response(), connections, ours)
+        theirs.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.to_thread(theirs.recv, 1)
+        kept = connected.timeout_keep_alive_task
+        theirs.close()  # with bytes that were not read
+        await asyncio.wait_for(_until_lost(connections), 60)
+        assert kept.cancelled()
+
+    asyncio.run(reset())
 
 
 def test_a_body_that_does_not_come_is_not_waited_for_and_leaves_its_room(

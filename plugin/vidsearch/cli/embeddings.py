@@ -81,6 +81,8 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
         needed = needed_contents(services, others)
         if needed.unknown and not dry_run:
             raise VidsearchError(f"{needed.why_unknown}: prune when they are ingested")
+        if needed.unknown:
+            output.talk(f"note: {needed.why_unknown}")
         remove_unused(
             unused_files(old, needed.contents),
             store.remove,

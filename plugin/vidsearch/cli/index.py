@@ -127,6 +127,8 @@ def attach(name: str, *, dry_run: bool, yes: bool, as_json: bool, **options: Any
     def confirm(index: str, copy: str) -> None:
         if not yes:
             plan = plan_attachment(engine, chosen, identity, **options)
+            for problem in plan.problems:
+                output.talk(f"note: {problem}")
             output.confirm(
                 f"Copy {index} to {copy}? Writes go on, and are refused at the end for "
                 f"{blocked(plan)}. {index} is kept afterwards, without writes.",

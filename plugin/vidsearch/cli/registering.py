@@ -111,9 +111,15 @@ class Registering:
                 self.counts["repeated"] += 1
             else:
                 self._places.append(row.place)
-                own = row.video.fields
-                fields = {**self._fields, **(own or {})} if self._fields else own
-                yield replace(row.video, fields=fields)
+                yield self._with_fields(row.video)
+
+    def _with_fields(self, video: NewVideo) -> NewVideo:
+        if not self._fields:
+            return video
+        fields = {**self._fields, **(video.fields or {})}
+        # Without fields of its own it keeps those that it has, but for those of every video.
+        defaults = video.defaults or {} if video.fields is None else video.defaults
+        return replace(video, fields=fields, defaults=defaults)
 
     def _note(self, place: str, one: Registration) -> None:
         if one.record is None:

@@ -72,7 +72,9 @@ _SENTENCES: dict[str, Callable[[ReindexRun], str]] = {
     "done": lambda run: f"{run.source} is deleted",
     "rolling_back": lambda run: f"{run.called} is undone",
     "rolled_back": lambda run: (
-        f"searches of {run.alias} go to {run.source}, {run.target} is deleted"
+        f"{run.called} is over: {run.target} could not be made, and nothing was changed"
+        if run.error is not None
+        else f"searches of {run.alias} go to {run.source}, {run.target} is deleted"
     ),
 }
 _WAYS: dict[str, str] = {
@@ -110,6 +112,7 @@ def show_run(run: ReindexRun, *, as_json: bool) -> None:
         "by": run.by,
         "driven by": run.owner,
         "error": run.error,
+        **({} if (again := run.tries_again_at) is None else {"tries again": _at(again)}),
     }
     if run.report is not None:
         facts["check"] = "passed" if run.report["passed"] else "; ".join(run.report["problems"])

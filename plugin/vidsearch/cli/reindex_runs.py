@@ -16,7 +16,7 @@ from vidsearch.cli.reindex_output import Narrator, show_plan, show_run, show_run
 from vidsearch.errors import VidsearchError
 
 if TYPE_CHECKING:
-    from vidsearch.reindex import Plan, Reindexer, ReindexRun
+    from vidsearch.reindex import Changes, Reindexer, ReindexRun
     from vidsearch.reindex.in_place import InPlace
 
 __all__ = [
@@ -145,6 +145,7 @@ def start_run(
 ) -> None:
     """Begin a run and go on to its end; or show what it would do."""
     from vidsearch.reindex import Changes
+    from vidsearch.reindex.plan import lacking_space_of
 
     wanted, queries = Changes(**changes), _queries(canary)
     with _running() as reindexer:
@@ -153,11 +154,20 @@ def start_run(
             show_plan(plan, as_json=as_json)
             _note_throttle(plan.way, throttle)
             return
-        if (made := reindexer.change_in_place(wanted)) is not None:
+        source, target = reindexer.planned(wanted)
+        if target.is_same:
+            _tell_same(source.name, as_json=as_json)
+            return
+        if target.in_place and (made := reindexer.change_in_place(wanted)) is not None:
             _tell_in_place(made, as_json=as_json)
             return
-        if not yes and reindexer.planned(wanted)[0].attached:
-            _ask_for_a_long_block(reindexer.plan(wanted, changed_field=changed_field))
+        short = lacking_space_of(source, target)
+        for sentence in short:
+            output.talk(f"note: {sentence}")
+        if not yes:
+            blocks = source.attached and _told_block(reindexer, wanted, changed_field)
+            if (short or blocks) and reindexer.runs.open() is None:  # else it is refused
+                output.confirm(f"{blocks} Go on?" if blocks else "Go on?")
         run = reindexer.begin(
             wanted,
             throttle=throttle,
@@ -177,12 +187,19 @@ def _note_throttle(way: str, throttle: float | None) -> None:
         output.talk("note: --throttle is for what is copied: workers make these documents")
 
 
-def _ask_for_a_long_block(plan: Plan) -> None:
-    """Where changes cannot be followed by the numbers of writes."""
-    if plan.following is not None and plan.following.why is not None:
-        output.confirm(
-            f"{plan.source} will refuse writes at the end for {blocked(plan)}. Go on?",
-        )
+def _told_block(reindexer: Reindexer, changes: Changes, changed_field: str | None) -> str:
+    """For how long writes will be refused where changes cannot be followed by the numbers of
+    writes; else empty."""
+    plan = reindexer.plan(changes, changed_field=changed_field)
+    if plan.following is None or plan.following.why is None:
+        return ""
+    return f"{plan.source} will refuse writes at the end for {blocked(plan)}."
+
+
+def _tell_same(index: str, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json([])  # of what was changed, as in place
+    output.talk(f"nothing to do: {index} has that already, and a new index would not differ")
 
 
 def _tell_in_place(made: InPlace, *, as_json: bool) -> None:
@@ -194,7 +211,7 @@ def _tell_in_place(made: InPlace, *, as_json: bool) -> None:
         output.print_json({"way": "in place", "changes": changes})
     output.talk(
         "changed in place, without another index: "
-        + (", ".join(change.path for change in made.changes) or "it was so already")
+        + ", ".join(change.path for change in made.changes)
     )
     if made.segments:
         output.talk("`vidsearch reindex --changed` has workers make segments of the new length")

@@ -55,10 +55,15 @@ def serve(app: Any, settings: WebSettings, *, host: str, port: int, extra: str) 
     connections, most = OpenConnections(), settings.max_connections
     # A client cannot hold the server up at its end for longer than a search may take.
     uvicorn.run(
-        _limited(app, lambda: connections.number > most),
+        app,
         host=host,
         port=port,
-        http=http_protocol(connections, seconds=settings.timeout, many=most // 2),
+        http=http_protocol(
+            connections,
+            seconds=settings.timeout,
+            most=most,
+            limited=lambda app: _limited(app, lambda: connections.number > most),
+        ),
         ws="none",
         log_config=None,
         access_log=False,
@@ -68,7 +73,7 @@ def serve(app: Any, settings: WebSettings, *, host: str, port: int, extra: str) 
 
 
 def _limited(app: ASGIApp, are_too_many: Callable[[], bool]) -> ASGIApp:
-    """The app, which answers 503 while there are too many connections.
+    """The app for a connection beyond those allowed: it answers 503 while there are too many.
 
     But whether it is alive is told all the same: who starts servers again that are not would end
     one that is only busy.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -27,7 +28,11 @@ class OpenConnections:
 
 
 def http_protocol(
-    connections: OpenConnections, *, seconds: float, many: int
+    connections: OpenConnections,
+    *,
+    seconds: float,
+    most: int,
+    limited: Callable[[Any], Any] = lambda app: app,
 ) -> type[asyncio.Protocol]:
     """What uvicorn speaks HTTP with, which also closes connections that nothing happens on.
 
@@ -38,7 +43,9 @@ def http_protocol(
         connections: are counted there.
         seconds: within which the head of a request must arrive, from the beginning of the
             connection, or from the first byte of a further request.
-        many: number of connections from which those without a request are closed soon.
+        most: connections; while there are more than half as many, those without a request are
+            closed soon.
+        limited: makes of the app that which further ones get.
     """
 
     class Protocol(H11Protocol):
@@ -47,6 +54,10 @@ def http_protocol(
 
         def connection_made(self, transport: Any) -> None:
             connections.number += 1
+            # So that the end of an answer has to be read, too, however short it is.
+            transport.set_write_buffer_limits(high=0)
+            if connections.number > most:
+                self.app = limited(self.app)
             super().connection_made(transport)
             self._wait_for_a_head()
 
@@ -54,6 +65,8 @@ def http_protocol(
             connections.number -= 1
             self._stop_waiting()
             self._cancel(self._reading)
+            # uvicorn leaves it where the client has reset the connection.
+            self._unset_keepalive_if_required()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
@@ -63,7 +76,7 @@ def http_protocol(
 
         def on_response_complete(self) -> None:
             self._stop_waiting()
-            kept = _KEPT if connections.number < many else min(_KEPT_BRIEFLY, seconds)
+            kept = _KEPT if connections.number < most // 2 else min(_KEPT_BRIEFLY, seconds)
             self.timeout_keep_alive = kept  # type: ignore[assignment]  # it is added to a time
             super().on_response_complete()
             if self._is_unasked() and self.conn.trailing_data[0]:  # a part of the next head

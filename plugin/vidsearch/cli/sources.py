@@ -23,10 +23,7 @@ def from_uris(uris: Sequence[str], *, id_from: IdFrom) -> list[NewVideo]:
     """One video per URI; one that is registered already keeps its fields. Paths become absolute, as
     workers have other working folders."""
     try:
-        return [
-            NewVideo(stable_id(uri, id_from=id_from), uri, defaults={})
-            for uri in map(absolute_uri, uris)
-        ]
+        return [NewVideo(stable_id(uri, id_from=id_from), uri) for uri in map(absolute_uri, uris)]
     except RegistryError as error:
         raise click.UsageError(str(error)) from error
 
@@ -38,7 +35,7 @@ def from_files(paths: Iterable[Path], *, id_from: IdFrom, titles: bool = False) 
         NewVideo(
             stable_id(str(path), id_from=id_from),
             str(path),
-            defaults={"title": title} if titles and (title := title_of(path)) else {},
+            defaults={"title": title} if titles and (title := title_of(path)) else None,
         )
         for path in paths
     ]

@@ -161,6 +161,9 @@ def _rows(found: IngestionStatus) -> list[tuple[str, Any, str]]:
         rows.append((f"paused {pause.key}", pause.tries, note))
     if (run := found.reindex) is not None:
         note = f"{run.step}, from {run.source} to {run.target}"
+        if run.waits(found.videos.at):
+            note += "; waits for the engine, and tries again"
+            note += f": {run.error}" if run.error else ""
         rows.append((f"reindex {run.id}", run.done, note))
     for group in videos.errors:
         states = ", ".join(f"{number} {state}" for state, number in group.states.items())

@@ -27,7 +27,8 @@ def thumbnails() -> None:
 @thumbnails.command()
 @prune_options(
     index="Another videos index whose thumbnails lie in the same place; repeat for more.",
-    older_than="Spare newer pictures, whose documents workers may still be writing.",
+    older_than="Spare newer pictures, whose documents workers may still be writing. Less than 1 "
+    "only where no worker runs: what it takes up again looks up to an hour older.",
 )
 def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_json: bool) -> None:
     """Remove the pictures of deleted and replaced videos, unless another video has the same.

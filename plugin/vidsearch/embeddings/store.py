@@ -232,9 +232,9 @@ class KeptVideo:
         self._facts: dict[str, dict[str, Any]] | None = None
 
     @property
-    def is_kept(self) -> bool:
-        """Whether what is made of it is kept."""
-        return self._store is not None
+    def place(self) -> str | None:
+        """Where what is made of it is kept, as messages show it; ``None`` where nothing is."""
+        return None if self._store is None else self._store.shown
 
     def look_again(self) -> None:
         """Ask the store once more: somebody else may have kept something meanwhile."""

@@ -22,8 +22,6 @@ __all__ = ["in_turn"]
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
-_LONGEST_SECONDS = 300.0
-"""After which a content is embedded all the same: who has the turn may hang."""
 _DIGITS = 3
 """Of the hash that names a lock: some thousands of files for any number of contents. Two contents
 of one lock wait for each other for nothing, which is rare."""
@@ -35,32 +33,35 @@ def in_turn(
     model: ModelIdentity,
     *,
     folder: Path | None,
+    longest: float,
     waiting: Callable[[], None],
 ) -> Iterator[None]:
-    """Embed a content by a model while no other process of this machine and user does.
+    """Embed a content by a model while no other process of this machine and user does for the same
+    store.
 
     Nobody waits where nothing is kept, or the frames are there already.
 
     Args:
-        kept: what is kept of the content; looked up again after a wait.
+        kept: what is kept of the content; not asked before, as it would miss what another has kept
+            until the turn begins. Asked again after a wait.
         model: that it is embedded by.
         folder: for the locked files; ``None``: the temporary folder of the system.
+        longest: seconds after which it is embedded all the same: who has the turn may hang.
         waiting: called again and again meanwhile; what it raises ends the wait.
     """
-    if not kept.is_kept or kept.find_frames(model) is not None:
+    if kept.place is None:
         yield
         return
-    name = json.dumps([kept.content, model.compared()], sort_keys=True)
+    name = json.dumps([kept.place, kept.content, model.compared()], sort_keys=True)
     digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
     with ExitStack() as stack:
         lock = _opened(folder, digest, stack)
-        end = monotonic() + _LONGEST_SECONDS
-        waited = False
-        while lock is not None and not try_lock(lock) and monotonic() < end:
-            waited = True
-            waiting()
-            sleep(_POLL_SECONDS)
-        if waited:
+        # Whose turn it is looks after that; else what another keeps in between would be missed.
+        if lock is not None and not try_lock(lock) and kept.find_frames(model) is None:
+            end = monotonic() + longest
+            while not try_lock(lock) and monotonic() < end:
+                waiting()
+                sleep(_POLL_SECONDS)
             kept.look_again()
         yield
 

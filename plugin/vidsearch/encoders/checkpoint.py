@@ -222,11 +222,16 @@ def _pixel_recipe(folder: Path, config: dict[str, Any]) -> PixelRecipe:
     resample = found.get("resample")
     return PixelRecipe(
         size=int(size),
-        mean=tuple(found.get("image_mean", family.pixels.mean)),
-        std=tuple(found.get("image_std", family.pixels.std)),
+        mean=_of_channels(found.get("image_mean", family.pixels.mean)),
+        std=_of_channels(found.get("image_std", family.pixels.std)),
         resize=family.pixels.resize,
         resample=family.pixels.resample if resample is None else _RESAMPLES[resample],
     )
+
+
+def _of_channels(value: Any) -> Any:
+    """A number is that of all three colours, as in transformers."""
+    return (value,) * 3 if isinstance(value, (int, float)) else tuple(value)
 
 
 def _image_processor(path: Path) -> dict[str, Any]:

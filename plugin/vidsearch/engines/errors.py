@@ -42,6 +42,8 @@ __all__ = [
 _UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
 _TOO_MANY_BUCKETS = "too_many_buckets_exception"
 _CONTEXT_LOST = "search_context_missing_exception"
+_NO_PRIMARY = "no Preference for [_primary]"
+"""What Elasticsearch says of a preference that OpenSearch alone has."""
 _NO_SCRIPTS = re.compile(r"cannot execute (\[inline\] scripts|scripts using)")
 
 _SET_CA = "Set engine.ca_certs to the CA bundle that signed it"
@@ -124,6 +126,10 @@ def error_of(
         # OpenSearch answers with 503, though the same request never succeeds.
         return TooManyBucketsError(
             f"{where} does not count so many different values {said}. Count fewer at once"
+        )
+    if status == 400 and _NO_PRIMARY in reason:
+        return BackendError(
+            f"{url} is not OpenSearch {said}; set engine.kind to what it is, or to auto"
         )
     if status == 400:
         return MappingConflictError(f"{where} rejected {request} {said}")

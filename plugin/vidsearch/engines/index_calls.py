@@ -98,7 +98,10 @@ class IndexCalls:
         yield from self.dialect.request("POST", "/_aliases", body={"actions": list(actions)})
 
     def refresh(self, index: str) -> Steps[None]:
-        yield from self.dialect.request("POST", f"/{quoted(index)}/_refresh", index=index)
+        path = f"/{quoted(index)}/_refresh"
+        answer = yield from self.dialect.request("POST", path, index=index)
+        # It is a success all the same, and searches of that shard lack the last writes.
+        self.dialect.require_all_shards(answer.body, index=index)
 
     def block_writes(self, index: str) -> Steps[None]:
         # The setting `blocks.write` alone lets through what has passed the check already. The

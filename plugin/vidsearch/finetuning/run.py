@@ -22,7 +22,7 @@ from vidsearch.finetuning.parameters import new_adam
 from vidsearch.finetuning.plan import Plan
 from vidsearch.finetuning.schedule import warm_up_cosine
 from vidsearch.finetuning.two_towers import TwoTowers
-from vidsearch.finetuning.writing import require_writable, save_state
+from vidsearch.finetuning.writing import require_writable, save_state, writing
 
 __all__ = ["Epoch", "Outcome", "backward_of_batch", "fine_tune"]
 
@@ -168,6 +168,8 @@ class _Run:
 
     def run(self, save_every: int, progress: Callable[[int, int, Epoch], None]) -> Outcome:
         require_writable(self._folder)
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
         notes = self._loop.resume(self._folder / _STATE, check=self._require_same)
         if notes is not None:
             self._epochs = [Epoch(*each) for each in notes["epochs"]]

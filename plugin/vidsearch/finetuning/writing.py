@@ -35,14 +35,14 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder unless it is there.
+    """See that files can be written into a folder, or that it can be made. It is not made.
 
     Raises:
-        FineTuningError: it cannot be made, or no file in it.
+        FineTuningError: they cannot, or it cannot.
     """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         raise FineTuningError(

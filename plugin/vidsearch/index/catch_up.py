@@ -32,7 +32,15 @@ from vidsearch.index.following import (
     WritesWaitLongError,
     never,
 )
-from vidsearch.index.point_in_time import Counted, PointInTime, Seen, Shard, vanished
+from vidsearch.index.point_in_time import (
+    Counted,
+    Place,
+    PointInTime,
+    Seen,
+    Shard,
+    place_of,
+    vanished,
+)
 from vidsearch.index.tail import Ahead, Tail, read_tail
 
 __all__ = ["CatchUp"]
@@ -105,8 +113,9 @@ class CatchUp(Follower):
 
     def _until_calm(self) -> None:
         """Pass after pass until nothing slows them down, as it would what writes wait for: merges
-        of segments, or code of the engine that has run but a few times. Then refresh the index, so
-        that little is left to refresh."""
+        of segments, or code of the engine that has run but a few times. Then refresh both indices:
+        so that little is left to refresh of the one, and searches of the other lack as little right
+        after the swap."""
         least, began = math.inf, time.monotonic()
         for number in count(1):
             self._interrupted()
@@ -119,6 +128,7 @@ class CatchUp(Follower):
             least = min(least, last.seconds)
             if is_last or ((is_short or is_usual) and not self._is_merging()):
                 _on_each(self._before.values(), Counted.count)
+                self._count_documents()
                 is_usual = self._is_refreshed_soon()
                 if is_last or (is_usual and not self._is_merging()):
                     break
@@ -179,9 +189,9 @@ class CatchUp(Follower):
         """What the copy may have, and the index has not any more."""
         now = {shard: Shard(self._engine, self._source, shard) for shard in tail.changes}
 
-        def there(shard: int, ids: Sequence[str]) -> Collection[str]:
+        def there(shard: int, ids: Sequence[str]) -> Collection[Place]:
             # One that is there and was not changed has the number that it had.
-            return now[shard].among(ids) if tail.goes_on else tail.ids(shard)
+            return now[shard].among(ids) if tail.goes_on else tail.places(shard)
 
         vanished = chain(*self._gone(now, list, there=there, later=tail.counts))
         found = {(one.id, one.routing): one for one in chain(vanished, tail.dropped())}
@@ -234,9 +244,9 @@ class CatchUp(Follower):
     def _gone_ahead(self, now: Mapping[int, Seen]) -> Iterator[Document]:
         """What was brought ahead, before writes were allowed again, and is gone since."""
         for shard, ahead in self._ahead.items():
-            ids = [one.id for one in ahead.documents]
-            there = now[shard].among(ids) if ids and shard in now else ids
-            yield from (one for one in ahead.documents if one.id not in there)
+            if ahead.documents and shard in now:
+                there = now[shard].among([one.id for one in ahead.documents])
+                yield from (one for one in ahead.documents if place_of(one) not in there)
 
     @contextmanager
     def _looked(self) -> Iterator[Mapping[int, Counted]]:
@@ -280,7 +290,7 @@ class CatchUp(Follower):
         seen: Mapping[int, Seen],
         work: Callable[[Iterable[Document]], _T],
         *,
-        there: Callable[[int, Sequence[str]], Collection[str]] | None = None,
+        there: Callable[[int, Sequence[str]], Collection[Place]] | None = None,
         later: Mapping[int, Mapping[int, int]] = MappingProxyType({}),
     ) -> list[_T]:
         """What ``work`` makes of what the copy may have, and the index has not any more. ``there``:
@@ -331,8 +341,8 @@ class CatchUp(Follower):
         self._engine.refresh(self._target)
         for batch in in_batches(self._engine.scan(self._target, source=False), IDS):
             ids = [one.id for one in batch]
-            there = {id for point in now for id in point.among(ids)}
-            yield from (one for one in batch if one.id not in there)
+            there = {place for point in now for place in point.among(ids)}
+            yield from (one for one in batch if place_of(one) not in there)
 
 
 def _on_each(shards: Iterable[_S], work: Callable[[_S], _T]) -> list[_T]:

@@ -15,6 +15,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Json, routing_of
 from vidsearch.errors import MappingConflictError
 from vidsearch.index.following import BATCH, IDS, Follower, Pass
+from vidsearch.index.point_in_time import place_of
 
 __all__ = ["CompareVersions", "FollowField", "greatest", "require_changed_field"]
 
@@ -55,7 +56,8 @@ class CompareVersions(Follower):
                 routing=routing_of(batch),
                 source=self._marks,
             )
-            deleted += self._delete(one for one in batch if one.id not in given)
+            places = set(map(place_of, given.values()))
+            deleted += self._delete(one for one in batch if place_of(one) not in places)
             changed = [
                 given[one.id]
                 for one in batch
@@ -88,7 +90,8 @@ class CompareVersions(Follower):
 
     def _differs(self, given: Document, there: Document, *, versions: bool) -> bool:
         changed = versions and given.version != there.version
-        return changed or given.source != there.source
+        # With another routing it may be where the other one is deleted.
+        return changed or given.source != there.source or given.routing != there.routing
 
     @property
     def _marks(self) -> list[str] | bool:

@@ -15,6 +15,7 @@ from vidsearch.engines import Engine, Json
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import MappingConflictError
+from vidsearch_mappings.diff import flattened
 
 __all__ = [
     "CopyNote",
@@ -73,7 +74,7 @@ def complete(mapping: Mapping[str, Any]) -> Json:
 
 def is_blocked(settings: Mapping[str, Any]) -> bool:
     """Whether an index of these settings takes no writes."""
-    return str((settings.get("blocks") or {}).get("write")).lower() == "true"
+    return str(flattened(settings).get("blocks.write")).lower() == "true"
 
 
 def delete_leftover(engine: Engine, copy: str, *, of: str) -> bool:

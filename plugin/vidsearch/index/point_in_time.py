@@ -14,6 +14,7 @@ from vidsearch.engines import Document, Engine, Json, Revision
 
 __all__ = [
     "Counted",
+    "Place",
     "PointInTime",
     "Seen",
     "Shard",
@@ -21,6 +22,7 @@ __all__ = [
     "counts_in",
     "documents_in",
     "listing",
+    "place_of",
     "vanished",
 ]
 
@@ -35,6 +37,14 @@ _BARE: Json = {"_source": False, "seq_no_primary_term": True, "track_total_hits"
 
 Range = tuple[int, int]
 """Write numbers, the second one excluded."""
+Place = tuple[str, str | None]
+"""Id and routing of a document. One that is deleted, and written anew with another routing, is in
+another place of the copy, even if it is in the same shard of the index."""
+
+
+def place_of(document: Document) -> Place:
+    """Of one document."""
+    return document.id, document.routing
 
 
 class Seen(ABC):
@@ -49,10 +59,10 @@ class Seen(ABC):
         hits = self._search(sort=[{"_seq_no": "desc"}], size=1)["hits"]["hits"]
         return int(hits[0]["_seq_no"]) if hits else -1
 
-    def among(self, ids: Sequence[str]) -> set[str]:
-        """Those of some ids that are in it; at most 10,000."""
-        hits = self._search(query={"ids": {"values": list(ids)}}, size=max(1, len(ids)))
-        return {hit["_id"] for hit in hits["hits"]["hits"]}
+    def among(self, ids: Sequence[str]) -> set[Place]:
+        """Where those of some ids are that are in it; at most 10,000."""
+        answer = self._search(query={"ids": {"values": list(ids)}}, size=max(1, len(ids)))
+        return set(map(place_of, documents_in(answer)))
 
     def counts(self, ranges: Sequence[Range], *, width: int) -> dict[int, int]:
         """By lower bound, the number of documents in each range of that width that has any."""
@@ -79,9 +89,9 @@ def counts_in(answer: Json) -> dict[int, int]:
     return {int(one["key"]): int(one["doc_count"]) for one in buckets}
 
 
-def listing(ranges: Sequence[Range]) -> Json:
-    """The search of :meth:`Seen.documents`."""
-    return {**_BARE, "query": _within(ranges), "size": _MOST_HITS}
+def listing(ranges: Sequence[Range], *, size: int = _MOST_HITS) -> Json:
+    """The search of :meth:`Seen.documents`; ``size``: of how many at most."""
+    return {**_BARE, "query": _within(ranges), "size": size}
 
 
 def documents_in(answer: Json) -> list[Document]:
@@ -176,7 +186,7 @@ def vanished(
     before: Counted,
     now: Seen,
     *,
-    there: Callable[[Sequence[str]], Collection[str]] | None = None,
+    there: Callable[[Sequence[str]], Collection[Place]] | None = None,
     later: Mapping[int, int] | None = None,
 ) -> Iterator[Document]:
     """The documents of an earlier point in time that a later one has not, without their sources.
@@ -187,9 +197,9 @@ def vanished(
     what is there. Above ``before.upto`` some writes were under way: the earlier may have one and
     lack one with a smaller number, so that counts would tell nothing. These few are listed.
 
-    Both are of one shard. ``there`` tells which of some ids are in ``now``, where it is known
-    without asking: at least those that were written since. ``later``: what :attr:`Counted.counts`
-    are in ``now``, where that is known.
+    Both are of one shard. ``there`` tells where those of some ids are that are in ``now``, where it
+    is known without asking: at least those that were written since. ``later``: what
+    :attr:`Counted.counts` are in ``now``, where that is known.
     """
     there = there or now.among
     end, last, width = before.end, before.last, before.width
@@ -232,7 +242,7 @@ def _gone(
     before: PointInTime,
     now: Seen,
     few: dict[Range, int],
-    there: Callable[[Sequence[str]], Collection[str]],
+    there: Callable[[Sequence[str]], Collection[Place]],
 ) -> Iterator[Document]:
     """Those in some ranges that are not there any more."""
     for ranges in _grouped(few):
@@ -244,7 +254,7 @@ def _gone(
         }
         for ids in in_batches(candidates, _MOST_HITS):
             kept = there(ids)
-            yield from (candidates[id] for id in ids if id not in kept)
+            yield from (candidates[id] for id in ids if place_of(candidates[id]) not in kept)
 
 
 def _grouped(few: dict[Range, int]) -> Iterator[list[Range]]:

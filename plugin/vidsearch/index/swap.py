@@ -44,10 +44,11 @@ def swap(
 ) -> float:
     """Have ``old`` refuse writes (403 that names the block), bring the rest, and ``move``.
 
-    Searches go on. Returns the seconds in which writes were refused: as few as can be, so all that
-    can be done before is done before (see :meth:`Follower.until_short`), and what can be asked for
-    at once is. Where the engine has become slow just then, writes are allowed again, and stopped at
-    a better moment: several times for a short while, rather than once for a long one.
+    Searches go on. Returns the seconds in which writes were refused, of all tries together: as few
+    as can be, so all that can be done before is done before (see :meth:`Follower.until_short`), and
+    what can be asked for at once is. Where the engine has become slow just then, writes are allowed
+    again, and stopped at a better moment: several times for a short while, rather than once for a
+    long one.
 
     The caller allows writes to ``old`` again where this ends with an error; after a swap it takes
     none, so that none is lost.
@@ -76,6 +77,7 @@ def swap(
             # Aliases may have been added until now.
             return pool.submit(engine.aliases, old), pool.submit(confirm)
 
+        refused = 0.0
         for tries in count(1):
             hurried = allow_writes is not None and tries < _TRIES
             began = time.monotonic()
@@ -88,13 +90,14 @@ def swap(
                 confirm()
                 if allow_writes is not None:
                     allow_writes()
+                refused += time.monotonic() - began
             changes.until_short()
         if last := kept.at_swap():
             engine.put_settings(new, last)
         confirmed.result()
         move(aliases.result())
-        seconds = time.monotonic() - began
+        refused += time.monotonic() - began
     time.sleep(_AFTER)
     with suppress(VidsearchError):  # the next refresh shows it, and the copy is in place
         engine.refresh(new)
-    return seconds
+    return refused

@@ -8,7 +8,15 @@ from itertools import chain
 
 from vidsearch.engines import Document, Engine
 from vidsearch.index.following import BATCH
-from vidsearch.index.point_in_time import Counted, counting, counts_in, documents_in, listing
+from vidsearch.index.point_in_time import (
+    Counted,
+    Place,
+    counting,
+    counts_in,
+    documents_in,
+    listing,
+    place_of,
+)
 
 __all__ = ["Ahead", "Tail", "read_tail"]
 
@@ -47,15 +55,15 @@ class Tail:
         """The changes of all shards."""
         return [*chain(*self.changes.values())]
 
-    def ids(self, shard: int) -> set[str]:
-        """What was written to a shard since the last pass, and is there."""
-        return {one.id for one in chain(self.changes[shard], self.kept.get(shard, ()))}
+    def places(self, shard: int) -> set[Place]:
+        """Where that is which was written to a shard since the last pass, and is there."""
+        return set(map(place_of, chain(self.changes[shard], self.kept.get(shard, ()))))
 
     def dropped(self) -> Iterator[Document]:
         """What was brought ahead, and is not there any more: no point in time tells of it."""
         for shard, ahead in self.ahead.items():
-            ids = self.ids(shard)
-            yield from (one for one in ahead.documents if one.id not in ids)
+            there = self.places(shard)
+            yield from (one for one in ahead.documents if place_of(one) not in there)
 
     def written_anew(self, gone: Sequence[Document]) -> list[Document]:
         """Documents with the ids of others that are gone. One that was written with another routing
@@ -90,7 +98,10 @@ def read_tail(
     """
     counted = [shard for shard in until if shard in before and before[shard].end]
     counts = [counting(before[shard].ranges, width=before[shard].width) for shard in counted]
-    kept = [listing([(until[shard] + 1, some.until + 1)]) for shard, some in ahead.items()]
+    # Less than a bulk was brought ahead. An index may allow no greater `max_result_window`.
+    kept = [
+        listing([(until[shard] + 1, some.until + 1)], size=BATCH) for shard, some in ahead.items()
+    ]
     read = engine.read_shards(
         index,
         {**until, **{shard: some.until for shard, some in ahead.items()}},

@@ -330,7 +330,7 @@ def _check_attached(record: VideoRecord, stored: Document | None, index: VideosI
         raise VideoError(
             f"video {record.id!r} was registered with fields ({', '.join(record.fields)}), but "
             f"index {index.name!r} is attached: write them to your own documents, and register "
-            "the video without"
+            "the video with `fields={}`, or run `vidsearch scan --retry`"
         )
 
 

@@ -40,6 +40,9 @@ from vidsearch_mappings.registry import VideoRecord
 __all__ = ["OpenedVideo", "VideoOpener"]
 
 _log = logging.getLogger(__name__)
+_LONGEST_WAIT = 300.0
+"""Seconds for which an attempt waits for another at the same content, and never more than a quarter
+of its time limit: what it waits for in vain it has to do itself."""
 
 
 class VideoOpener:
@@ -162,8 +165,13 @@ class OpenedVideo:
     def in_turn(self, embedder: FrameEmbedder) -> AbstractContextManager[None]:
         """To plan and embed it in: where another process of this machine embeds the same content,
         what that one keeps is waited for."""
-        waiting = partial(self.at, "fetch")
-        return in_turn(self.kept, embedder.model, folder=self.sources.folder, waiting=waiting)
+        return in_turn(
+            self.kept,
+            embedder.model,
+            folder=self.sources.folder,
+            longest=min(_LONGEST_WAIT, self.settings.time_limit / 4),
+            waiting=partial(self.at, "wait"),
+        )
 
     def embed(
         self,

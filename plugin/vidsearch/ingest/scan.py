@@ -161,7 +161,8 @@ def _candidates(
             if why := _why_skipped(record, uri, retry=retry):
                 yield Finding(document.id, reason, "skip", why), None
             else:
-                video = NewVideo(document.id, uri, routing=document.routing)
+                # Fields that it was registered with, by mistake, would keep it from being embedded.
+                video = NewVideo(document.id, uri, fields={}, routing=document.routing)
                 yield Finding(document.id, reason, "enqueue"), video
 
 

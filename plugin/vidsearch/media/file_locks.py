@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
+from tempfile import gettempdir
 
 __all__ = ["locks_folder", "opened_lock", "try_lock"]
 
@@ -14,15 +14,16 @@ def locks_folder(base: Path | None, name: str) -> Path:
     """The folder of the locks of one kind, made unless it is there.
 
     Args:
-        base: what it is in; ``None``: the temporary folder of the system.
+        base: what it is in, and is not made: it may be a disk that is not mounted. ``None``: the
+            temporary folder of the system.
         name: of the kind.
 
     Raises:
         OSError: there is no place for it.
     """
     # With the user's number: the folder of another user could not be written to.
-    folder = Path(base or tempfile.gettempdir()) / f"vidsearch-{name}-{os.geteuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = Path(base or gettempdir()) / f"vidsearch-{name}-{os.geteuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

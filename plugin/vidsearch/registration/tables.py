@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any, BinaryIO, Literal
 
 from vidsearch.errors import MissingExtraError, VideoListError
@@ -140,7 +140,8 @@ def _csv_row(line: int, columns: Sequence[str], cells: Sequence[str]) -> RawRow:
         whole.encode()
     except UnicodeEncodeError:
         return RawRow(line, error="not UTF-8: save the file as UTF-8")
-    return RawRow(line, dict(zip(columns, cells, strict=False)))
+    # Spreadsheets leave out the separators of empty cells at the end of some rows.
+    return RawRow(line, dict(zip_longest(columns, cells, fillvalue="")))
 
 
 def _json(file: BinaryIO, name: str) -> Table:

@@ -43,7 +43,7 @@ class AttachedSteps(RunSteps):
         """
         run = lease.run
         if run.step is Step.PLANNED:
-            targets.ensure_target(self.engine, run)
+            self.make_target(lease)
             self.enter(
                 lease,
                 Step.COPYING,

@@ -19,14 +19,17 @@ from vidsearch.index.manage import videos_index_body
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.reindex.in_place import InPlace, change_in_place
 from vidsearch.reindex.run import Way
-from vidsearch_mappings.attached import attached_settings
-from vidsearch_mappings.diff import flattened
+from vidsearch_mappings.attached import attached_mapping, attached_settings
+from vidsearch_mappings.diff import diff_index, flattened
 from vidsearch_mappings.types import Quantization
 from vidsearch_mappings.vectors import vector_settings
 
 __all__ = ["Changes", "Target"]
 
 _GRAPH = ("m", "ef_construction")
+_REPLICAS_ALONE = (
+    "replicas need no new index: set index.replicas, then run `vidsearch index diff --apply`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,8 @@ class Target:
     """For ``PUT /<index>``; without what marks it as the target of a run."""
     in_place: InPlace | None = None
     """How an attached index gets the same without another index."""
+    is_same: bool = False
+    """Whether it would not differ from the source, which has all that already."""
     kept: Kept | None = None
     """What the target has of an attached index."""
 
@@ -88,7 +93,7 @@ class Target:
             identity_of: the identity of a model, by its name.
 
         Raises:
-            ReindexError: nothing differs, or a value cannot be.
+            ReindexError: no change is named, or a value cannot be.
             MappingConflictError: the source is closed, or has a block that a reindex cannot do
                 with.
             ConfigError: the engine lacks the quantization, or does not take it for the model.
@@ -101,10 +106,7 @@ class Target:
                 "--shards, --replicas, --m, --ef-construction, --model and --mapping"
             )
         if given.keys() == {"replicas"} and not source.attached:
-            raise ReindexError(
-                "replicas need no new index: set index.replicas, then run `vidsearch index diff "
-                "--apply`"
-            )
+            raise ReindexError(_REPLICAS_ALONE)
         if source.attached:
             return cls._of_attached(source, changes, settings=settings)
         identity = source.identity
@@ -130,7 +132,10 @@ class Target:
             "settings": {"index": {**kept, **flattened(body["settings"]["index"])}},
             "mappings": mapping,
         }
-        return cls(way=way, body=target)
+        differ = _differing(source, body, live=live, anew=changes.mapping)
+        if differ == {"settings.index.number_of_replicas"}:
+            raise ReindexError(f"all else is so already, and {_REPLICAS_ALONE}")
+        return cls(way=way, body=target, is_same=not differ)
 
     @classmethod
     def _of_attached(
@@ -167,7 +172,8 @@ class Target:
                 "--segment-seconds: needs no other index where it is your own, and the rest does: "
                 "change it by itself, before or after"
             )
-        return cls(way="copy", body=target, in_place=in_place, kept=kept)
+        is_same = in_place is not None and not in_place.changes
+        return cls(way="copy", body=target, in_place=in_place, is_same=is_same, kept=kept)
 
 
 def _refuse_unusable(source: VideosIndex, live: Json) -> None:
@@ -242,6 +248,21 @@ def _mapping(source: VideosIndex, wanted: Json, *, anew: bool) -> Json:
         whole |= {name: value for name, value in wanted.items() if name != "_meta"}
         whole["properties"] = {**live["properties"], **wanted["properties"]}
     return whole
+
+
+def _differing(source: VideosIndex, wanted: Json, *, live: Json, anew: bool) -> set[str]:
+    """Paths of what a managed index has not as the body of another one wants it. Its own fields
+    are compared where they are to be mapped anew; what they have beyond that differs as well."""
+    mapping = source.engine.mapping(source.name)
+    now = {"settings": {"index": live}, "mappings": mapping}
+    ours = {**wanted, "mappings": attached_mapping(wanted, {}, field=source.field)}
+    found = diff_index(now, wanted if anew else ours)
+    if anew:
+        own = wanted["mappings"]["properties"].keys() & mapping["properties"].keys()
+        fields = {name: mapping["properties"][name] for name in own - {source.field}}
+        had = {"settings": {"index": {}}, "mappings": {"properties": fields}}
+        found += diff_index(wanted, had)
+    return {change.path for change in found}
 
 
 def _kept(source: VideosIndex, live: Json) -> Json:

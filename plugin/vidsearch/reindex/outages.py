@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from vidsearch import backoff
-from vidsearch.errors import BackendUnavailableError
+from vidsearch.errors import BackendError, BackendUnavailableError
 
 __all__ = ["Outages", "log_outage"]
 
@@ -45,11 +46,16 @@ class Outages:
         self._told = told
         self._sleep = sleep
         self._clock = clock
-        self._most = 0
-        self._over()
+        self._most = self._tries = 0
+        self._away = 0.0
+        self._failed_at = self._tried_at = clock()
 
-    def outlast(self, work: Callable[[], _T]) -> _T:
+    def outlast(
+        self, work: Callable[[], _T], *, noted: Callable[[float], object] = lambda seconds: None
+    ) -> _T:
         """What the work returns, which has to be safe to repeat.
+
+        ``noted`` is told in how many seconds it is done again; it may fail as well.
 
         Raises:
             BackendUnavailableError: the engine is away, or turns requests away, for too long.
@@ -75,6 +81,8 @@ class Outages:
                         f"one so: {error}"
                     ) from error
                 self._told(error, pause)
+                with suppress(BackendError):
+                    noted(pause)
             self._sleep(pause)
             self._away += pause
             self._tried_at = self._clock()

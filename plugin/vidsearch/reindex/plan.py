@@ -22,7 +22,7 @@ from vidsearch.registry import Registry, State
 from vidsearch.reindex.changes import Target
 from vidsearch.reindex.run import ReindexRun, Way
 
-__all__ = ["Plan", "plan_of"]
+__all__ = ["Plan", "lacking_space_of", "plan_of"]
 
 _SAMPLE = 300
 """Documents, or records, from which a rate is measured."""
@@ -96,6 +96,8 @@ def plan_of(
     counts = registry.counts()
     size, free = store_bytes(engine, source.name), free_bytes(engine)
     problems = [f"{run.called} is open ({run.step})" for run in runs if run.is_open]
+    if target.is_same:
+        problems.append(f"nothing to do: {source.name!r} has that already")
     plan = Plan(
         alias=source.alias,
         source=source.name,
@@ -114,8 +116,7 @@ def plan_of(
     )
     if target.in_place is not None:
         return plan
-    copies = 1 + int(target.body["settings"]["index"]["number_of_replicas"])
-    needed = None if size is None else size * copies
+    needed = _needed_bytes(size, target)
     rate, measured = _rate(source, way, registry, runs)
     blocked = 0.0
     if source.attached:
@@ -135,6 +136,18 @@ def plan_of(
         blocked_seconds=blocked,
         following=following if source.attached else None,
     )
+
+
+def lacking_space_of(source: VideosIndex, target: Target) -> tuple[str, ...]:
+    """The sentence that says that the disk is too small for a target, as the plan has it; empty
+    where it is not, or not known. Two requests."""
+    needed = _needed_bytes(store_bytes(source.engine, source.name), target)
+    return lacking_space(needed, free_bytes(source.engine))
+
+
+def _needed_bytes(size: int | None, target: Target) -> int | None:
+    copies = 1 + int(target.body["settings"]["index"]["number_of_replicas"])
+    return None if size is None else size * copies
 
 
 def _rate(

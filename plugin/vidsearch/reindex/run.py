@@ -22,6 +22,10 @@ anew from the vectors of frames in the store of embeddings; ``embed``: videos ar
 workers, with another model."""
 
 
+_LATE_SECONDS = 60.0
+"""After which a process that was to try again is taken for killed; a request may time out first."""
+
+
 class Step(str, Enum):
     """How far a run is. A step is recorded when it begins; each is safe to repeat."""
 
@@ -42,7 +46,7 @@ class Step(str, Enum):
     ROLLING_BACK = "rolling_back"
     """A rollback was asked for, and is being done."""
     ROLLED_BACK = "rolled_back"
-    """Over: the alias stands for the source alone, and the target is deleted."""
+    """Over: the alias stands for the source alone, and the target is deleted, or was never made."""
 
     def __str__(self) -> str:
         return self.value
@@ -114,10 +118,12 @@ class ReindexRun:
     """Whether the source is kept after the swap, for a rollback, until ``clean``."""
     swapped_at: float | None = None
     blocked_seconds: float | None = None
-    """For how long an attached index refused writes at the swap."""
+    """For how long an attached index refused writes at the swap, of all tries together."""
     ended_at: float | None = None
     error: ErrorRecord | None = None
     """Why the run stopped last; ``None`` while it goes on or has ended well."""
+    tries_again_at: float | None = None
+    """When its process goes on, which waits as the engine is away or overloaded."""
     report: Json | None = field(default=None, hash=False)
     """What the check before the swap found."""
 
@@ -135,6 +141,10 @@ class ReindexRun:
         cleans = self.step is Step.SWAPPED and not self.keep_old
         waits = {Step.VERIFIED, Step.SWAPPED, Step.DONE, Step.ROLLED_BACK}
         return self.step in waits and not swaps and not cleans
+
+    def waits(self, now: float) -> bool:
+        """Whether its process waits until the engine answers, rather than having stopped."""
+        return self.tries_again_at is not None and now < self.tries_again_at + _LATE_SECONDS
 
     @property
     def rate(self) -> float | None:
@@ -218,7 +228,7 @@ def require_throttle(throttle: float | None) -> None:
 _TIMES = frozenset(
     {
         *("started_at", "updated_at", "lease_until", "sent_at", "filled_since"),
-        *("swapped_at", "ended_at"),
+        *("swapped_at", "ended_at", "tries_again_at"),
     }
 )
 _ENCODED = frozenset({"step", "began", "changes", "body", "canary", "error"})

@@ -140,6 +140,16 @@ class RunStore:
 
         return self.update(id, change)
 
+    def note_wait(self, id: str, seconds: float) -> None:
+        """Record that the process which drove a run, and has given back its lease, tries again in
+        so many seconds; nothing where another one drives it by now, or it is over."""
+
+        def note(run: ReindexRun) -> ReindexRun:
+            waits = run.is_open and run.owner is None
+            return run.changed(tries_again_at=self.now() + seconds) if waits else run
+
+        self.update(id, note)
+
     def _stored(self, id: str) -> Document:
         stored = self._notes.get(_note(id)) if id.isdecimal() else None
         if stored is None:

@@ -139,7 +139,7 @@ class Reindexer:
         """Record a run, and leave it to :meth:`resume`.
 
         Args:
-            changes: what is to differ.
+            changes: what is to differ; an index that has it already is copied all the same.
             throttle: maximum number of documents per second that are copied; ``None``: as many as
                 leave the cluster half of its time; ``math.inf``: no limit.
             canary: queries whose results are put side by side before the swap.
@@ -151,8 +151,8 @@ class Reindexer:
                 while all ids are compared then: see :attr:`Plan.blocked_seconds`.
 
         Raises:
-            ReindexError: another run is open; nothing differs; the index is used by its own name;
-                an attached index takes the changes in place; ``throttle`` is not above 0.
+            ReindexError: another run is open; no change is named; the index is used by its own
+                name; an attached index takes the changes in place; ``throttle`` is not above 0.
             MappingConflictError: an attached index takes no writes, or is rolled over.
             ConfigError, ModelUnavailableError: see :meth:`Target.of`.
         """
@@ -289,14 +289,16 @@ class Reindexer:
     def drive(self, id: str, *, throttle: float | None = None) -> ReindexRun:
         """As :meth:`resume`, but what workers gave up stays so, and a run that is over is left as
         it is."""
-        return self._outages.outlast(lambda: self._drive(id, throttle=throttle))
+        return self._outages.outlast(
+            lambda: self._drive(id, throttle=throttle),
+            noted=lambda seconds: self.runs.note_wait(id, seconds),
+        )
 
     def _drive(self, id: str, *, throttle: float | None) -> ReindexRun:
         with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
-            changes = {} if throttle is None else {"throttle": throttle}
-            # It goes on: why it stopped last time holds no more.
-            run = lease.change(**changes, error=None)
-            steps = self._steps_of(run).under(lease)
+            if (run := lease.run).is_open:
+                lease.change(error=None, tries_again_at=None, throttle=throttle or run.throttle)
+            steps = self._steps_of(lease.run).under(lease)
             try:
                 while steps.next(lease):
                     pass
@@ -304,8 +306,8 @@ class Reindexer:
                 raise
             except Exception as error:
                 with suppress(VidsearchError):  # the error that led here is the one to tell
-                    step = str(lease.run.step)
-                    lease.change(error=ErrorRecord.of(error, stage=step))
+                    if (run := lease.run).is_open:
+                        lease.change(error=ErrorRecord.of(error, stage=str(run.step)))
                 raise
         return self.runs.get(id)
 

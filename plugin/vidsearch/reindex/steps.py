@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,7 +12,13 @@ from vidsearch.config import IndexSettings
 from vidsearch.defaults import NOTICE_SECONDS
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.guarded import guarded
-from vidsearch.errors import ReindexCheckError
+from vidsearch.errors import (
+    BackendError,
+    BackendUnavailableError,
+    ReindexCheckError,
+    VidsearchError,
+)
+from vidsearch.registry import ErrorRecord
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.run import ReindexRun, Step
@@ -100,13 +107,14 @@ class RunSteps:
         """Do what the step of a run asks for; ``False`` where nothing is left to do (now).
 
         Raises:
+            BackendError: the engine refuses the target, and the run is over.
             ReindexCheckError: the target did not pass its check.
             ReindexTakenOverError: another process has the lease.
             ReindexError: an index or an alias is not what it has to be.
         """
         run = lease.run
         if run.step is Step.PLANNED:
-            targets.ensure_target(self.engine, run)
+            self.make_target(lease)
             targets.add_write_alias(self.engine, run, self.settings.write_alias)
             self.enter(lease, Step.WRITING_BOTH)
         elif run.step is Step.WRITING_BOTH:
@@ -137,10 +145,33 @@ class RunSteps:
             return self._undo(lease)
         return not run.step.is_over
 
-    def enter(self, lease: RunLease, step: Step, **values: object) -> None:
+    def make_target(self, lease: RunLease) -> None:
+        """Create the target. Where the engine refuses it, nothing is there to be undone or gone on
+        with, so that the run is over; where a process is killed before that is recorded, whoever
+        takes up the run gets here again.
+
+        Raises:
+            BackendError, ReindexError: see :func:`ensure_target`.
+        """
+        run = lease.run
+        try:
+            targets.ensure_target(self.engine, run)
+        except BackendUnavailableError:
+            raise  # the target may be there, or come
+        except BackendError as error:
+            with suppress(VidsearchError):  # the error that led here is the one to tell
+                if not self.engine.indices_of(run.target):
+                    targets.drop_write_alias(self.engine, run, self.settings.write_alias)
+                    noted = ErrorRecord.of(error, stage=str(run.step))
+                    self.enter(lease, Step.ROLLED_BACK, error=noted, ended_at=self.now())
+            raise
+
+    def enter(
+        self, lease: RunLease, step: Step, *, error: ErrorRecord | None = None, **values: object
+    ) -> None:
         """Record that a step begins."""
         began = {**lease.run.began, str(step): self.now()}
-        self.on_step(lease.change(step=step, began=began, error=None, **values))
+        self.on_step(lease.change(step=step, began=began, error=error, **values))
 
     def _fill(self, lease: RunLease) -> int | None:
         """Number of videos in the target; ``None`` where workers are still at it."""

@@ -127,10 +127,21 @@ def threshold_of(
     return max(thresholds, default=None)
 
 
-def above_threshold(hits: Sequence[LegHit], threshold: float | None) -> list[LegHit]:
-    """Without the videos and the moments below the threshold."""
+def above_threshold(
+    hits: Sequence[LegHit], threshold: float | None, *, again: bool = False
+) -> list[LegHit]:
+    """Without the videos and the moments below the threshold.
+
+    Args:
+        hits: of the vector leg.
+        threshold: see :func:`threshold_of`.
+        again: whether the hits are read anew, and another response has told which videos are above
+            it, in which their cosines may be greater by rounding.
+    """
     if threshold is None:
         return list(hits)
+    if again:
+        threshold -= 2 * _ROUNDING
     return [
         hit._replace(moments=tuple(m for m in hit.moments if m.cosine >= threshold))
         for hit in hits

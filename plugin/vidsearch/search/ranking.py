@@ -139,7 +139,7 @@ class Ranking:
         """Take over the page that came beside the window, where it was asked for."""
         if page_of("vector") in answer:
             found = self._vector_hits({"vector": answer[page_of("vector")]})
-            self._page_hits = _by_id(above_threshold(found, self._threshold))
+            self._page_hits = _by_id(above_threshold(found, self._threshold, again=True))
         elif page_of("keyword") in answer:
             self._page_hits = _by_id(read_keyword_hits(answer[page_of("keyword")]))
 
@@ -168,7 +168,8 @@ class Ranking:
             reordered = reorder(self._request, self._order, values, vector_field=vector_field)
             self._order, self._duplicates = reordered.kept, reordered.duplicates
         if self._request.by_moment and self._order:
-            found = above_threshold(self._vector_hits(answer, chosen=True), self._threshold)
+            found = self._vector_hits(answer, chosen=True)
+            found = above_threshold(found, self._threshold, again=True)
             videos = [id for id, _ in self._order]
             self._legs = legs_of_moments(self._request, self._legs, videos, _by_id(found))
             order = self._plan.fuse({leg: _scores(hits) for leg, hits in self._legs.items()})
@@ -207,9 +208,8 @@ class Ranking:
             documents = _by_id(read_keyword_hits(response))
             if "documents" not in answer:
                 scored = {**answer, "vector": without_unscored(response)}
-                vector_hits |= _by_id(
-                    above_threshold(self._vector_hits(scored, chosen=True), self._threshold)
-                )
+                found = self._vector_hits(scored, chosen=True)
+                vector_hits |= _by_id(above_threshold(found, self._threshold, again=True))
         else:
             if self._request.needs_vector:
                 vector_hits |= self._page_hits

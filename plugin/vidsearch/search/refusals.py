@@ -30,7 +30,7 @@ def refused(
         return error
     positions = _positions(filtered)
     return QueryError(
-        f"{positions}filter: the engine refuses a value or a clause of it "
+        f"{positions}filter: the engine refuses the search, perhaps for a value or a clause of it "
         f"({', '.join(dict.fromkeys(_filtered_by(filtered)))})",
         argument="texts" if positions else "filter",
     )
