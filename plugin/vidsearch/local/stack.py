@@ -160,7 +160,10 @@ class Stack:
 
     def _start_worker(self, *, bound: bool) -> Stack:
         log = make_folder(self.folder / "worker") / "worker.log"
-        worker = start_worker(log, self.environment, bound=bound)
+        environment = dict(self.environment)
+        if bound:  # what ends with this process leaves nothing outside of its folder
+            environment["VIDSEARCH_SOURCES__FOLDER"] = str(log.parent)
+        worker = start_worker(log, environment, bound=bound)
         stack = self._with(Service("worker", "celery worker with beat", worker, log))._write()
         try:
             wait_for_worker(worker, log, broker=self.environment["VIDSEARCH_BROKER__URL"])
