@@ -208,7 +208,7 @@ class _Rounds:
         """One."""
         self.rate.value = rate
         self.number += 1
-        wanted = Changes(shards=1 + self.number % 2)
+        wanted = Changes(shards=2 - self.number % 2)  # another number each time
         run = reindexer(self.services).start(wanted, throttle=math.inf)
         assert run.blocked_seconds is not None
         time.sleep(_SETTLED)
