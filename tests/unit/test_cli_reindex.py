@@ -8,12 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 from tests.command_line import Run, runner
+from tests.reindex_runs import reindex_run
 
 from vidsearch.cli import reindex_output
 from vidsearch.cli.reindex_output import Narrator, show_run
 from vidsearch.errors import BackendUnavailableError
 from vidsearch.registry import ErrorRecord
-from vidsearch.reindex import ReindexRun, Step
+from vidsearch.reindex import Step
 
 
 @pytest.fixture
@@ -78,20 +79,8 @@ def test_a_file_of_queries_in_another_encoding_is_refused(run: Run, tmp_path: Pa
 def test_a_run_that_fills_its_index_is_shown_with_the_time_left(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    filling = ReindexRun(
-        id="3",
-        alias="videos",
-        source="videos-000001",
-        target="videos-000002",
-        way="copy",
-        changes={"shards": 2},
-        by="me@here",
-        started_at=0.0,
-        updated_at=30.0,
-        step=Step.COPYING,
-        began={"copying": 10.0},
-        total=1000,
-        done=250,
+    filling = reindex_run(
+        updated_at=30.0, step=Step.COPYING, began={"copying": 10.0}, total=1000, done=250
     )
     show_run(filling, as_json=False)
     assert "videos\t250/1000\ntime left\t1 min" in capsys.readouterr().out
@@ -122,17 +111,7 @@ def test_after_an_outage_the_rate_is_that_of_what_was_not_there_yet(
 
 
 def test_each_step_is_told_with_what_follows_from_it(capsys: pytest.CaptureFixture[str]) -> None:
-    made = ReindexRun(
-        id="3",
-        alias="videos",
-        source="videos-000001",
-        target="videos-000002",
-        way="copy",
-        changes={"quantization": "binary", "mapping": True},
-        by="me@here",
-        started_at=0.0,
-        updated_at=0.0,
-    )
+    made = reindex_run(changes={"quantization": "binary", "mapping": True})
     narrator = Narrator(lambda done, total=None, note="": None)
     for step in Step:
         narrator.step(made.changed(step=step))

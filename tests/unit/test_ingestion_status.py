@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.reindex_runs import reindex_run
 from tests.status_stage import INDEX, Put, now, put, services, worker  # noqa: F401
 
 from vidsearch.cli.status import _rows
 from vidsearch.errors import BackendUnavailableError, IndexNotFoundError
 from vidsearch.ingest import Slice
 from vidsearch.registry import ErrorRecord, State, summarize
-from vidsearch.reindex import ReindexRun
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_tasks import BrokerState, Services, ingestion_status, overview, run_store
 from vidsearch_tasks.overview import duration
@@ -268,19 +268,7 @@ def test_a_reindex_that_stopped_needs_a_person(
 ) -> None:
     assert ingestion_status(services=services).reindex is None
     runs = run_store(services)
-    run = runs.begin(
-        lambda id, now: ReindexRun(
-            id=id,
-            alias="videos",
-            source="videos-000001",
-            target="videos-000002",
-            way="copy",
-            changes={"shards": 2},
-            by="me@here",
-            started_at=now,
-            updated_at=now,
-        )
-    )
+    run = runs.begin(reindex_run)
     found = ingestion_status(services=services)
     assert found.reindex == run
     assert found.to_json()["reindex"]["target"] == "videos-000002"

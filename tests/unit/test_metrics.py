@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.docs_pages import ROOT
 from tests.drills.disk import SmallDisk
 from tests.ingest_stage import Stage
+from tests.reindex_runs import reindex_run
 from tests.status_stage import now, put, services, worker  # noqa: F401
 
 from vidsearch.errors import ConfigError
@@ -31,7 +32,6 @@ from vidsearch.index import create_videos_index
 from vidsearch.logs import JsonFormatter
 from vidsearch.metrics import current_work, enter_stage, measured, prometheus, timed
 from vidsearch.registry import State
-from vidsearch.reindex.run import ReindexRun
 from vidsearch_tasks import Services, run_sweep
 from vidsearch_tasks.exporter import metrics_registry
 from vidsearch_tasks.reindexing import run_store
@@ -289,18 +289,7 @@ def test_exporter_counts_what_a_reindex_needs_workers_for(
     for id in ("a", "b"):
         put(id, State.INDEXED)
     run_store(services).begin(
-        lambda id, now: ReindexRun(
-            id=id,
-            alias="videos",
-            source="videos-000001",
-            target="videos-000002",
-            way=way,
-            changes={},
-            by="me@here",
-            started_at=now,
-            updated_at=now,
-            background=background,
-        )
+        lambda id, now: reindex_run(id, now, way=way, changes={}, background=background)
     )
     services.fills.add([services.registry.get(id) for id in ("a", "b")], services.open_index())
     text = generate_latest(metrics_registry(services)).decode()

@@ -6,6 +6,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.reindex_runs import reindex_run
 
 from vidsearch.errors import ReindexError, ReindexTakenOverError
 from vidsearch.registry import ErrorRecord, Notes
@@ -40,17 +41,7 @@ def store(memory: MemoryEngine, clock: Clock) -> RunStore:
 
 
 def planned(id: str, now: float) -> ReindexRun:
-    return ReindexRun(
-        id=id,
-        alias="videos",
-        source="videos-000001",
-        target="videos-000002",
-        way="copy",
-        changes={"quantization": "binary"},
-        by="me@here",
-        started_at=now,
-        updated_at=now,
-    )
+    return reindex_run(id, now, changes={"quantization": "binary"})
 
 
 def test_without_an_index_there_is_no_run(store: RunStore) -> None:

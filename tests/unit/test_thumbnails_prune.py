@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.reindex_runs import reindex_run
 
 from vidsearch.cli.thumbnails import with_those_of_reindexes
 from vidsearch.config import IndexSettings
@@ -15,7 +16,7 @@ from vidsearch.index import create_videos_index
 from vidsearch.ingest.thumbnails import remove_thumbnails, unused_thumbnails
 from vidsearch.media import ThumbnailStore
 from vidsearch.registry import Notes
-from vidsearch.reindex import ReindexRun, RunStore, Step
+from vidsearch.reindex import RunStore, Step
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -104,16 +105,8 @@ def test_indices_of_a_reindex_that_is_open_are_asked_as_well(engine: MemoryEngin
     (other,) = engine.indices_of("others")
     (source,) = engine.indices_of("videos")
     run = runs.begin(
-        lambda id, now: ReindexRun(
-            id=id,
-            alias="videos",
-            source=source,
-            target=other,
-            way="copy",
-            changes={"segment_seconds": 5},
-            by="me@here",
-            started_at=now,
-            updated_at=now,
+        lambda id, now: reindex_run(
+            id, now, source=source, target=other, changes={"segment_seconds": 5}
         )
     )
     assert with_those_of_reindexes(engine, settings, ["videos"]) == ["videos", other]

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from tests.page_stage import TOKEN, Page, open_page
+from tests.reindex_runs import reindex_run
 from tests.waiting import until
 
 from vidsearch.errors import BackendUnavailableError
 from vidsearch.registry import ErrorRecord, Pause, State, VideoRecord
-from vidsearch.reindex import ReindexRun, Step
+from vidsearch.reindex import Step
 from vidsearch.web.pages.folders import without_folders
 from vidsearch_tasks import (
     BrokerState,
@@ -106,16 +107,9 @@ def test_admin_warns_of_an_index_without_vectors(
 def test_admin_shows_pauses_and_reindex_runs(own: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     error = ErrorRecord("SourceUnavailableError", "fetch", "/srv/private/x.mp4 <timed out>")
     paused = Pause("source:videos.example.com", 1.0, 2.0, 7, "w", error)
-    run = ReindexRun(
-        id="3",
-        alias="videos",
-        source="videos-000001",
-        target="videos-000002",
-        way="copy",
+    run = reindex_run(
         changes={"quantization": "int8_hnsw", "model": True},
         by="me",
-        started_at=0.0,
-        updated_at=0.0,
         step=Step.COPYING,
         total=2000,
         done=1000,
