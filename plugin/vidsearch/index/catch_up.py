@@ -194,7 +194,7 @@ class CatchUp(Follower):
             return now[shard].among(ids) if tail.goes_on else tail.places(shard)
 
         vanished = chain(*self._gone(now, list, there=there, later=tail.counts))
-        found = {(one.id, one.routing): one for one in chain(vanished, tail.dropped())}
+        found = {place_of(one): one for one in chain(vanished, tail.dropped())}
         return list(found.values())
 
     def _refresh_last(self, *, hurried: bool) -> None:

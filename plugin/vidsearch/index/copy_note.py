@@ -15,6 +15,7 @@ from vidsearch.engines import Engine, Json
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import MappingConflictError
+from vidsearch.index.health import blocks_among
 from vidsearch_mappings.diff import flattened
 
 __all__ = [
@@ -74,7 +75,7 @@ def complete(mapping: Mapping[str, Any]) -> Json:
 
 def is_blocked(settings: Mapping[str, Any]) -> bool:
     """Whether an index of these settings takes no writes."""
-    return str(flattened(settings).get("blocks.write")).lower() == "true"
+    return bool(blocks_among(("write",), flattened(settings)))
 
 
 def delete_leftover(engine: Engine, copy: str, *, of: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from vidsearch.engines import Engine
 from vidsearch.index.description import describe_index
@@ -31,11 +31,7 @@ def unused_thumbnails(
         IndexNotFoundError, MappingConflictError: an alias names no videos index.
     """
     # Listed before the documents are read: what is written in between is no candidate.
-    unused = {
-        picture.key: picture
-        for picture in store.pictures()
-        if picture.written is not None and picture.written < written_before
-    }
+    unused = {picture.key: picture for picture in _older(store, written_before)}
     for alias in aliases:
         index = engine.run(describe_index(engine.calls, alias))
         engine.refresh(index.name)
@@ -59,9 +55,11 @@ def remove_thumbnails(store: ThumbnailStore, keys: Iterable[str], *, written_bef
     """
     wanted = set(keys)
     store.remove(
-        picture.key
-        for picture in list(store.pictures())
-        if picture.key in wanted
-        and picture.written is not None
-        and picture.written < written_before
+        picture.key for picture in list(_older(store, written_before)) if picture.key in wanted
     )
+
+
+def _older(store: ThumbnailStore, written_before: float) -> Iterator[StoredFile]:
+    for picture in store.pictures():
+        if picture.written is not None and picture.written < written_before:
+            yield picture

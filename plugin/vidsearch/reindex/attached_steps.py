@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from vidsearch.engines import Json
 from vidsearch.errors import ReindexError, VidsearchError
-from vidsearch.index.health import write_blocks
+from vidsearch.index.copy_note import is_blocked
 from vidsearch.index.kept import WHILE_FILLED, kept_of
 from vidsearch.index.policies import put_policy
 from vidsearch.index.replacement import keep_attachment
@@ -90,15 +90,19 @@ class AttachedSteps(RunSteps):
         Returns the seconds in which writes were refused.
         """
         run = lease.run
+
+        def allow_writes() -> None:
+            self.engine.put_settings(old, {"blocks.write": None})
+
         with (
             Uninterrupted("the swap") as interrupts,
             self._undone(lease, run, old=old, new=new),
         ):
             with interrupts.allowed():
-                if "index.blocks.write" in write_blocks(self.engine, old):
+                if is_blocked(self.engine.settings(old)):
                     # An earlier try was killed within the swap, or its engine was away then. What
                     # is to be brought before the next one may take long.
-                    self.engine.put_settings(old, {"blocks.write": None})
+                    allow_writes()
                 kept = kept_of(self.engine, old)
                 # Documents have been through the pipelines of `old`. An earlier try may have come
                 # so far as to set those of `new`.
@@ -125,7 +129,7 @@ class AttachedSteps(RunSteps):
                 confirm=lease.change,
                 interrupted=interrupts.check,
                 move=move,
-                allow_writes=lambda: self.engine.put_settings(old, {"blocks.write": None}),
+                allow_writes=allow_writes,
             )
 
     @contextmanager

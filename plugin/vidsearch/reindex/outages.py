@@ -48,7 +48,6 @@ class Outages:
         self._clock = clock
         self._most = self._tries = 0
         self._away = 0.0
-        self._failed_at = self._tried_at = clock()
 
     def outlast(
         self, work: Callable[[], _T], *, noted: Callable[[float], object] = lambda seconds: None
@@ -62,22 +61,23 @@ class Outages:
         """
         self._over()
         self._most = 0
+        failed_at = tried_at = self._clock()
         while True:
             try:
                 return work()
             except BackendUnavailableError as error:
                 now = self._clock()
                 if self._tries:
-                    self._away += min(now - self._tried_at, _LONGEST_PAUSE)
+                    self._away += min(now - tried_at, _LONGEST_PAUSE)
                 else:
-                    self._failed_at = now
+                    failed_at = now
                 self._tries += 1
                 pause = backoff.delay(self._tries, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
                 if self._away + pause > self._seconds:
                     if self._tries == 1:
                         raise
                     raise BackendUnavailableError(
-                        f"{self._tries} tries in {now - self._failed_at:.0f} s failed, the last "
+                        f"{self._tries} tries in {now - failed_at:.0f} s failed, the last "
                         f"one so: {error}"
                     ) from error
                 self._told(error, pause)
@@ -85,7 +85,7 @@ class Outages:
                     noted(pause)
             self._sleep(pause)
             self._away += pause
-            self._tried_at = self._clock()
+            tried_at = self._clock()
 
     def steps(self, told: Callable[[_T], object]) -> Callable[[_T], None]:
         """``told`` each step, which is one of progress."""
@@ -111,4 +111,3 @@ class Outages:
     def _over(self) -> None:
         self._tries = 0
         self._away = 0.0
-        self._failed_at = self._tried_at = self._clock()
