@@ -56,15 +56,10 @@ def facet_aggs(
     """
     values: Json
     if interval is None:
-        by_key = {"_key": "asc"}
-        values = {
-            "terms": {
-                "field": path,
-                "size": size,
-                "shard_size": max(_PER_SHARD, 2 * size),
-                "order": by_key if order == "value" else [{"_count": "desc"}, by_key],
-            }
-        }
+        terms: Json = {"field": path, "size": size, "shard_size": max(_PER_SHARD, 2 * size)}
+        # Else by count, and equal ones by value: so do the engines of themselves, and faster than
+        # where they are told.
+        values = {"terms": terms | ({"order": {"_key": "asc"}} if order == "value" else {})}
     else:
         buckets: Json = {"field": path, "min_doc_count": 1}
         values = (

@@ -36,6 +36,7 @@ __all__ = [
     "stored_vectors_query",
     "vector_path",
     "vector_query",
+    "with_fewer_candidates",
 ]
 
 SEGMENT_HITS = "moments"
@@ -146,6 +147,19 @@ def vector_query(
         kept = page["_source"] or {"excludes": ["*"]}
         page["_source"] = {**kept, "exclude_vectors": False}
     return {**page, "knn": knn}
+
+
+def with_fewer_candidates(body: Mapping[str, Any], *, k: int, candidates: int) -> Json:
+    """A body of :func:`vector_query` for Elasticsearch that takes less time and nearly always has
+    the same first hits.
+
+    Args:
+        body: of more hits than that.
+        k: number of videos.
+        candidates: per shard; raised to ``k`` where smaller.
+    """
+    knn = {**body["knn"], "k": k, "num_candidates": max(k, candidates)}
+    return {**body, "knn": knn}
 
 
 def keyword_query(

@@ -46,6 +46,7 @@ INDEX: Any = SimpleNamespace(
         },
     },
     runtime={"year": {"type": "long"}},
+    value_fields={},
 )
 
 

@@ -411,6 +411,31 @@ def test_pages_of_copies_fit_together_beside_their_facets(
     assert {page.total for page in pages} == {Total(13, "eq", 13)}
 
 
+@pytest.mark.parametrize("lost", [0, 3, 9])
+def test_a_video_that_fewer_candidates_do_not_find_is_a_hit_beside_facets(
+    engine: RecordingEngine, search: VideoSearch, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """The page is looked for among fewer candidates than the window."""
+    ranked = nearest(VIDEOS, QUERY)
+    options: dict[str, Any] = {"vector": QUERY, "gap": 1.9, "facets": ["tags"], "k": 10}
+    expected = search.search(**options)
+    assert len(engine.sent) == 1
+    candidates = {body["size"]: body["knn"]["num_candidates"] for body in engine.sent[0]}
+    assert candidates[10] < candidates[100]
+
+    def without_one(index: str, bodies: Any) -> Any:
+        responses = MemoryEngine.msearch(engine, index, bodies)
+        for body, response in zip(bodies, responses, strict=True):
+            if body["knn"]["num_candidates"] == candidates[10]:
+                hits = response["hits"]["hits"]
+                response["hits"]["hits"] = [hit for hit in hits if hit["_id"] != ranked[lost][0]]
+        return responses
+
+    monkeypatch.setattr(engine, "msearch", without_one)
+    assert list(search.search(**options)) == list(expected)
+    assert ids(expected) == [id for id, _ in ranked[:10]]
+
+
 @pytest.mark.parametrize(
     "options", [{"sort": "year"}, {"facets": ["tags"]}, {"group_by": "moment"}], ids=str
 )

@@ -40,7 +40,7 @@ def filtered_by(name: str) -> object:
 
 
 def sorted_by(name: str) -> object:
-    index: Any = SimpleNamespace(name="videos", properties=PROPERTIES, runtime={})
+    index: Any = SimpleNamespace(name="videos", properties=PROPERTIES, runtime={}, value_fields={})
     return value_field(index, name, argument="sort")
 
 

@@ -7,8 +7,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from vidsearch.engines import Json
 from vidsearch.errors import QueryError
@@ -23,8 +27,10 @@ __all__ = ["FacetField"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MAX_BUCKETS = 10_000
 """Of all matches, which the engine brings whatever the size of the facet."""
-_HOUR, _DAY = 3_600_000, 86_400_000
-"""In milliseconds."""
+_UNITS = {"year": "M8[Y]", "month": "M8[M]", "day": "M8[D]", "hour": "M8[h]"}
+"""Of NumPy's times, by period."""
+_WHOLE = 2.0**53
+"""Up to which floats are whole numbers one by one."""
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
 """The years 1 to 9999; engines keep others, which Python has not."""
 _LENGTHS: dict[Period, int] = {"year": 4, "month": 7, "day": 10}
@@ -66,15 +72,15 @@ class FacetField:
 
     def counts(self, hits: Iterable[Mapping[str, Sequence[Any]]]) -> FacetCounts:
         """The counts over some hits, by the values of each; a hit counts once for a value."""
-        counted: Counter[Value] = Counter()
-        found = [hit.get(self.field.path, ()) for hit in hits]
-        # Most hits have one value, which others have, too: each is looked at once.
-        alone = Counter(values[0] for values in found if len(values) == 1)
-        for raw, number in alone.items():
-            counted[self._key(self.field.value(raw))] += number
-        for values in found:
-            if len(values) > 1:
-                counted.update({self._key(self.field.value(raw)) for raw in values})
+        path = self.field.path
+        found = [hit.get(path, ()) for hit in hits]
+        # Many hits have the same values: each is looked at once.
+        raws = list(dict.fromkeys(raw for values in found for raw in values))
+        keys = dict(zip(raws, self._keys([*map(self.field.value, raws)]), strict=True))
+        # Most hits have one value.
+        counted = Counter(keys[values[0]] for values in found if len(values) == 1)
+        several = ({keys[raw] for raw in values} for values in found if len(values) > 1)
+        counted.update(chain.from_iterable(several))
         return self._listed(counted, missing=sum(not values for values in found))
 
     def aggs(self, name: str) -> Json:
@@ -101,16 +107,15 @@ class FacetField:
                 f"field {self.facet.field!r}: take a wider one, or narrow the search by a filter",
                 argument="facets",
             )
+        raws = [bucket["key"] for bucket in found["buckets"]]
+        keys: Iterable[Value]
+        if isinstance(self.interval, float):  # each is a rounded product
+            keys = (round(_quotient(raw, self.interval)) for raw in raws)
+        else:
+            keys = self._keys([*map(self.field.value, raws)])
         counted: Counter[Value] = Counter()
-        for bucket in found["buckets"]:
-            key = bucket["key"]
-            if isinstance(self.interval, float):
-                number: Value = round(_quotient(key, self.interval))  # it is a rounded product
-            elif self.interval is not None and _FIRST <= key <= _LAST:
-                number = int(key)  # the start of its period already
-            else:
-                number = self._key(self.field.value(key))
-            counted[number] += bucket["doc_count"]
+        for key, bucket in zip(keys, found["buckets"], strict=True):
+            counted[key] += bucket["doc_count"]
         return self._listed(
             counted,
             missing=aggregations[f"{name}-missing"]["doc_count"],
@@ -129,19 +134,20 @@ class FacetField:
             missing=missing,
         )
 
-    def _key(self, value: Value) -> Value:
-        """What a value is counted by: itself, the number of its bucket, or its period's start."""
-        if isinstance(self.interval, str):
-            return _start(int(value), self.interval)
-        if self.interval is not None:
-            return _bucket(float(value), self.interval)
-        return value
+    def _keys(self, values: Sequence[Value]) -> Sequence[Value]:
+        """What values are counted by: themselves, the numbers of their buckets, or the starts of
+        their periods."""
+        interval = self.interval
+        if isinstance(interval, str):
+            return _starts([int(value) for value in values], interval)
+        if interval is not None:
+            return [_bucket(float(value), interval) for value in values]
+        return values
 
     def _shown(self, key: Value, count: int) -> FacetValue:
         name, interval = self.facet.field, self.interval
         if isinstance(interval, str):
-            start = _EPOCH + timedelta(milliseconds=int(key))
-            low, high = _text(start, interval), _text(_next(start, interval), interval)
+            low, high = _bounds(int(key), interval)
             # With its format, as the mapping may take another one.
             bounds = {"gte": low, "lt": high, "format": "strict_date_optional_time"}
             return FacetValue(low[: _LENGTHS.get(interval)], count, {name: bounds})
@@ -157,6 +163,8 @@ def _quotient(value: float, width: float) -> float:
 
 def _bucket(value: float, width: float) -> int:
     """The number of the bucket that has a value between its bounds as they are shown."""
+    if value.is_integer() and width.is_integer() and abs(value) <= _WHOLE:
+        return int(value // width)
     number = math.floor(_quotient(value, width))
     if value >= _bound(number + 1, width):  # as 0.3 / 0.1 falls short of 3
         return number + 1
@@ -169,18 +177,18 @@ def _bound(number: int, width: float) -> int | float:
     return int(bound) if bound.is_integer() else bound
 
 
-def _start(milliseconds: int, period: Period) -> int:
-    """The start of the period that a time lies in, both since 1970; without objects of times, as it
-    is asked for every value of a search."""
-    milliseconds = max(_FIRST, min(milliseconds, _LAST))
-    if period == "hour":
-        return milliseconds - milliseconds % _HOUR
-    day = milliseconds // _DAY
-    if period != "day":
-        at = date.fromordinal(_EPOCH.toordinal() + day)
-        first = date(at.year, at.month if period == "month" else 1, 1)
-        day += first.toordinal() - at.toordinal()
-    return day * _DAY
+def _starts(milliseconds: Sequence[int], period: Period) -> list[int]:
+    """The starts of the periods that times lie in, both since 1970."""
+    times = np.array(milliseconds, np.int64).clip(_FIRST, _LAST).astype("M8[ms]")
+    starts: list[int] = times.astype(_UNITS[period]).astype(times.dtype).astype(np.int64).tolist()
+    return starts
+
+
+@lru_cache(maxsize=1000)
+def _bounds(start: int, period: Period) -> tuple[str, str]:
+    """The start of a period and that of the next one, as texts."""
+    at = _EPOCH + timedelta(milliseconds=start)
+    return _text(at, period), _text(_next(at, period), period)
 
 
 def _next(start: datetime, period: Period) -> datetime:

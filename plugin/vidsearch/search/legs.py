@@ -144,6 +144,8 @@ def above_threshold(
         threshold -= 2 * _ROUNDING
     return [
         hit._replace(moments=tuple(m for m in hit.moments if m.cosine >= threshold))
+        if hit.moments
+        else hit
         for hit in hits
         if hit.score >= threshold
     ]
@@ -158,8 +160,9 @@ def _without_rounding(hits: list[LegHit]) -> list[LegHit]:
     rounded: list[LegHit] = []
     for hit in sorted(hits, key=lambda hit: -hit.score):
         # Against the first of them, so that many small steps do not become one.
-        same = bool(rounded) and rounded[-1].score - hit.score < _ROUNDING
-        rounded.append(hit._replace(score=rounded[-1].score) if same else hit)
+        if rounded and 0 < rounded[-1].score - hit.score < _ROUNDING:
+            hit = hit._replace(score=rounded[-1].score)
+        rounded.append(hit)
     return rounded
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 from vidsearch.config import SearchSettings
 from vidsearch.engines import EngineKind, Json
@@ -30,6 +31,7 @@ from vidsearch_mappings.queries import (
     highlighted,
     keyword_query,
     vector_query,
+    with_fewer_candidates,
 )
 from vidsearch_mappings.scores import Similarity
 from vidsearch_mappings.stop_words import stop_words
@@ -194,6 +196,7 @@ class Plan:
 
         It spares the request that fetches the page, but for where the window has another one: of
         equal hits an engine takes any, and of a threshold that is none of its own it knows nothing.
+        Without a sort it is looked for among fewer candidates, which find nearly always the same.
 
         Args:
             spare: hits beyond those asked for.
@@ -213,7 +216,10 @@ class Plan:
             return {}  # OpenSearch would look for the nearest twice at once, and read all documents
         ((name, level),) = self.levels.items()
         if request.sort is None:  # copies apart it is the right page, and each hit costs time
-            return {page_of(name): self._page_body(level, size=request.last)}
+            k = min(2 * request.last, self.settings.window)
+            fewer = self._candidates(level, k=self.settings.window) // 2
+            body = self._page_body(level, size=request.last)
+            return {page_of(name): with_fewer_candidates(body, k=k, candidates=fewer)}
         if self._is_cut_by_engine:
             return {page_of(name): self.values.sorting(self._page_body(level, size=size))}
         expected = self.cuts.of(request)
@@ -221,8 +227,9 @@ class Plan:
             return {}
         if expected.good <= size:  # the nearest are all that count
             return {page_of(name): self._page_body(level, size=size)}
-        if expected.good * size >= expected.found * (request.last + _FEW):
-            return {page_of(name): self.values.sorting(self._page_body(level, size=size))}
+        enough = ceil(expected.found * (request.last + _FEW) / expected.good)
+        if enough <= size:
+            return {page_of(name): self.values.sorting(self._page_body(level, size=enough))}
         return {}
 
     def _page_body(self, level: Level, *, size: int) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -58,12 +58,9 @@ class ValueField:
         date = {"format": DATE_FORMAT} if self.kind == "date" else {}
         return {"field": self.path, **date}
 
-    def values(self, fields: Mapping[str, Sequence[Any]]) -> list[Value]:
-        """The values of one hit, from its ``fields``; dates in milliseconds since 1970."""
-        return [self.value(raw) for raw in fields.get(self.path, ())]
-
     def value(self, raw: Any) -> Value:
-        """A value as the engine gives it, of a hit or of an aggregation."""
+        """A value that an engine gives, of a hit or of an aggregation; dates in milliseconds since
+        1970."""
         if self.kind == "truth":
             return raw in (True, 1, "true")
         if self.kind == "word":
@@ -91,6 +88,13 @@ def value_field(index: IndexDescription, name: str, *, argument: str) -> ValueFi
     Raises:
         QueryError: they cannot be; the message begins with the argument and says what to do.
     """
+    kept: ValueField | None = index.value_fields.get(name)
+    if kept is None:
+        kept = index.value_fields[name] = _value_field(index, name, argument)
+    return kept
+
+
+def _value_field(index: IndexDescription, name: str, argument: str) -> ValueField:
     properties = with_runtime(index.properties, index.runtime)
     field = find_field(properties, name)
     if field is None:

@@ -115,11 +115,9 @@ class Values:
         if self.by_engine:
             return sorted(order, key=lambda hit: values[hit.id][_PLACE][0])
         field, choose = self.sort, max if self.descending else min
-        found: list[tuple[list[Any], Scored]]
-        found = [
-            ([*map(field.rank, field.values(values.get(video_of(hit.id), {})))], hit)
-            for hit in order
-        ]
+        raws = [values.get(video_of(hit.id), {}).get(field.path, ()) for hit in order]
+        ranks = {raw: field.rank(field.value(raw)) for each in raws for raw in each}
+        found = [([ranks[raw] for raw in each], hit) for each, hit in zip(raws, order, strict=True)]
         present = [(choose(each), hit) for each, hit in found if each]
         present.sort(key=lambda pair: pair[0], reverse=self.descending)
         return [hit for _, hit in present] + [hit for each, hit in found if not each]
