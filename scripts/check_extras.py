@@ -69,7 +69,9 @@ def uv() -> str:
 
 def build_wheel(folder: Path) -> Path:
     """The wheel of this checkout."""
-    _run([uv(), "build", "-q", "--wheel", "--out-dir", str(folder), str(ROOT)])
+    # Without it, uv wants a Python on PATH, and downloads one where there is none.
+    python = ["--python", sys.executable]
+    _run([uv(), "build", "-q", *python, "--wheel", "--out-dir", str(folder), str(ROOT)])
     (wheel,) = folder.glob("*.whl")
     return wheel
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.tls_proxy import Authority
+from tests.certificates import Authority
 
 from vidsearch.config import EngineSettings
 from vidsearch.errors import LocalError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
+from tests.programs import unavailable
 
 from vidsearch.errors import LocalError
 from vidsearch.local import RedisServer, SearchNode
@@ -114,12 +113,8 @@ class _Missing(AbstractContextManager[None]):
 
     def _give_up(self) -> None:
         reason = self.services.missing.get(self.name)
-        if reason is None:
-            return
-        message = f"{self.name} is not available: {reason}"
-        if os.environ.get("CI"):
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
+        if reason is not None:
+            unavailable(f"{self.name} is not available: {reason}")
 
 
 @contextmanager

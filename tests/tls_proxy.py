@@ -1,10 +1,8 @@
-"""A TLS reverse proxy before a real node that checks who asks, and certificates made for a test."""
+"""A TLS reverse proxy before a real node that checks who asks."""
 
 from __future__ import annotations
 
-import datetime
 import http.client
-import ipaddress
 import json
 import ssl
 import threading
@@ -16,59 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 Rule = Callable[[str, str], bool]
 """Whether a method and path (without parameters) are allowed."""
-
-
-class Authority:
-    """A certificate authority of its own.
-
-    Args:
-        folder: where its files go; ``ca`` is the bundle to trust.
-    """
-
-    def __init__(self, folder: Path, name: str = "ca") -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test {name}")])
-        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-        certificate = (
-            _builder(self._subject, self._subject, self._key.public_key(), days=2)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-        self._identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(
-            self._key.public_key()
-        )
-        self.ca = folder / f"{name}.pem"
-        self.ca.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def issue(
-        self, name: str, *, host: str = "127.0.0.1", days: int = 2, passphrase: str | None = None
-    ) -> tuple[Path, Path]:
-        """Files with a certificate and its key; negative ``days`` are over already."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = (
-            _builder(subject, self._subject, key.public_key(), days=days)
-            .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
-            .add_extension(self._identifier, critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        locked: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if passphrase is not None:
-            locked = serialization.BestAvailableEncryption(passphrase.encode())
-        paths = self._folder / f"{name}.crt", self._folder / f"{name}.key"
-        paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        pkcs8 = serialization.PrivateFormat.PKCS8
-        paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, locked))
-        return paths
 
 
 @dataclass
@@ -189,26 +136,6 @@ def tls_proxy(
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key: Any, *, days: int) -> Any:
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=10))
-        .not_valid_after(now + datetime.timedelta(days=days))
-    )
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
 
 
 def _problem(status: int, reason: str) -> bytes:

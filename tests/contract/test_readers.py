@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.programs import ffmpeg
 
 from vidsearch.config import IngestSettings
 from vidsearch.media.frames import DEFAULT_LIMITS, Cue, Decoder, MediaLimits, MediaReader
@@ -81,14 +80,11 @@ class ReaderContract(DecoderContract):
 
 
 def _with_subtitles(clip: Path, *, language: str = "und") -> Path:
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("no ffmpeg command here, which puts the subtitles into the file")
     lines = clip.with_suffix(".srt")
     lines.write_text(_SUBTITLES)
     path = clip.with_suffix(".mkv")
-    command = ["ffmpeg", "-v", "error", "-y", "-i", clip, "-i", lines, "-c", "copy"]
-    tag = ["-metadata:s:s:0", f"language={language}"]
-    subprocess.run([*command, *tag, path], check=True, timeout=60)
+    tag = ("-metadata:s:s:0", f"language={language}")
+    ffmpeg("-i", clip, "-i", lines, "-c", "copy", *tag, path)
     return path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import subprocess
 import time
 import traceback
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.certificates import self_signed
 from tests.http_stub import ELASTIC, Asked, Reply, http_stub, wait_until
 
 from vidsearch.config import EngineSettings
@@ -252,24 +252,8 @@ def test_secrets_are_in_no_error_and_no_log(
 # -- TLS
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that nobody signed, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    paths = folder / "certificate.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-out", str(paths[0]), "-keyout", str(paths[1])]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no certificate without a recent openssl: {error}")
-    return paths
-
-
-def test_untrusted_certificate_is_refused_with_advice(
-    kind: Any, certificate: tuple[Path, Path]
-) -> None:
+def test_untrusted_certificate_is_refused_with_advice(kind: Any, tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path, "127.0.0.1")
     whole = {"count": 7, "_shards": {"failed": 0}}
     with http_stub(lambda _: Reply(body=whole, headers=ELASTIC), certificate=certificate) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind))

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from elasticsearch import AsyncElasticsearch, Elasticsearch
 from opensearchpy import AsyncOpenSearch, OpenSearch
+from tests.certificates import Authority
 from tests.search_index import TableEncoder, create_index, make_videos
 from tests.services import NODES, RunningServices
-from tests.tls_proxy import Authority, Proxy, tls_proxy
+from tests.tls_proxy import Proxy, tls_proxy
 
 from vidsearch.config import EngineSettings, load_settings
 from vidsearch.engines import Engine, Write, connect, connect_async

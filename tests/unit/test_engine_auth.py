@@ -14,8 +14,8 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from tests.certificates import Authority
 from tests.http_stub import Asked, Reply, http_stub
-from tests.tls_proxy import Authority
 
 from vidsearch.config import EngineSettings, load_settings
 from vidsearch.engines import connect, connect_async

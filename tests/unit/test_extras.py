@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import runpy
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import sys
 import pytest
 from packaging.requirements import Requirement
 from tests.docs_pages import EXTRAS, ROOT
+from tests.programs import unavailable
 
 SCRIPT = ROOT / "scripts" / "check_extras.py"
 
@@ -42,7 +42,6 @@ def test_the_bare_wheel_has_a_command_and_no_extra() -> None:
         check=False,
         timeout=250,
     )
-    if done.returncode and not os.environ.get("CI"):
-        pytest.skip(f"the wheel could not be installed here: {done.stdout}{done.stderr}")
-    assert done.returncode == 0, done.stdout + done.stderr
+    if done.returncode:
+        unavailable(f"the wheel could not be installed here: {done.stdout}{done.stderr}")
     assert done.stdout.startswith("bare ")

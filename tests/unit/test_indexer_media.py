@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.programs import ffmpeg
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.embeddings import FrameEmbedder
@@ -152,13 +151,10 @@ def test_subtitles_are_chosen_by_language(
     clip: Path, languages: tuple[str, ...], files: dict[str, str], expected: str
 ) -> None:
     """The video has a French track."""
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("the command ffmpeg, which writes subtitle tracks, is not installed")
     line = "1\n00:00:01,000 --> 00:00:03,000\n{}\n"
     lines, path = clip.with_name("lines.srt"), clip.with_name("talk.mkv")
     lines.write_text(line.format("track"))
-    command = ["ffmpeg", "-v", "error", "-i", clip, "-i", lines, "-c", "copy"]
-    subprocess.run([*command, "-metadata:s:s:0", "language=fre", path], check=True, timeout=60)
+    ffmpeg("-i", clip, "-i", lines, "-c", "copy", "-metadata:s:s:0", "language=fre", path)
     for tag, text in files.items():
         name = f"talk.{tag}.srt" if tag else "talk.srt"
         clip.with_name(name).write_text(line.format(text) if text else "")

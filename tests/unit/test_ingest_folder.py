@@ -6,7 +6,6 @@ import io
 import os
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import av
 import click
 import pytest
 from click.testing import CliRunner
+from tests.programs import ffmpeg
 
 from vidsearch.cli.folder import PassedOver, Selection, videos_below
 from vidsearch.cli.ingest import ingest
@@ -123,13 +123,8 @@ def test_every_video_suffix_that_ffmpeg_names_is_taken_or_left_out_for_a_reason(
     ],
 )
 def test_file_of_a_suffix_is_found_and_decodes(tmp_path: Path, suffix: str, options: str) -> None:
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("the command ffmpeg is not installed")
     path = tmp_path / f"clip{suffix}"
-    source = ["-f", "lavfi", "-i", "testsrc=s=176x144:r=25:d=1"]
-    subprocess.run(
-        ["ffmpeg", "-v", "error", *source, *options.split(), path], check=True, timeout=60
-    )
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=176x144:r=25:d=1", *options.split(), path)
     assert find(tmp_path) == ([path.name], {})
     assert sum(map(len, open_decoder().frames(path))) >= 1
 

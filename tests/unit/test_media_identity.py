@@ -6,8 +6,6 @@ import dataclasses
 import functools
 import json
 import logging
-import shutil
-import subprocess
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.programs import ffmpeg, ffprobe
 
 from vidsearch.media import open_decoder
 from vidsearch.media.frames import Sampling
@@ -305,12 +304,9 @@ def test_times_equal_those_of_ffprobe(tmp_path: Path, name: str, sampling: Sampl
 @pytest.mark.parametrize("start", [0.0, 0.5, 0.97])
 def test_an_edit_list_cuts_the_beginning_off(tmp_path: Path, start: float) -> None:
     """Frames before the cut are decoded, as others refer to them, and not shown."""
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("no ffmpeg command here, which writes edit lists")
     whole = Clip("whole.mp4", options=x264(g="40")).write(tmp_path)
     path = tmp_path / "cut.mp4"
-    command = ["ffmpeg", "-v", "error", "-ss", str(start), "-i", str(whole), "-c", "copy"]
-    subprocess.run([*command, str(path)], check=True, timeout=60)
+    ffmpeg("-ss", start, "-i", whole, "-c", "copy", path)
     _compare_with_ffprobe(path, sampling="played-at")
     _, pictures = everything(path)
     frames, _ = taken("pyav", path, rate=float(_RATE))
@@ -318,16 +314,9 @@ def test_an_edit_list_cuts_the_beginning_off(tmp_path: Path, start: float) -> No
 
 
 def _compare_with_ffprobe(path: Path, *, sampling: Sampling) -> None:
-    if shutil.which("ffprobe") is None:
-        pytest.skip("no ffprobe command here")
-    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-of", "json"]
-    done = subprocess.run(
-        [*command, "-show_entries", "frame=best_effort_timestamp_time", str(path)],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    told = [float(f["best_effort_timestamp_time"]) for f in json.loads(done.stdout)["frames"]]
+    entries = ("-show_entries", "frame=best_effort_timestamp_time")
+    said = json.loads(ffprobe("-select_streams", "v:0", "-of", "json", *entries, path))
+    told = [float(frame["best_effort_timestamp_time"]) for frame in said["frames"]]
     own = np.array(told) - told[0]
     fps = open_decoder("opencv").probe(path).fps or 25  # where the header is senseless
     for decoder in ("pyav", "opencv"):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.ingest_stage import aged
+from tests.programs import ffmpeg
 
 from vidsearch.media.frames import DEFAULT_LIMITS
 from vidsearch.media.pyav import last_packets, planned
@@ -61,8 +61,7 @@ def test_ranges_of_one_film_read_its_packets_once_and_show_what_is_there(
     path, decoder = film(tmp_path / name), PyAvDecoder(limits=DEFAULT_LIMITS)
     if given := REMUXED.get(name):
         path = path.rename(tmp_path / f"whole{path.suffix}")
-        command = ["ffmpeg", "-v", "error", "-i", str(path), "-c", "copy", *given, name]
-        subprocess.run(command, cwd=tmp_path, check=True)
+        ffmpeg("-i", path, "-c", "copy", *given, tmp_path / name)
         path = aged(tmp_path / name)
     assert decoder.can_seek(path)
     ranges = [(8.0, None), (0.0, 4.0), (4.0, 8.0)]

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import struct
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import av
 import numpy as np
 import pytest
 from tests.clock_clips import joined, remuxed, write
+from tests.programs import ffmpeg
 
 from vidsearch.errors import VideoOpenError
 from vidsearch.media import open_decoder
@@ -389,14 +388,16 @@ def test_a_hold_of_a_joined_broadcast_stays_beside_times_of_the_other_part(tmp_p
         assert damaged == 0
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="PyAV does not write Theora")
 def test_chained_ogg_files_are_read_to_the_end(tmp_path: Path) -> None:
-    """Each begins with headers, which are no frames; the second is encoded otherwise."""
+    """Each begins with headers, which are no frames; the second is encoded otherwise.
+
+    PyAV does not write Theora.
+    """
     whole = write(tmp_path / "whole.mkv", TIMES[:60], bf="0")
     parts = [tmp_path / "1.ogv", tmp_path / "2.ogv"]
-    for begin, quality, part in ((0, "8", parts[0]), (3, "6", parts[1])):
-        command = f"ffmpeg -v error -nostdin -ss {begin} -i {whole} -t 3 -c:v libtheora"
-        subprocess.run([*command.split(), "-q:v", quality, part], check=True, timeout=60)
+    for begin, quality, part in ((0, 8, parts[0]), (3, 6, parts[1])):
+        cut = ("-ss", begin, "-i", whole, "-t", 3)
+        ffmpeg(*cut, "-c:v", "libtheora", "-q:v", quality, part)
     times, numbers, end, damaged, points = read_by_both(joined(tmp_path / "clip.ogv", *parts))
     assert numbers == list(range(0, 60, 2))
     assert times == [number / 10 for number in numbers]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from tests.broadcast_clips import multiplexed
 from tests.clock_clips import TENTHS, assert_both_give, joined, read, remuxed, write
+from tests.programs import ffmpeg
 
 from vidsearch.embeddings import FrameEmbedder, SegmentPolicy, assemble
 from vidsearch.encoders.soundness import require_sound
@@ -46,12 +46,6 @@ class CountingEncoder(FakeEncoder):
     def encode_frames(self, frames: Any) -> Any:
         self.batches.append(len(frames))
         return super().encode_frames(frames)
-
-
-def ffmpeg(*arguments: object) -> None:
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-y", "-nostdin", *map(str, arguments)], check=True, timeout=60
-    )
 
 
 def by_ffmpeg(path: Path) -> tuple[float, float]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import ipaddress
 import shutil
 import socket
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from tests.certificates import self_signed
 from tests.http_stub import Asked, Reply, http_stub
 
 from vidsearch.config import SourceSettings
@@ -354,48 +353,10 @@ def test_status_is_mapped_to_an_error(status: int, error: type[Exception], match
 # TLS
 
 
-def certificate(folder: Path, *names: str) -> tuple[Path, Path]:
-    """A self-signed certificate and its key."""
-    x509 = pytest.importorskip("cryptography.x509")
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "vidsearch test")])
-    now = datetime.now(timezone.utc)
-    alternatives = [
-        x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name)
-        for name in names
-    ]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "certificate.pem"
-    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = folder / "key.pem"
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return pem, private
-
-
 def test_server_with_a_trusted_certificate_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = certificate(tmp_path, "localhost", "127.0.0.1")
+    files = self_signed(tmp_path, "localhost", "127.0.0.1")
     monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
     ours = SourceSettings(private_hosts=("127.0.0.1", "localhost"))
     with http_stub(lambda _: Reply(body=b"video"), certificate=files) as stub:
@@ -406,7 +367,7 @@ def test_server_with_a_trusted_certificate_is_read(
 
 
 def test_self_signed_certificate_is_refused(tmp_path: Path) -> None:
-    files = certificate(tmp_path, "127.0.0.1")
+    files = self_signed(tmp_path, "127.0.0.1")
     with (
         http_stub(lambda _: Reply(body=b"video"), certificate=files) as stub,
         pytest.raises(SourceUnavailableError, match=r"CERTIFICATE_VERIFY_FAILED.*SSL_CERT_FILE"),
@@ -419,7 +380,7 @@ def test_self_signed_certificate_is_refused(tmp_path: Path) -> None:
 def test_certificate_of_another_host_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = certificate(tmp_path, "other.example")
+    files = self_signed(tmp_path, "other.example")
     monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
     with (
         http_stub(lambda _: Reply(body=b"video"), certificate=files) as stub,
@@ -433,7 +394,7 @@ def test_certificate_of_another_host_is_refused(
 def test_redirect_from_https_to_http_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = certificate(tmp_path, "127.0.0.1")
+    files = self_signed(tmp_path, "127.0.0.1")
     monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
     with http_stub(lambda _: Reply(body=b"video")) as plain:
         away = Reply(302, headers={"location": f"{plain.url}/v.mp4?sig=s3cret"})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import subprocess
 import sys
 import time
 from fractions import Fraction
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import av
 import pytest
+from tests.programs import ffmpeg
 
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
 from vidsearch.media.frames import Cue
@@ -113,12 +112,6 @@ def clip(tmp_path: Path) -> Path:
     """Six seconds, without subtitles."""
     times = [Fraction(i, 5) for i in range(30)]
     return write_clip(tmp_path / "clip.mkv", times, picture=solid((0, 0, 255)), rate=5)
-
-
-def ffmpeg(*arguments: str | Path) -> None:
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("the command ffmpeg, which writes subtitle tracks, is not installed")
-    subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True, timeout=60)
 
 
 @pytest.fixture

@@ -1,14 +1,16 @@
-"""The fixtures' promises: a missing service fails in CI and is skipped elsewhere; settings of the
-developer reach no test."""
+"""What all tests rely on: a missing service or program fails in CI and is skipped elsewhere;
+settings of the developer reach no test."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.programs import ffmpeg, ffprobe, program
 from tests.services import RunningServices
 
 from vidsearch.errors import LocalError
@@ -52,6 +54,41 @@ def test_missing_service_fails_in_ci(
     for _ in range(2):
         with pytest.raises(pytest.fail.Exception, match=r"os-2\.19\.1 is not available"):
             RunningServices().node("os-2.19.1")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: program("chromium"), "no chromium here: on Debian `apt-get install chromium`"),
+        (lambda: ffmpeg("-version"), "no ffmpeg here: on Debian `apt-get install ffmpeg`"),
+        (lambda: ffprobe("-version"), "no ffprobe here: on Debian `apt-get install ffmpeg`"),
+    ],
+    ids=["chromium", "ffmpeg", "ffprobe"],
+)
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_missing_program_fails_in_ci_and_is_skipped_elsewhere_with_its_package(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Callable[[], object],
+    message: str,
+    ci: str,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(pytest.fail.Exception if ci else pytest.skip.Exception) as ended:
+        call()
+    assert str(ended.value) == message
+
+
+def test_command_that_fails_is_an_error_and_skips_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = tmp_path / "ffmpeg"
+    command.write_text("#!/bin/sh\nexit 1\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(subprocess.CalledProcessError):
+        ffmpeg("-i", "absent.mp4")
 
 
 def test_other_errors_are_raised_and_skip_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
