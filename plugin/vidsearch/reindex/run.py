@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal
 
+from vidsearch.defaults import LEAST_THROTTLE
 from vidsearch.engines import Json
 from vidsearch.errors import ReindexCheckError, ReindexError
 from vidsearch.index.follow import FollowedBy
@@ -216,12 +217,12 @@ def require_throttle(throttle: float | None) -> None:
     """Refuse what is no number of documents per second.
 
     Raises:
-        ReindexError: it is not above 0.
+        ReindexError: it is below the least one.
     """
-    if throttle is not None and not throttle > 0:  # nor is NaN
+    if throttle is not None and not throttle >= LEAST_THROTTLE:  # nor is NaN
         raise ReindexError(
-            f"throttle {throttle}: give a number of documents per second above 0, or inf for no "
-            "limit"
+            f"throttle {throttle}: give a number of documents per second from {LEAST_THROTTLE} on, "
+            "or inf for no limit"
         )
 
 

@@ -141,7 +141,7 @@ class Reindexer:
         Args:
             changes: what is to differ; an index that has it already is copied all the same.
             throttle: maximum number of documents per second that are copied; ``None``: as many as
-                leave the cluster half of its time; ``math.inf``: no limit.
+                leave the cluster half of its time; ``math.inf``: no limit; at least 0.1.
             canary: queries whose results are put side by side before the swap.
             swap: whether to swap when the target has passed its check.
             keep_old: whether to keep the source after the swap.
@@ -152,7 +152,7 @@ class Reindexer:
 
         Raises:
             ReindexError: another run is open; no change is named; the index is used by its own
-                name; an attached index takes the changes in place; ``throttle`` is not above 0.
+                name; an attached index takes the changes in place; ``throttle`` is below 0.1.
             MappingConflictError: an attached index takes no writes, or is rolled over.
             ConfigError, ModelUnavailableError: see :meth:`Target.of`.
         """
@@ -278,7 +278,7 @@ class Reindexer:
 
         Raises:
             ReindexError: there is none, it is over, another process drives it, or ``throttle`` is
-                not above 0.
+                below 0.1.
             ReindexCheckError: see :meth:`start`.
         """
         require_throttle(throttle)
