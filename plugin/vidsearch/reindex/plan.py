@@ -11,6 +11,7 @@ from typing import Any, Literal
 from vidsearch.index.cost import (
     blocked_seconds,
     free_bytes,
+    lacking_shards,
     lacking_space,
     reading_rate,
     store_bytes,
@@ -132,7 +133,7 @@ def plan_of(
         needed_bytes=needed,
         per_second=rate,
         measured=measured,
-        problems=(*problems, *lacking_space(needed, free)),
+        problems=(*problems, *lacking_space(needed, free), *_lacking_shards(source, target)),
         blocked_seconds=blocked,
         following=following if source.attached else None,
     )
@@ -143,6 +144,15 @@ def lacking_space_of(source: VideosIndex, target: Target) -> tuple[str, ...]:
     where it is not, or not known. Two requests."""
     needed = _needed_bytes(store_bytes(source.engine, source.name), target)
     return lacking_space(needed, free_bytes(source.engine))
+
+
+def _lacking_shards(source: VideosIndex, target: Target) -> tuple[str, ...]:
+    settings = target.body["settings"]["index"]
+    return lacking_shards(
+        source.engine,
+        shards=int(settings["number_of_shards"]),
+        replicas=int(settings["number_of_replicas"]),
+    )
 
 
 def _needed_bytes(size: int | None, target: Target) -> int | None:
