@@ -44,6 +44,7 @@ _TOO_MANY_BUCKETS = "too_many_buckets_exception"
 _CONTEXT_LOST = "search_context_missing_exception"
 _NO_PRIMARY = "no Preference for [_primary]"
 """What Elasticsearch says of a preference that OpenSearch alone has."""
+_DISK_IS_FULL = "read-only-allow-delete block"
 _NO_SCRIPTS = re.compile(r"cannot execute (\[inline\] scripts|scripts using)")
 
 _SET_CA = "Set engine.ca_certs to the CA bundle that signed it"
@@ -138,6 +139,12 @@ def error_of(
             f"{where} does not take a request of that size {said}. Raise http.max_content_length "
             "of the cluster, or the limit of the proxy in front of it, or store shorter fields, or "
             "fewer segments (index.segment_seconds, index.max_segments)"
+        )
+    if status == 429 and _DISK_IS_FULL in reason:
+        return BackendUnavailableError(
+            f"{where} takes no writes {said}. The disk of a data node is full: free some, or add "
+            "one. It then takes writes again by itself, unless somebody has set "
+            "index.blocks.read_only_allow_delete"
         )
     if unavailable(status):
         return BackendUnavailableError(f"{where} is overloaded or failing {said}")
