@@ -249,7 +249,11 @@ def _running() -> Iterator[Reindexer]:
         told = Narrator(bar)
         try:
             yield reindexer(
-                services, on_step=told.step, on_progress=told.progress, on_outage=told.outage
+                services,
+                on_step=told.step,
+                on_progress=told.progress,
+                on_outage=told.outage,
+                on_problem=lambda sentence: None,  # what there is, was said before it was asked
             )
         except (KeyboardInterrupt, VidsearchError):
             if told.run is not None and told.run.is_open:

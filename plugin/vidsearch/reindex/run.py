@@ -100,6 +100,9 @@ class ReindexRun:
     """Number of videos to bring into the target, as counted at the start of the copy."""
     done: int = 0
     """Of them, how many are there."""
+    starts: int = 0
+    """How often filling the target was begun: again after it broke off, and each time that a worker
+    looks whether the others have done it."""
     filled_since: float | None = None
     """When a copy that broke off came to what was not there yet; ``None``: it never broke off."""
     filled_before: int = 0
@@ -149,10 +152,11 @@ class ReindexRun:
 
     @property
     def rate(self) -> float | None:
-        """Videos per second that were brought into the target; ``None`` where it is not known, as
-        of a copy that broke off."""
+        """Videos per second that were brought into the target; ``None`` where it is not known:
+        filling was begun several times, and how long nothing was done in between is not known."""
         began, ended = (self.began.get(str(step)) for step in (Step.COPYING, Step.CATCHING_UP))
-        if began is None or ended is None or not self.total or self.filled_since is not None:
+        again = self.starts > 1 or self.filled_since is not None  # the second: of older records
+        if began is None or ended is None or not self.total or again:
             return None
         return self.total / max(ended - began, 0.001)
 
