@@ -336,6 +336,18 @@ def share(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", share], check=True)
 
 
+def test_a_link_to_a_file_of_another_file_system_that_is_deleted_is_gone(
+    stage: Stage, folder: Path, share: Path
+) -> None:
+    put(share / "stays.mp4", age=3600)
+    (folder / "linked.mp4").symlink_to(put(share / "target.mkv", age=3600))
+    watching = watch(stage, folder, prunes=True)
+    watching.look()
+    (folder / "linked.mp4").unlink()
+    watching.look()
+    assert set(states(stage)) == {"old.mp4", "stays.mp4", "target.mkv"}
+
+
 @pytest.mark.parametrize("beneath", [False, True], ids=["empty", "with files beneath"])
 def test_a_mount_that_goes_away_costs_no_video_of_it(
     stage: Stage, folder: Path, share: Path, capsys: pytest.CaptureFixture[str], beneath: bool

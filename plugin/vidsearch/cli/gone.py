@@ -11,15 +11,13 @@ from urllib.parse import quote
 
 from vidsearch.cli import output
 from vidsearch.cli.folder import Selection
-from vidsearch.cli.unmounted import Device, Missing, deleted_among
+from vidsearch.cli.unmounted import Device, Missing, deleted_among, folder_device
 
 if TYPE_CHECKING:
     from vidsearch.registry import Registry, VideoRecord
     from vidsearch_tasks import Services
 
 __all__ = ["Gone", "delete_gone", "is_gone", "videos_gone"]
-
-_GONE = (FileNotFoundError, NotADirectoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +41,17 @@ def videos_gone(registry: Registry, folder: Path, selection: Selection) -> Gone:
     root = os.path.join(folder.resolve(), "")  # noqa: PTH118  (the slash at the end)
     lacking: list[tuple[VideoRecord, str, Device | None]] = []
     known: dict[Device, set[Device]] = {}
+    folders: dict[str, Device | None] = {}
     for prefix in (root, f"file://{quote(root)}", f"file://localhost{quote(root)}"):
         for record in registry.below(prefix):
             path = record.uri if prefix is root else file_path(record.uri)
             if not selection.takes(path[len(root) :]):
                 continue
             recorded = recorded_device(record.source.get("validator"))
-            try:
-                device = os.stat(path).st_dev  # noqa: PTH116  (paths of libraries are many)
-            except OSError as error:
-                if isinstance(error, _GONE):
-                    lacking.append((record, path, recorded))
-            else:
-                if recorded is not None:
-                    known.setdefault(recorded, set()).add(device)
+            if is_gone(path):
+                lacking.append((record, path, recorded))
+            elif recorded is not None and (device := folder_device(path, folders)) is not None:
+                known.setdefault(recorded, set()).add(device)
     missing = (Missing(path, recorded=recorded) for _, path, recorded in lacking)
     deleted, problems = deleted_among(missing, root, known=known)
     return Gone([(record, path) for record, path, _ in lacking if path in deleted], problems)
@@ -66,7 +61,7 @@ def is_gone(path: str) -> bool:
     """Whether there is no such file; not so where it only cannot be looked for."""
     try:
         os.stat(path)  # noqa: PTH116
-    except _GONE:
+    except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
         return False

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Device", "Missing", "deleted_among"]
+__all__ = ["Device", "Missing", "deleted_among", "folder_device"]
 
 Device = int
 """The number of a file system (``st_dev``)."""
@@ -19,7 +19,8 @@ class Missing:
 
     path: str
     device: Device | None = None
-    """Its number when this process saw the file last."""
+    """That of its folder when this process saw the file last. A link, or a layer of an overlay, may
+    have a file elsewhere than its folder."""
     recorded: Device | None = None
     """Its number as the worker recorded it that embedded the video. On another machine, or before a
     restart, it may have been another one than now."""
@@ -47,8 +48,8 @@ def deleted_among(
     Args:
         missing: files that are not there, below ``root``.
         root: the folder that is looked at.
-        known: for the recorded number of a file system, the numbers that it has now, as files tell
-            that are there.
+        known: for the recorded number of a file system, those of the folders of files that are
+            there.
     """
     found: dict[str, _Found] = {}
     deleted, unsure = set[str](), list[tuple[Missing, str]]()
@@ -72,6 +73,17 @@ def deleted_among(
         else:
             deleted.add(one.path)
     return deleted, [_told(place, why, count) for (place, why), count in sorted(others.items())]
+
+
+def folder_device(path: str, seen: dict[str, Device | None]) -> Device | None:
+    """The file system of the folder that a file is in. ``seen`` keeps what was looked at."""
+    folder = path.rpartition("/")[0] or "/"
+    if folder not in seen:
+        try:
+            seen[folder] = os.stat(folder).st_dev  # noqa: PTH116  (paths of libraries are many)
+        except OSError:
+            seen[folder] = None
+    return seen[folder]
 
 
 def _is_same(

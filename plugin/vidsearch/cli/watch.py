@@ -16,7 +16,7 @@ from vidsearch.cli.folder import PassedOver, Selection, videos_below
 from vidsearch.cli.gone import Gone, delete_gone, is_gone, videos_gone
 from vidsearch.cli.registering import Registering
 from vidsearch.cli.sources import from_files
-from vidsearch.cli.unmounted import Device, Missing, deleted_among
+from vidsearch.cli.unmounted import Device, Missing, deleted_among, folder_device
 from vidsearch.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class FolderWatch:
     has_problems: bool = field(default=False, init=False)
     _known: dict[str, tuple[_Signature, str]] = field(default_factory=dict, init=False)
     """By path what was registered: the file's signature and the video's id."""
-    _devices: dict[str, Device] = field(default_factory=dict, init=False)
-    """By path on which file system the file was when it was last there."""
+    _devices: dict[str, Device | None] = field(default_factory=dict, init=False)
+    """By path on which file system the file's folder was when the file was last there."""
     _unstable: dict[str, _Signature] = field(default_factory=dict, init=False)
     _told: set[str] = field(default_factory=set, init=False)
     _began: bool = field(default=False, init=False)
@@ -84,7 +84,8 @@ class FolderWatch:
             self._tell(line)
         self.has_problems |= passed.is_error
         found = {str(path): status for path in paths if (status := _status(path))}
-        self._devices |= {path: status.st_dev for path, status in found.items()}
+        folders: dict[str, Device | None] = {}
+        self._devices |= {path: folder_device(path, folders) for path in found}
         ready = {path: status for path, status in found.items() if self._is_ready(path, status)}
         self._unstable = {
             path: _signature(status)

@@ -29,6 +29,7 @@ from vidsearch.errors import (
 
 __all__ = [
     "ContextLostError",
+    "busy",
     "error_of",
     "no_json",
     "reason_of",
@@ -140,13 +141,9 @@ def error_of(
             "of the cluster, or the limit of the proxy in front of it, or store shorter fields, or "
             "fewer segments (index.segment_seconds, index.max_segments)"
         )
-    if status == 429 and _DISK_IS_FULL in reason:
-        return BackendUnavailableError(
-            f"{where} takes no writes {said}. The disk of a data node is full: free some, or add "
-            "one. It then takes writes again by itself, unless somebody has set "
-            "index.blocks.read_only_allow_delete"
-        )
     if unavailable(status):
+        if _DISK_IS_FULL in reason:
+            return BackendUnavailableError(f"{where} takes no writes: {busy(status, body)}")
         return BackendUnavailableError(f"{where} is overloaded or failing {said}")
     return BackendError(f"{where} answered {request} with {status}: {reason}")
 
@@ -166,6 +163,19 @@ def sizes(size: int, status: int, body: Any) -> str:
     if size <= min(limits):
         return f"The request has {size:,} bytes; {limit}, so a proxy in front of it allows less"
     return f"The request has {size:,} bytes; {limit}"
+
+
+def busy(status: int, body: Any) -> str:
+    """Why a request was turned away that may succeed later, and what to do where it will not by
+    waiting alone."""
+    why = f"{reason_of(body)} ({status})"
+    if _DISK_IS_FULL not in why:
+        return why
+    return (
+        f"{why}. The disk of a data node is full: free some, or add a node. The index then "
+        "takes writes again by itself, unless somebody has set "
+        "index.blocks.read_only_allow_delete"
+    )
 
 
 def unavailable(status: int) -> bool:
