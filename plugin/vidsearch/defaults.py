@@ -6,6 +6,7 @@ __all__ = [
     "BATCH_SIZE",
     "BROKER_SECONDS",
     "KILL_SECONDS",
+    "LEAST_THROTTLE",
     "MAX_LOSS",
     "MAX_PIXELS",
     "MAX_SECONDS",
@@ -23,6 +24,9 @@ TIME_LIMIT = 2 * 3600
 lease for ever."""
 KILL_SECONDS = 60
 """From then on until the worker process is killed, if it does not."""
+LEAST_THROTTLE = 0.1
+"""Documents per second of a copy. Each of its slices reads one at a time then, and each has its
+turn after 40 seconds; engines forget a scan that asks for nothing within five minutes."""
 MAX_SECONDS = 12 * 3600.0
 """Duration of a video."""
 MAX_PIXELS = 8192 * 4320

@@ -48,6 +48,7 @@ def reindexer(
     notice_seconds: float = NOTICE_SECONDS,
     outage_seconds: float = OUTAGE_SECONDS,
     on_outage: Callable[[BackendUnavailableError, float], None] | None = None,
+    on_problem: Callable[[str], None] | None = None,
     on_step: Callable[[ReindexRun], None] = lambda run: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Reindexer:
@@ -62,13 +63,16 @@ def reindexer(
             breaks off; 0: not at all.
         on_outage: told the error, and in how many seconds the run is tried again; by default that
             is logged.
+        on_problem: told each sentence on what speaks against a run that begins all the same: the
+            disk is too small, or the index has that already; by default that is logged.
         on_step: told each record when a step has begun.
         on_progress: told how many videos of how many are in the new index.
     """
+    from vidsearch.outages import log_outage
     from vidsearch.reindex import Reindexer
     from vidsearch.reindex.attached_documents import AttachedDocuments
     from vidsearch.reindex.documents import ReindexedDocuments
-    from vidsearch.reindex.outages import log_outage
+    from vidsearch.reindex.plan import log_problem
 
     services = services or current_services()
     documents = ReindexedDocuments(
@@ -93,6 +97,7 @@ def reindexer(
         notice_seconds=notice_seconds,
         outage_seconds=outage_seconds,
         on_outage=on_outage or log_outage,
+        on_problem=on_problem or log_problem,
         on_step=on_step,
         on_progress=on_progress,
     )
@@ -160,7 +165,8 @@ def start_reindex(
     """Begin a reindex that workers do, under live traffic.
 
     ``start_reindex(quantization="binary", shards=3)``. Where the broker is away, the next sweep
-    sends the message. To reindex in this process instead, :func:`reindexer`.
+    sends the message. Where the disk is too small, or the index has all that already, a warning is
+    logged, and it begins all the same. To reindex in this process instead, :func:`reindexer`.
 
     Args:
         throttle: maximum number of documents per second that are copied.

@@ -14,6 +14,7 @@ from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_documents import copy_documents
 from vidsearch.index.copy_note import is_blocked
+from vidsearch.index.follow import Following
 
 pytestmark = pytest.mark.integration
 
@@ -118,3 +119,43 @@ def test_passes_bring_versions_and_fields_and_take_deletes_back(
     late = now.pop("late")
     assert late[0] == was.pop("late")[0]
     assert now == was
+
+
+@pytest.mark.parametrize("field", [None, "changed"], ids=["by versions", "by a field"])
+def test_documents_of_one_id_under_several_routings_are_all_compared(
+    engine: Engine, index_name: str, field: str | None
+) -> None:
+    old, new = f"{index_name}-1", f"{index_name}-2"
+    settings = {"number_of_shards": 5, "number_of_replicas": 0, "gc_deletes": "0s"}
+    mapping = {"properties": {"changed": {"type": "long"}, "n": {"type": "long"}}}
+    for name in (old, new):
+        engine.create_index(name, {"settings": {"index": settings}, "mappings": mapping})
+
+    def write(n: int, changed: int, *routings: str) -> None:
+        engine.bulk(
+            old,
+            [Write("index", "same", {"n": n, "changed": changed}, routing=one) for one in routings],
+        )
+
+    write(1, 1, *"abcdefgh")  # in three shards at least, by the hash of each engine
+    engine.refresh(old)
+    there = {one.routing for one in engine.scan(old)}
+    assert len(there) >= 3
+    copy_documents(engine, old, new, keep_versions=True)
+    changes = Following(by="field" if field else "versions", field=field).follower(
+        engine, old, new, since=None if field is None else {field: 1}
+    )
+    changes.until_small()
+    first, second, *_ = sorted(map(str, there))
+    write(2, 2, first)
+    engine.delete(old, "same", routing=second)
+    changes.run(last=True)
+    copy_documents(engine, old, new, keep_versions=True)  # which goes on, as all is there
+    for name in (old, new):
+        engine.refresh(name)
+    was, now = (
+        {one.routing: (one.source, one.version) for one in engine.scan(name)} for name in (old, new)
+    )
+    assert now == was
+    assert set(was) == there - {second}
+    changes.close()

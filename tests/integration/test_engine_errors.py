@@ -447,3 +447,15 @@ def test_bulk_items_rejected_for_load_are_retried(kind: Any) -> None:
             "(2 written, 1 rejected): queue is full (429)"
         )
         engine.close()
+
+
+def test_writes_to_an_index_whose_disk_is_full_say_so(engine: Engine, index_name: str) -> None:
+    engine.create_index(index_name, {})
+    engine.put_settings(index_name, {"blocks.read_only_allow_delete": True})  # as the engine does
+    writes = [Write("index", "a", {}), Write("index", "b", {})]
+    for attempt in (
+        lambda: engine.put(index_name, "a", {}),
+        lambda: engine.bulk(index_name, writes),
+    ):
+        said = message(attempt, BackendUnavailableError)
+        assert "(429). The disk of a data node is full: free some, or add a node" in said

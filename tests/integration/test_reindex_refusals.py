@@ -96,13 +96,23 @@ def test_what_the_engine_refuses_and_what_it_has_already_leave_nothing_behind(
 ) -> None:
     old = f"{reindexed.name}-000001"
     reindexed.write()
+    for shards, why in (
+        ("2000", "takes 1024 of an index"),
+        ("1000", "cluster.max_shards_per_node"),
+    ):
+        (problem,) = run("reindex", "--shards", shards, "--dry-run", "--json").data["problems"]
+        assert problem.startswith("the cluster will refuse the target: ")
+        assert why in problem
+    many = run("reindex", "--shards", "1000")
+    assert many.code == 1
+    assert "would add" in many.err
     refused = run("reindex", "--shards", "2000")
     assert refused.code == 1
     said = " ".join(refused.err.split())
     assert "must be <= 1024" in said
     assert f"{reindexed.name}-000002 could not be made, and nothing was changed" in said
     assert "reindex rollback" not in said
-    (listed,) = run("reindex", "list", "--json").data
+    listed, _ = before = run("reindex", "list", "--json").data
     assert (listed["step"], listed["error"]["stage"]) == ("rolled_back", "planned")
     present = reindexed.services.open_index()
     same = run(
@@ -111,5 +121,5 @@ def test_what_the_engine_refuses_and_what_it_has_already_leave_nothing_behind(
     )
     assert (same.code, same.out) == (0, "")
     assert f"nothing to do: {old} has that already" in same.err
-    assert run("reindex", "list", "--json").data == [listed]
+    assert run("reindex", "list", "--json").data == before
     reindexed.check(Step.ROLLED_BACK, behind=old)

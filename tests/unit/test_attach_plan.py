@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from vidsearch.cli.index import index
 from vidsearch.config import IndexSettings
 from vidsearch.engines import EngineKind
 from vidsearch.engines.steps import Answer, Request, Steps, run
@@ -129,6 +131,23 @@ def test_plan_of_an_index_that_is_copied_says_what_that_takes(lacking: MemoryEng
     assert 0 < plan.cost.blocked_seconds <= 6.0
     assert plan.problems == ()
     assert lacking.indices_of("shop-1-vidsearch") == ()
+
+
+def test_attach_says_what_speaks_against_a_copy_also_where_it_does_not_ask(
+    lacking: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ("the target may need 200 bytes of disk, and 150 are free on the data nodes",)
+    shards = ("the cluster will refuse the target",)
+    monkeypatch.setattr("vidsearch.index.attachment.lacking_space", lambda *sizes: small)
+    monkeypatch.setattr("vidsearch.index.attachment.lacking_shards", lambda *of, **each: shards)
+    monkeypatch.setattr("vidsearch.cli.index._connect", lambda settings: lacking)
+    monkeypatch.setattr("vidsearch.cli.index._identity", lambda settings: IDENTITY)
+    args = ["attach", "shop", "--uri-field", "url", "--yes"]
+    result = CliRunner().invoke(index, args)
+    assert result.exit_code == 0, result.output
+    for problem in (*small, *shards):
+        assert f"note: {problem}" in result.output
+    assert lacking.indices_of("shop") == ("shop-1-vidsearch",)
 
 
 def test_plan_says_what_has_to_be_mended_first(lacking: MemoryEngine) -> None:

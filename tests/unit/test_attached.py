@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from vidsearch import outages
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Document, Engine, Write
 from vidsearch.errors import (
@@ -345,7 +346,7 @@ class Killed(BaseException):
     pass
 
 
-def copied(engine: Engine, *, alias: str | None) -> str:
+def copied(engine: Engine, *, alias: str | None, **options: Any) -> str:
     undo_broken_copy(engine, "shop-1")
     copy, _ = copy_with_settings(
         engine,
@@ -357,6 +358,7 @@ def copied(engine: Engine, *, alias: str | None) -> str:
         confirm=lambda index, copy: None,
         before_swap=lambda copy: None,
         progress=lambda done, total: None,
+        **options,
     )
     return copy
 
@@ -382,6 +384,62 @@ def test_copy_killed_at_any_point_is_undone_or_complete(changes: int, alias: str
     if not alias:
         with pytest.raises(MappingConflictError, match=r"set index\.name to 'copy'"):
             undo_broken_copy(engine, "shop-1")
+
+
+class Unsteady(Mortal):
+    """Away for a call of a certain number, which is done all the same if ``done``."""
+
+    def __init__(self, *, calls: int, done: bool) -> None:
+        self._calls, self._done = 0, done
+        super().__init__(changes=10**6)
+        self._calls = calls
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in CHANGES:
+            return found
+
+        def called(*args: Any, **options: Any) -> Any:
+            self._calls -= 1
+            if self._calls:
+                return found(*args, **options)
+            if self._done:
+                found(*args, **options)
+            raise BackendUnavailableError("HTTP 503")
+
+        return called
+
+
+@pytest.mark.parametrize("alias", ["shop", None])
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("call", range(2, 9))
+def test_copy_goes_on_after_an_outage_at_any_point(
+    monkeypatch: pytest.MonkeyPatch, call: int, done: bool, alias: str | None
+) -> None:
+    monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.0)
+    engine = Unsteady(calls=call, done=done)
+    took_writes: list[bool] = []
+
+    def told(error: BackendUnavailableError, seconds: float) -> None:
+        in_place = engine.indices_of("shop") == ("copy",) if alias else call == 7 and done
+        if not in_place:
+            engine.put("shop-1", "d", {"url": "/d.mp4"})
+        took_writes.append(engine.settings("shop-1") == {} or in_place)
+
+    assert copied(engine, alias=alias, on_outage=told) == "copy"
+    assert took_writes == [True] * (call <= 7)
+    assert engine.count("copy") == engine.count("shop-1")
+    assert engine.settings("shop-1") == {"blocks.write": True}
+    assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
+    assert engine.settings("copy").get("gc_deletes") is None
+
+
+def test_copy_without_patience_is_undone_in_an_outage() -> None:
+    engine = Unsteady(calls=3, done=False)
+    with pytest.raises(BackendUnavailableError):
+        copied(engine, alias="shop", outage_seconds=0.0)
+    assert engine.indices_of("copy") == ()
+    assert engine.mapping("shop-1")["_meta"] == {"a": 1}
 
 
 def test_copy_keeps_up_with_what_the_application_does_meanwhile() -> None:

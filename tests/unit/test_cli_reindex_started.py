@@ -103,6 +103,20 @@ TOO_SMALL = "note: the target may need 200 bytes of disk, and 150 are free on th
 TWICE = ("reindex", "--shards", "2", "--replicas", "1")
 
 
+@pytest.mark.parametrize("background", [False, True])
+def test_a_run_that_begins_in_python_tells_what_speaks_against_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, background: bool
+) -> None:
+    stage = stage_of_three()
+    let_space_be(monkeypatch, free=50)
+    stage.reindexer().begin(Changes(shards=1), background=background)
+    same, small = caplog.messages
+    assert same == f"reindex: nothing to do: {OLD!r} has that already"
+    assert small == "reindex: " + TOO_SMALL.removeprefix("note: ").replace("200", "100").replace(
+        "150", "50"
+    )
+
+
 @pytest.mark.parametrize("made", [stage_of_three, Shop])
 def test_where_the_disk_is_too_small_it_asks_before_anything_is_done(
     made: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -370,13 +370,22 @@ def test_highlighted_words_are_bold_on_a_terminal(
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("words.txt", b"no numbers"), ("half.npy", b"PK\x03\x04 of an archive")]
+    ("name", "content", "said"),
+    [
+        ("words.txt", b"no numbers", "is neither a .npy file nor a JSON list"),
+        ("half.npy", b"PK\x03\x04 of an archive", "is no .npy file that can be read"),
+        ("several.npy", None, "holds several arrays: save one as .npy"),
+    ],
 )
 def test_a_file_without_a_vector_is_refused(
-    name: str, content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, content: bytes | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / name
-    file.write_bytes(content)
+    if content is None:
+        with file.open("wb") as archive:
+            np.savez(archive, a=np.ones(3), b=np.ones(3))
+    else:
+        file.write_bytes(content)
     with pytest.raises(SystemExit, match="2"):
         main(["search", "--vector", str(file)])
-    assert "is neither a .npy file nor a JSON list" in capsys.readouterr().err
+    assert said in " ".join(capsys.readouterr().err.split())

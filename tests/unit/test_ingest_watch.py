@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +237,8 @@ def test_gone_are_registered_videos_of_the_folder_and_selection_without_a_file(
 
     def gone(**chosen: Any) -> dict[str, str]:
         found = videos_gone(stage.registry, folder, Selection(**chosen))
-        return {record.id: os.path.relpath(path, folder) for record, path in found}
+        assert found.problems == []
+        return {record.id: os.path.relpath(path, folder) for record, path in found.videos}
 
     assert gone() == {
         "gone": "gone.mp4",
@@ -245,6 +248,148 @@ def test_gone_are_registered_videos_of_the_folder_and_selection_without_a_file(
     }
     assert gone(depth=1, globs=["gone.*"]) == {"gone": "gone.mp4"}
     assert set(gone(excludes=["deep", "old.mp4"])) == {"gone", "file-uri"}
+
+
+def gone_of(stage: Stage, folder: Path) -> tuple[set[str], list[str]]:
+    """The names of files that are taken for gone, and what is said of others."""
+    found = videos_gone(stage.registry, folder, Selection())
+    return {Path(path).name for _, path in found.videos}, list(found.problems)
+
+
+def test_files_of_an_empty_folder_are_not_taken_for_gone_until_it_is_deleted(
+    stage: Stage, folder: Path
+) -> None:
+    shares = [folder / name for name in ("a", "b", "c")]
+    stage.register([NewVideo(f"{at.name}{n}", f"{at}/{n}.mp4") for at in shares for n in (1, 2)])
+    put(shares[0] / "1.mp4")
+    shares[1].mkdir()
+    (shares[1] / "deep").mkdir()
+    stage.register([NewVideo("deep", f"{shares[1]}/deep/deep.mp4")])
+    (shares[1] / "1.mp4").touch()
+    shares[2].mkdir()
+    gone, problems = gone_of(stage, folder)
+    assert gone == {"2.mp4"}
+    empty = "is empty: is it mounted? Where its files are deleted for good, delete the folder as"
+    assert problems == [
+        f"error: 1 video is not taken for gone: {shares[1]}/deep {empty} well",
+        f"error: 2 videos are not taken for gone: {shares[2]} {empty} well",
+    ]
+    shares[2].rmdir()
+    (shares[1] / "deep").rmdir()
+    assert gone_of(stage, folder) == ({"1.mp4", "2.mp4", "deep.mp4"}, [])
+
+
+def test_a_link_into_what_is_not_mounted_is_not_taken_for_gone(stage: Stage, folder: Path) -> None:
+    outside = folder.parent / "share"
+    (folder / "linked.mp4").symlink_to(outside / "a.mp4")
+    (folder / "films").symlink_to(outside / "films")
+    stage.register(
+        [NewVideo("file", f"{folder}/linked.mp4"), NewVideo("below", f"{folder}/films/b.mp4")]
+    )
+    gone, problems = gone_of(stage, folder)
+    assert gone == set()
+    assert {
+        f"{folder}/{name} is a link that leads nowhere" in "".join(problems)
+        for name in ("linked.mp4", "films")
+    } == {True}
+    (folder / "linked.mp4").unlink()
+    (folder / "films").unlink()
+    assert gone_of(stage, folder) == ({"linked.mp4", "b.mp4"}, [])
+
+
+def test_a_folder_that_is_gone_with_another_file_system_is_not_taken_for_deleted(
+    stage: Stage, folder: Path
+) -> None:
+    def embedded(path: Path, device: int) -> None:
+        stage.register([NewVideo(stable_id(str(path)), str(path))])
+        index(stage, path, source={"validator": f"{device:x}-7 10 1000"})
+
+    here = folder.stat().st_dev
+    embedded(folder / "share" / "a.mp4", here + 1)
+    embedded(folder / "share" / "deep" / "b.mp4", here + 1)
+    stage.register([NewVideo("waits", f"{folder}/share/waits.mp4")])
+    embedded(folder / "deleted" / "c.mp4", here)
+    embedded(folder / "d.mp4", here + 2)  # by a worker that numbers it so
+    embedded(folder / "old.mp4", here + 2)
+    gone, problems = gone_of(stage, folder)
+    assert gone == {"c.mp4", "d.mp4"}
+    (problem,) = problems
+    assert problem == (
+        f"error: 3 videos are not taken for gone: {folder}/share is not there, and was on another "
+        f"file system than {folder}: is it mounted? Where the files are deleted for good, "
+        "`vidsearch videos delete ID…` deletes the videos"
+    )
+
+
+@pytest.fixture
+def share(folder: Path) -> Iterator[Path]:
+    """A folder in the folder that is a file system of its own."""
+    share = folder / "share"
+    share.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "none", share], check=False, capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"nothing can be mounted here: {mounted.stderr.strip()}")
+    yield share
+    if share.is_mount():
+        subprocess.run(["umount", share], check=True)
+
+
+def test_a_link_to_a_file_of_another_file_system_that_is_deleted_is_gone(
+    stage: Stage, folder: Path, share: Path
+) -> None:
+    put(share / "stays.mp4", age=3600)
+    (folder / "linked.mp4").symlink_to(put(share / "target.mkv", age=3600))
+    watching = watch(stage, folder, prunes=True)
+    watching.look()
+    (folder / "linked.mp4").unlink()
+    watching.look()
+    assert set(states(stage)) == {"old.mp4", "stays.mp4", "target.mkv"}
+
+
+@pytest.mark.parametrize("beneath", [False, True], ids=["empty", "with files beneath"])
+def test_a_mount_that_goes_away_costs_no_video_of_it(
+    stage: Stage, folder: Path, share: Path, capsys: pytest.CaptureFixture[str], beneath: bool
+) -> None:
+    put(share / "on-share.mp4", age=3600)
+    stays = put(folder / "stays.mp4", age=3600)
+    watching = watch(stage, folder, prunes=True)
+    watching.look()
+    for path in (share / "on-share.mp4", stays):
+        index(stage, path, source={"validator": file_validator(path.stat())})
+    subprocess.run(["umount", share], check=True)
+    if beneath:
+        put(share / "beneath.mp4", age=3600)
+    (folder / "old.mp4").unlink()
+    capsys.readouterr()
+    watching.look()
+    watching.look()
+    assert set(states(stage)) - {"beneath.mp4"} == {"on-share.mp4", "stays.mp4"}
+    why = "is on another file system than it was" if beneath else "is empty: is it mounted?"
+    assert capsys.readouterr().err.count(f"1 video is not taken for gone: {share} {why}") == 1
+    assert gone_of(stage, folder)[0] == set(), "nor by one that begins now"
+
+
+def test_prune_of_a_folder_that_may_not_be_mounted_deletes_the_others_and_ends_with_code_1(
+    stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "share").mkdir()
+    stage.register(
+        [NewVideo("gone", f"{folder}/gone.mp4"), NewVideo("share", f"{folder}/share/a.mp4")]
+    )
+    monkeypatch.setattr("vidsearch_tasks.Services", lambda: nullcontext(stage))
+    args = ["--folder", str(folder), "--prune", "--yes"]
+    listed = CliRunner().invoke(ingest, [*args[:3], "--dry-run"])
+    assert listed.exit_code == 1
+    pruned = CliRunner().invoke(ingest, args)
+    assert pruned.exit_code == 1
+    for result in (listed, pruned):
+        assert f"1 video is not taken for gone: {folder}/share is empty" in result.output
+    assert {record.id for record in stage.registry.scan()} == {
+        "share",
+        stable_id(f"{folder}/old.mp4"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from tests.attached_in_memory import Shop
 from tests.reindexing_in_memory import NEW, OLD, SETTINGS, WRITE, Stage, stage_of_three
 
+from vidsearch.defaults import LEAST_THROTTLE
 from vidsearch.errors import (
     BackendError,
     BackendUnavailableError,
@@ -57,7 +58,7 @@ def test_throttle_can_be_another_one_when_a_run_goes_on(stage: Stage) -> None:
         assert run.throttle == kept
 
 
-@pytest.mark.parametrize("throttle", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("throttle", [0.0, -1.0, 1e-300, 0.09, math.nan])
 def test_what_is_no_number_of_documents_per_second_is_refused(
     stage: Stage, throttle: float
 ) -> None:
@@ -75,9 +76,9 @@ def test_what_is_no_number_of_documents_per_second_is_refused(
 @pytest.mark.parametrize(
     ("changes", "throttle", "is_limited"),
     [
-        (Changes(shards=2), 1e-6, True),
+        (Changes(shards=2), LEAST_THROTTLE, True),
         (Changes(shards=2), math.inf, False),
-        (Changes(segment_seconds=5), 1e-6, False),
+        (Changes(segment_seconds=5), LEAST_THROTTLE, False),
         (Changes(segment_seconds=5), math.inf, False),
     ],
 )

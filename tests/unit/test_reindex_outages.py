@@ -11,12 +11,13 @@ import pytest
 from tests.attached_in_memory import NEW, OLD, Shop
 from tests.reindexing_in_memory import stage_of_three
 
+from vidsearch import outages
 from vidsearch.cli.reindex_output import show_run
 from vidsearch.errors import BackendUnavailableError, ReindexError
 from vidsearch.index.following import Follower, Pass
-from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, outages, steps
+from vidsearch.outages import Outages
+from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, steps
 from vidsearch.reindex import target as targets
-from vidsearch.reindex.outages import Outages
 
 TURNED_AWAY = BackendUnavailableError("videos is overloaded or failing (429)")
 
@@ -129,6 +130,19 @@ def test_a_run_goes_on_where_it_stands(at_once: None, monkeypatch: pytest.Monkey
     assert len(stage.steps) == len(set(stage.steps)), "none is begun twice"
 
 
+@pytest.mark.parametrize("method", ["resume", "swap", "roll_back", "clean"])
+@pytest.mark.parametrize("call", ["get", "change", "update"])
+def test_what_comes_before_a_run_is_driven_is_outlasted_as_well(
+    at_once: None, monkeypatch: pytest.MonkeyPatch, method: str, call: str
+) -> None:
+    stage = stage_of_three()
+    stage.reindexer().start(Changes(shards=2), swap=method in {"clean", "roll_back"})
+    monkeypatch.setattr(RunStore, call, failing(2, getattr(RunStore, call)))
+    run = getattr(stage.reindexer(outage_seconds=60), method)()
+    ends = {"resume": Step.VERIFIED, "swap": Step.SWAPPED, "clean": Step.DONE}
+    assert run.step is ends.get(method, Step.ROLLED_BACK)
+
+
 def test_a_run_that_goes_on_after_an_outage_is_not_shown_as_stopped(
     at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +188,26 @@ def test_a_copy_that_goes_on_counts_its_rate_from_what_was_not_there_yet(
     assert seen[-1].filled_since is not None
     assert seen[-1].filled_since >= (seen[2].filled_since or 0) >= seen[-1].began["copying"]
     assert run.rate is None, "it is no rate to plan with"
+
+
+@pytest.mark.parametrize("ends", ["once", "when others are done", "after it broke off at once"])
+def test_a_rate_counts_no_time_between_two_starts(
+    at_once: None, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    stage = stage_of_three()
+    fill = stage.documents.fill
+    if ends == "when others are done":
+        answers = iter([False, True])
+        monkeypatch.setattr(stage.documents, "fill", lambda run, **options: next(answers))
+    elif ends != "once":
+        monkeypatch.setattr(stage.documents, "fill", failing(1, fill))
+    reindexer = stage.reindexer(outage_seconds=60)
+    id = reindexer.begin(Changes(shards=2), background=ends == "when others are done").id
+    while reindexer.drive(id).step is not Step.SWAPPED:
+        pass
+    run = reindexer.runs.get(id)
+    assert run.starts == (1 if ends == "once" else 2)
+    assert (run.rate is None) == (ends != "once")
 
 
 def test_an_outage_within_the_swap_of_an_attached_index_is_outlasted(

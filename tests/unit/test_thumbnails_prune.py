@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from tests.reindex_runs import reindex_run
 
-from vidsearch.cli.thumbnails import with_those_of_reindexes
+from vidsearch.cli.thumbnails import videos_in_work, with_those_of_reindexes
 from vidsearch.config import IndexSettings
 from vidsearch.errors import IndexNotFoundError
 from vidsearch.index import create_videos_index
 from vidsearch.ingest.thumbnails import remove_thumbnails, unused_thumbnails
 from vidsearch.media import ThumbnailStore
-from vidsearch.registry import Notes
+from vidsearch.registry import NewVideo, Notes, Registry
 from vidsearch.reindex import RunStore, Step
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -45,6 +45,22 @@ def aged(tmp_path: Path, key: str) -> Path:
     path = tmp_path / "thumbs" / key
     os.utime(path, (time.time() - 2 * DAY,) * 2)
     return path
+
+
+def test_videos_that_workers_of_any_of_the_indices_have_are_counted(engine: MemoryEngine) -> None:
+    settings = IndexSettings(name="videos")
+
+    def claim(index: str, id: str) -> None:
+        registry = Registry(engine, index=index)
+        registry.register_many([NewVideo(id, f"/{id}.mp4")])
+        registry.claim(id, owner="w")
+
+    assert videos_in_work(engine, settings, ["videos", "others", "nothing"]) == 0
+    claim(IndexSettings(name="others").registry, "a")
+    assert videos_in_work(engine, settings, ["videos"]) == 0
+    assert videos_in_work(engine, settings, ["videos", "others"]) == 1
+    claim(settings.registry, "b")
+    assert videos_in_work(engine, settings, ["videos", "others"]) == 2
 
 
 def test_prune_takes_old_pictures_of_no_document_only(

@@ -125,10 +125,10 @@ def attach(name: str, *, dry_run: bool, yes: bool, as_json: bool, **options: Any
         )
 
     def confirm(index: str, copy: str) -> None:
+        plan = plan_attachment(engine, chosen, identity, **options)
+        for problem in plan.problems:
+            output.talk(f"note: {problem}")
         if not yes:
-            plan = plan_attachment(engine, chosen, identity, **options)
-            for problem in plan.problems:
-                output.talk(f"note: {problem}")
             output.confirm(
                 f"Copy {index} to {copy}? Writes go on, and are refused at the end for "
                 f"{blocked(plan)}. {index} is kept afterwards, without writes.",
@@ -143,6 +143,7 @@ def attach(name: str, *, dry_run: bool, yes: bool, as_json: bool, **options: Any
             undone=undone,
             confirm=confirm,
             progress=progress,
+            on_outage=output.talk_of_outage,
         )
     output.talk(f"attached to {attached.index}, for model {identity}")
     if attached.copied_from:

@@ -225,7 +225,7 @@ def ingest(
             _exit(watching.has_problems)
             return
         if folder and dry_run:
-            _list_gone(services, folder, selection, as_json=as_json)
+            _exit(_list_gone(services, folder, selection, as_json=as_json))
             return
         types = [column_types(each, index, as_text=as_text) for each in opened]
         rows = chain(
@@ -237,11 +237,13 @@ def ingest(
         ends = _Ends(services, as_json=as_json, print_row=print_row)
         registering = Registering(services, fields=fields, priority=priority, keep=ends.add)
         others: list[Mapping[str, Any]] = []
+        spared: Sequence[str] = ()
         try:
             registering.run(rows, total=len(videos) + sum(map(len, opened)))
             registering.tell()
             if folder and prune:
                 gone = videos_gone(services.registry, folder, selection)
+                spared = gone.problems
                 others += map(record_json, delete_gone(services, folder, gone, yes=yes))
             if wait:
                 ends.wait(timeout=timeout)
@@ -249,7 +251,7 @@ def ingest(
             for line in passed.lines():
                 output.talk(line)
         ends.report([*others, *passed.to_json()])
-    _exit(registering.has_problems or passed.is_error)
+    _exit(registering.has_problems or passed.is_error or bool(spared))
 
 
 @dataclass(slots=True)
@@ -320,16 +322,20 @@ def _given(uris: Sequence[str], id_from: IdFrom, passed: PassedOver) -> list[New
     return from_uris([uri for uri in uris if is_utf8(uri)], id_from=id_from)
 
 
-def _list_gone(services: Services, folder: Path, selection: Selection, *, as_json: bool) -> None:
-    gone = list(videos_gone(services.registry, folder, selection))
+def _list_gone(services: Services, folder: Path, selection: Selection, *, as_json: bool) -> bool:
+    """Returns whether some may only not be mounted."""
+    gone = videos_gone(services.registry, folder, selection)
     output.print_rows(
-        [record_json(record) for record, _ in gone],
+        [record_json(record) for record, _ in gone.videos],
         ("id", "state", "file"),
-        [(record.id, record.state, path) for record, path in gone],
+        [(record.id, record.state, path) for record, path in gone.videos],
         as_json=as_json,
         whole=("id", "state"),
     )
-    output.talk(f"{len(gone)} registered videos of {folder} have lost their file")
+    for line in gone.problems:
+        output.talk(line)
+    output.talk(f"{len(gone.videos)} registered videos of {folder} have lost their file")
+    return bool(gone.problems)
 
 
 def _nothing_found(folder: Path | None, passed: PassedOver) -> str:

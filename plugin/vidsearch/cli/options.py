@@ -25,10 +25,12 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Amount(click.FloatRange):
-    """A number above 0, which ``nan`` is not; ``infinite``: also ``inf``."""
+    """A number above 0, or from ``min`` on, which ``nan`` is not; ``infinite``: also ``inf``."""
 
-    def __init__(self, *, max: float | None = None, infinite: bool = False) -> None:
-        super().__init__(min=0, min_open=True, max=max)
+    def __init__(
+        self, *, min: float | None = None, max: float | None = None, infinite: bool = False
+    ) -> None:
+        super().__init__(min=min or 0, min_open=min is None, max=max)
         self._infinite = infinite
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:

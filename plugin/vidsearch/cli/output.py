@@ -30,6 +30,7 @@ __all__ = [
     "table",
     "talk",
     "talk_of",
+    "talk_of_outage",
 ]
 
 # A cell that must not be wrapped takes at most this share of a line.
@@ -68,6 +69,11 @@ def confirm(question: str) -> None:
         ) from None
     if not is_yes:
         raise click.Abort
+
+
+def talk_of_outage(error: Exception, seconds: float) -> None:
+    """The engine is away or overloaded, and it is tried again in so many seconds."""
+    talk(f"trying again in {math.ceil(seconds)} s: {error}")
 
 
 def talk_of(items: Iterable[tuple[str, str]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -37,7 +36,7 @@ class Narrator:
     def outage(self, error: VidsearchError, seconds: float) -> None:
         """The engine is away or overloaded, and the run is tried again."""
         self._first = None  # the rate from then on
-        output.talk(f"trying again in {math.ceil(seconds)} s: {error}")
+        output.talk_of_outage(error, seconds)
 
     def progress(self, done: int, total: int) -> None:
         """So many videos are in the target."""

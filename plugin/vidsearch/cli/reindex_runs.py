@@ -13,6 +13,7 @@ from vidsearch.cli import output
 from vidsearch.cli.kept_output import blocked
 from vidsearch.cli.options import Amount, json_option, yes_option
 from vidsearch.cli.reindex_output import Narrator, show_plan, show_run, show_runs
+from vidsearch.defaults import LEAST_THROTTLE
 from vidsearch.errors import VidsearchError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ __all__ = [
     "swap",
 ]
 
-THROTTLE = Amount(infinite=True)
+THROTTLE = Amount(min=LEAST_THROTTLE, infinite=True)
 """Documents per second."""
 _id = click.argument("id", required=False)
 
@@ -248,7 +249,11 @@ def _running() -> Iterator[Reindexer]:
         told = Narrator(bar)
         try:
             yield reindexer(
-                services, on_step=told.step, on_progress=told.progress, on_outage=told.outage
+                services,
+                on_step=told.step,
+                on_progress=told.progress,
+                on_outage=told.outage,
+                on_problem=lambda sentence: None,  # what there is, was said before it was asked
             )
         except (KeyboardInterrupt, VidsearchError):
             if told.run is not None and told.run.is_open:

@@ -18,6 +18,7 @@ from vidsearch.cli.facets import parse_facets, print_facets
 from vidsearch.cli.options import json_option
 from vidsearch.config import load_settings
 from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
+from vidsearch.npy import load_npy
 
 if TYPE_CHECKING:
     from vidsearch.search import Hit, SearchResult
@@ -198,16 +199,11 @@ def _nothing(result: SearchResult, options: Mapping[str, Any]) -> str:
 
 
 def _read_vector(path: Path) -> Any:
-    from zipfile import BadZipFile  # what NumPy raises of half an archive
-
+    if path.suffix == ".npy":
+        return load_npy(path, error=QueryError)
     try:
-        if path.suffix == ".npy":
-            import numpy as np
-
-            with path.open("rb") as file:  # which NumPy leaves open where it fails
-                return np.load(file, allow_pickle=False)
         return json.loads(path.read_text())
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise QueryError(f"--vector {path} is neither a .npy file nor a JSON list: {error}") from (
             error
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vidsearch.config import IndexSettings
     from vidsearch.engines import Engine
 
-__all__ = ["thumbnails", "with_those_of_reindexes"]
+__all__ = ["thumbnails", "videos_in_work", "with_those_of_reindexes"]
 
 
 @click.group()
@@ -36,7 +36,7 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
     Only the index of the settings is asked, and those given by --index: name every index whose
     workers have the same `thumbnails.url`, or its pictures are removed. Where one is reindexed, its
     other index is asked, too, until the reindex has ended. Reads every document once. Nothing is
-    removed while videos are being processed.
+    removed while videos of these indices are being processed.
     """
     from vidsearch.ingest.thumbnails import remove_thumbnails, unused_thumbnails
     from vidsearch_tasks import Services
@@ -47,15 +47,13 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
             raise ConfigError(
                 "the setting thumbnails.url is not set, so there are no thumbnails to prune"
             )
-        # Workers make documents for a reindex as well.
-        counts = services.registry.counts(), services.fills.counts()
-        busy = sum(each[State.PROCESSING] for each in counts)
+        names = (services.settings.index.name, *others)
+        busy = videos_in_work(services.engine, services.settings.index, names)
         if busy and not dry_run:
             raise VidsearchError(
                 f"{busy} videos are being processed, which may take up old pictures again: stop "
                 "the workers or wait until they are done, then prune again"
             )
-        names = (services.settings.index.name, *others)
         before = time.time() - hours * 3600
         asked = with_those_of_reindexes(services.engine, services.settings.index, names)
         unused = unused_thumbnails(store, services.engine, asked, written_before=before)
@@ -70,6 +68,19 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
             yes=yes,
             as_json=as_json,
         )
+
+
+def videos_in_work(engine: Engine, settings: IndexSettings, names: Sequence[str]) -> int:
+    """Number of videos of some indices that workers have, for a reindex as well."""
+    from vidsearch.registry import Registry
+
+    busy = 0
+    for name in names:
+        index = settings.model_copy(update={"name": name})
+        for one in (index.registry, index.fills):
+            if engine.indices_of(one):
+                busy += Registry(engine, index=one).counts()[State.PROCESSING]
+    return busy
 
 
 def with_those_of_reindexes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,10 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.folder import PassedOver, Selection, videos_below
-from vidsearch.cli.gone import delete_gone, is_gone, videos_gone
+from vidsearch.cli.gone import Gone, delete_gone, is_gone, videos_gone
 from vidsearch.cli.registering import Registering
 from vidsearch.cli.sources import from_files
+from vidsearch.cli.unmounted import Device, Missing, deleted_among, folder_device
 from vidsearch.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class FolderWatch:
     has_problems: bool = field(default=False, init=False)
     _known: dict[str, tuple[_Signature, str]] = field(default_factory=dict, init=False)
     """By path what was registered: the file's signature and the video's id."""
+    _devices: dict[str, Device | None] = field(default_factory=dict, init=False)
+    """By path on which file system the file's folder was when the file was last there."""
     _unstable: dict[str, _Signature] = field(default_factory=dict, init=False)
     _told: set[str] = field(default_factory=set, init=False)
     _began: bool = field(default=False, init=False)
@@ -81,6 +84,8 @@ class FolderWatch:
             self._tell(line)
         self.has_problems |= passed.is_error
         found = {str(path): status for path in paths if (status := _status(path))}
+        folders: dict[str, Device | None] = {}
+        self._devices |= {path: folder_device(path, folders) for path in found}
         ready = {path: status for path, status in found.items() if self._is_ready(path, status)}
         self._unstable = {
             path: _signature(status)
@@ -143,20 +148,30 @@ class FolderWatch:
         output.talk(f"{len(videos)} changed")
         return {one.id for one in reopened if one.record and one.record.state is State.PROCESSING}
 
-    def _look_for_gone(self, present: Any) -> None:
+    def _look_for_gone(self, present: Collection[str]) -> None:
         gone: list[tuple[VideoRecord, str]] = []
         if not self._began:
-            gone = list(videos_gone(self.services.registry, self.folder, self.selection))
-        for path in self._known.keys() - present:
-            if is_gone(path):
-                record = self.services.registry.find(self._known.pop(path)[1])
-                if record and record.uri == path:
-                    gone.append((record, path))
+            earlier = videos_gone(self.services.registry, self.folder, self.selection)
+            gone += earlier.videos
+            for line in earlier.problems:
+                self._tell(line)
+        for path in self._deleted(self._known.keys() - present):
+            del self._devices[path]
+            record = self.services.registry.find(self._known.pop(path)[1])
+            if record and record.uri == path:
+                gone.append((record, path))
         if gone and self.prunes:
-            delete_gone(self.services, self.folder, gone, yes=True)
+            delete_gone(self.services, self.folder, Gone(gone), yes=True)
         else:
             for record, path in gone:
                 output.talk(f"gone: {path} (video {record.id!r}, {record.state})")
+
+    def _deleted(self, lacking: Iterable[str]) -> set[str]:
+        missing = [Missing(path, self._devices[path]) for path in lacking if is_gone(path)]
+        deleted, problems = deleted_among(missing, str(self.folder.resolve()), known={})
+        for line in problems:
+            self._tell(line)
+        return deleted
 
     def _tell(self, line: str) -> None:
         """Say something that is the same at every look, once."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from vidsearch import backoff
 from vidsearch.engines.dialect import FIRST_PAUSE, LONGEST_PAUSE
-from vidsearch.engines.errors import error_of, no_json, reason_of, unavailable
+from vidsearch.engines.errors import busy, error_of, no_json, unavailable
 from vidsearch.engines.steps import Answer, Steps
 from vidsearch.engines.types import BulkResult, Document, Json, Revision, Write
 from vidsearch.engines.vectors import ByteOrder, decode_vector, to_json
@@ -279,7 +279,7 @@ def _note_answers(
             progress.done(write, revision, what=result.get("result", ""))
         elif unavailable(status):
             turned_away.append(item)
-            why = f"{reason_of(result)} ({status})"
+            why = busy(status, result)
         else:
             error = error_of(status, result, url=url, index=index, id=write.id)
             if isinstance(error, (IndexNotFoundError, BackendUnavailableError)):  # gone, or closed

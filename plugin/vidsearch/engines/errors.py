@@ -29,6 +29,7 @@ from vidsearch.errors import (
 
 __all__ = [
     "ContextLostError",
+    "busy",
     "error_of",
     "no_json",
     "reason_of",
@@ -44,6 +45,7 @@ _TOO_MANY_BUCKETS = "too_many_buckets_exception"
 _CONTEXT_LOST = "search_context_missing_exception"
 _NO_PRIMARY = "no Preference for [_primary]"
 """What Elasticsearch says of a preference that OpenSearch alone has."""
+_DISK_IS_FULL = "read-only-allow-delete block"
 _NO_SCRIPTS = re.compile(r"cannot execute (\[inline\] scripts|scripts using)")
 
 _SET_CA = "Set engine.ca_certs to the CA bundle that signed it"
@@ -140,6 +142,8 @@ def error_of(
             "fewer segments (index.segment_seconds, index.max_segments)"
         )
     if unavailable(status):
+        if _DISK_IS_FULL in reason:
+            return BackendUnavailableError(f"{where} takes no writes: {busy(status, body)}")
         return BackendUnavailableError(f"{where} is overloaded or failing {said}")
     return BackendError(f"{where} answered {request} with {status}: {reason}")
 
@@ -159,6 +163,19 @@ def sizes(size: int, status: int, body: Any) -> str:
     if size <= min(limits):
         return f"The request has {size:,} bytes; {limit}, so a proxy in front of it allows less"
     return f"The request has {size:,} bytes; {limit}"
+
+
+def busy(status: int, body: Any) -> str:
+    """Why a request was turned away that may succeed later, and what to do where it will not by
+    waiting alone."""
+    why = f"{reason_of(body)} ({status})"
+    if _DISK_IS_FULL not in why:
+        return why
+    return (
+        f"{why}. The disk of a data node is full: free some, or add a node. The index then "
+        "takes writes again by itself, unless somebody has set "
+        "index.blocks.read_only_allow_delete"
+    )
 
 
 def unavailable(status: int) -> bool:

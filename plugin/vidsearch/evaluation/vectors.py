@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-from zipfile import BadZipFile
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from vidsearch.errors import EvaluationError
 from vidsearch.evaluation.places import Places, find_places
 from vidsearch.evaluation.variants import Variant
+from vidsearch.npy import load_npy
 
 __all__ = ["DIRECTIONS", "Direction", "PairVectors", "read_vectors"]
 
@@ -87,7 +87,7 @@ def read_vectors(texts: Path, videos: Path, video_of: Path | None = None) -> Pai
     """
     captions, clips = _unit(texts), _unit(videos)
     if video_of is not None:
-        numbers = _load(video_of)
+        numbers = load_npy(video_of, error=EvaluationError)
         if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
             raise EvaluationError(f"{video_of} must hold whole numbers, one per caption")
         return PairVectors(captions, clips, numbers.astype(np.int64))
@@ -100,7 +100,7 @@ def read_vectors(texts: Path, videos: Path, video_of: Path | None = None) -> Pai
 
 
 def _unit(path: Path) -> Vectors:
-    found = _load(path)
+    found = load_npy(path, error=EvaluationError)
     if found.ndim != 2 or found.dtype.kind not in "fiu" or not found.size:
         raise EvaluationError(
             f"{path} must hold a vector in each row, not an array of {found.dtype} with the shape "
@@ -116,14 +116,3 @@ def _unit(path: Path) -> Vectors:
         )
     unit: Vectors = (exact / lengths).astype(np.float32)
     return unit
-
-
-def _load(path: Path) -> NDArray[Any]:
-    try:
-        with path.open("rb") as file:  # which NumPy leaves open where it fails
-            loaded = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise EvaluationError(f"{path} is no .npy file that can be read: {error}") from error
-    if not isinstance(loaded, np.ndarray):
-        raise EvaluationError(f"{path} holds several arrays: save one as .npy")
-    return loaded

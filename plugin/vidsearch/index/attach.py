@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
+from vidsearch.defaults import OUTAGE_SECONDS
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine
-from vidsearch.errors import MappingConflictError
+from vidsearch.errors import BackendUnavailableError, MappingConflictError
 from vidsearch.index.attachment import attached_name, wanted_attachment
 from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy
 from vidsearch.index.follow import following_of
 from vidsearch.index.replacement import keep_attachment
 from vidsearch.index.videos_index import open_videos_index
+from vidsearch.outages import log_outage
 from vidsearch.registry.index import (
     drop_registry_index,
     dropped_on_error,
@@ -53,6 +55,8 @@ def attach_index(
     undone: Callable[[str, str], None] = lambda index, copy: None,
     confirm: Callable[[str, str], None] = lambda index, copy: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    outage_seconds: float = OUTAGE_SECONDS,
+    on_outage: Callable[[BackendUnavailableError, float], object] = log_outage,
 ) -> Attached:
     """Add the vidsearch object to the mapping of ``settings.name``, and make the registry.
 
@@ -72,6 +76,9 @@ def attach_index(
             left the index without writes, which was undone first.
         confirm: told the names of the index and its copy before copying; what it raises ends it.
         progress: told how many documents of how many are copied.
+        outage_seconds: for which the engine may be away or overloaded until a copy is undone.
+        on_outage: told the error, and in how many seconds the copy goes on; by default that is
+            logged.
 
     Raises:
         IndexNotFoundError: no such index or alias.
@@ -105,6 +112,8 @@ def attach_index(
         before_swap=lambda copy: ensure_registry_index(engine, _named(settings, name, copy)),
         progress=progress,
         following=following_of(engine, name, changed_field=changed_field),
+        outage_seconds=outage_seconds,
+        on_outage=on_outage,
     )
     settings = _named(settings, name, copy)
     keep_attachment(engine, settings, copy)

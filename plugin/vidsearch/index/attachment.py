@@ -19,7 +19,7 @@ from vidsearch.index.attachable import (
 )
 from vidsearch.index.copy import copy_name, why_not_copied
 from vidsearch.index.copy_note import note_of, refuse_complete_copy
-from vidsearch.index.cost import CopyCost, cost_of, lacking_space
+from vidsearch.index.cost import CopyCost, cost_of, lacking_shards, lacking_space
 from vidsearch.index.description import concrete_index, description_of
 from vidsearch.index.follow import Following, following_of
 from vidsearch.index.kept import Kept, kept_of
@@ -147,7 +147,9 @@ def plan_attachment(
     following = following_of(engine, name, changed_field=changed_field)
     replicas = int(kept.settings.get("number_of_replicas", 1))
     cost = cost_of(engine, name, replicas=replicas, following=following)
+    shards = int(kept.settings.get("number_of_shards", 1))
     problems += lacking_space(cost.needed_bytes, cost.free_bytes)
+    problems += lacking_shards(engine, shards=shards, replicas=replicas)
     return AttachPlan(
         index=name,
         way="copy",

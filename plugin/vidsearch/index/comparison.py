@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Json, routing_of
 from vidsearch.errors import MappingConflictError
+from vidsearch.index.copy_documents import batches_by_id
 from vidsearch.index.following import BATCH, IDS, Follower, Pass
 from vidsearch.index.point_in_time import place_of
 
@@ -48,7 +48,7 @@ class CompareVersions(Follower):
         self._engine.refresh(self._target)
         written = deleted = 0
         there = self._engine.scan(self._target, source=self._marks, page_size=IDS)
-        for batch in in_batches(there, IDS):
+        for batch in batches_by_id(there, IDS):
             self._interrupted()
             given = self._engine.mget(
                 self._source,
@@ -69,18 +69,19 @@ class CompareVersions(Follower):
     def _create(self) -> int:
         """Bring the documents that the copy does not have."""
         written = 0
-        for batch in in_batches(self._engine.scan(self._source, source=False, page_size=IDS), IDS):
+        given = self._engine.scan(self._source, source=False, page_size=IDS)
+        for batch in batches_by_id(given, IDS):
             self._interrupted()
-            there = self._engine.mget(
+            copied = self._engine.mget(
                 self._target, [one.id for one in batch], routing=routing_of(batch), source=False
             )
-            written += self._copy([one for one in batch if one.id not in there])
+            written += self._copy([one for one in batch if one.id not in copied])
         return written
 
     def _copy(self, documents: Iterable[Document]) -> int:
         """Bring documents as they are now; those that are gone are left to the next pass."""
         written = 0
-        for batch in in_batches(documents, BATCH):
+        for batch in batches_by_id(documents, BATCH):
             self._interrupted()
             ids = [one.id for one in batch]
             found = self._engine.mget(self._source, ids, routing=routing_of(batch))
@@ -142,7 +143,7 @@ class FollowField(CompareVersions):
     def _bring(self, *, last: bool) -> tuple[int, int]:
         self._engine.refresh(self._source)
         until = greatest(self._engine, self._source, self._field)
-        written = sum(map(self._brought, in_batches(self._changed(), BATCH)))
+        written = sum(map(self._brought, batches_by_id(self._changed(), BATCH)))
         self._until = until
         if not last:
             return written, 0

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, TypeVar
 from uuid import uuid4
 
+from vidsearch.defaults import OUTAGE_SECONDS
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.engines.guarded import Confirmation, guarded
-from vidsearch.errors import MappingConflictError, VidsearchError
+from vidsearch.errors import BackendUnavailableError, MappingConflictError, VidsearchError
 from vidsearch.index.copy_documents import copy_documents
 from vidsearch.index.copy_note import (
     CopyNote,
@@ -18,19 +21,21 @@ from vidsearch.index.copy_note import (
     delete_leftover,
     incomplete,
     is_blocked,
+    is_complete,
     leave_note,
     note_of,
     undo_copy,
 )
 from vidsearch.index.follow import BY_NUMBERS, Following
-from vidsearch.index.following import Follower
-from vidsearch.index.kept import kept_of
+from vidsearch.index.kept import WHILE_FILLED, Kept, kept_of
 from vidsearch.index.policies import put_policy
 from vidsearch.index.swap import alias_moves, swap
 from vidsearch.interrupts import Uninterrupted
+from vidsearch.outages import Outages, log_outage
 
 __all__ = ["copy_name", "copy_with_settings", "explained", "why_not_copied"]
 
+_T = TypeVar("_T")
 _OURS_SECONDS = 0.5
 """For which nobody has undone the copy and made another one."""
 
@@ -47,6 +52,8 @@ def copy_with_settings(
     before_swap: Callable[[str], None],
     progress: Callable[[int, int], None],
     following: Following = BY_NUMBERS,
+    outage_seconds: float = OUTAGE_SECONDS,
+    on_outage: Callable[[BackendUnavailableError, float], object] = log_outage,
 ) -> tuple[str, float]:
     """Copy an index and put the copy in its place. Returns the copy's name and the seconds below.
 
@@ -66,9 +73,11 @@ def copy_with_settings(
         mapping: of the copy.
         to: name of the copy.
         confirm: told the names of the index and its copy before anything is done.
-        before_swap: told the copy's name when all documents are copied.
+        before_swap: told the copy's name when all documents are copied; safe to repeat.
         progress: told how many documents of how many are copied.
         following: how changes are found.
+        outage_seconds: for which the engine may be away or overloaded until the copy is undone.
+        on_outage: told the error, and in how many seconds it goes on.
 
     Raises:
         MappingConflictError: ``alias`` and ``to`` are both ``None``; an index of that name exists;
@@ -82,84 +91,185 @@ def copy_with_settings(
     if engine.indices_of(copy) and not delete_leftover(engine, copy, of=name):
         raise MappingConflictError(f"{copy!r} exists already; name another copy (--copy-to NAME)")
     kept = kept_of(engine, name)
-    blocked_before = is_blocked(engine.settings(name))
-    note = CopyNote(to=copy, blocked_before=blocked_before, run=uuid4().hex)
+    note = CopyNote(to=copy, blocked_before=is_blocked(engine.settings(name)), run=uuid4().hex)
     leave_note(engine, name, note)
-
-    def require_ours() -> None:
-        if note_of(engine.mapping(name)) != note:
-            raise MappingConflictError(
-                f"another process has undone this copy of index {name!r} meanwhile, and may have "
-                "begun one of its own: leave it to that, or attach again"
-            )
-
-    # So that a process that was stopped for a while writes nothing into the copy of another one.
-    still_ours = Confirmation(require_ours, seconds=_OURS_SECONDS)
-    held = guarded(engine, still_ours)
-    changes: Follower | None = None
-
-    def move(aliases: Json) -> None:
-        if alias is None:
-            held.put_mapping(copy, complete(mapping))
-        else:
-            held.update_aliases(alias_moves(aliases, old=name, new=copy))
-
-    def allow_writes() -> None:
-        held.put_settings(name, {"blocks.write": None})
-
     with Uninterrupted("the swap") as interrupts:
-        try:
+
+        def pause(seconds: float) -> None:
+            interrupts.check()
             with interrupts.allowed():
-                body = {
-                    "settings": {"index": {**kept.at_creation(), **settings}},
-                    "mappings": incomplete(mapping, of=name),
-                }
-                with explained(name):
-                    create_index_as_asked(
-                        held,
-                        copy,
-                        body,
-                        advice="Name a copy that no pattern of a template matches (--copy-to "
-                        "NAME), or narrow the index_patterns of the template",
-                        user_fields=True,
-                    )
-                changes = following.follower(held, name, copy, alias=alias)
-                copy_documents(held, name, copy, keep_versions=True, progress=progress)
-                before_swap(copy)
-                changes.until_small()
-                held.put_settings(copy, kept.before_swap())
-                put_policy(held, copy, kept.policy)
-                changes.until_short()
-            blocked = swap(
-                held,
-                changes,
-                old=name,
-                new=copy,
-                kept=kept,
-                confirm=still_ours.ask,
-                interrupted=interrupts.check,
-                move=move,
-                allow_writes=None if blocked_before else allow_writes,
-            )
+                time.sleep(seconds)
+
+        def outlast(work: Callable[[], _T]) -> _T:
+            def allowed() -> _T:
+                with interrupts.allowed():
+                    return work()
+
+            return outages.outlast(allowed)
+
+        outages = Outages(outage_seconds, told=on_outage, sleep=pause)
+        copying = _Copying(
+            engine,
+            name,
+            alias,
+            note,
+            interrupts,
+            kept=kept,
+            settings=settings,
+            mapping=mapping,
+            following=following,
+        )
+        try:
+            outlast(copying.make)
+            outlast(lambda: copying.fill(outages.numbers(progress)))
+            outlast(lambda: before_swap(copy))
+            blocked = outages.outlast(copying.swap)
             with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
                 if alias is not None:
-                    held.put_mapping(copy, complete(mapping))
+                    copying.held.put_mapping(copy, complete(mapping))
         except BaseException:
             with suppress(VidsearchError):  # the error that led here is the one to tell
-                _undo(engine, name, note, alias=alias)
+                copying.undo()
             raise
-        finally:
-            if changes is not None:
-                changes.close()
     return copy, blocked
 
 
-def _undo(engine: Engine, name: str, note: CopyNote, *, alias: str | None) -> None:
-    """Leave things as they were, but for what others may rely on by now."""
-    if alias is not None and engine.indices_of(alias) == (note.to,):
-        return  # swapped, though the answer that said so was lost: the application uses it now
-    if note_of(engine.mapping(name)) == note:  # else another run has taken over
-        undo_copy(engine, name, note)
+@dataclass(slots=True)
+class _Copying:
+    """A copy that is being made; what is done for it is safe to repeat."""
+
+    engine: Engine
+    name: str
+    alias: str | None
+    note: CopyNote
+    interrupts: Uninterrupted
+    _: KW_ONLY
+    kept: Kept
+    settings: Json
+    mapping: Mapping[str, Any]
+    following: Following
+    held: Engine = field(init=False)
+    """Changes nothing where another process has undone this copy meanwhile."""
+    _still_ours: Confirmation = field(init=False)
+    _since: Mapping[str, int] | None = None
+    """Where the index was before it was copied."""
+    _tries: int = 0
+    """To swap."""
+    _refused: float = 0.0
+    _stopped_at: float | None = None
+    """When writes were stopped, where they are not allowed again."""
+
+    def __post_init__(self) -> None:
+        # So that a process that was stopped for a while writes nothing into the copy of another.
+        self._still_ours = Confirmation(self._require_ours, seconds=_OURS_SECONDS)
+        self.held = guarded(self.engine, self._still_ours)
+
+    @property
+    def copy(self) -> str:
+        return self.note.to
+
+    def make(self) -> None:
+        """Create it, empty."""
+        delete_leftover(self.held, self.copy, of=self.name)  # of a try whose answer was lost
+        body = {
+            "settings": {"index": {**self.kept.at_creation(), **self.settings}},
+            "mappings": incomplete(self.mapping, of=self.name),
+        }
+        with explained(self.name):
+            create_index_as_asked(
+                self.held,
+                self.copy,
+                body,
+                advice="Name a copy that no pattern of a template matches (--copy-to NAME), or "
+                "narrow the index_patterns of the template",
+                user_fields=True,
+            )
+
+    def fill(self, progress: Callable[[int, int], None]) -> None:
+        """Copy what is there."""
+        if self._since is None:
+            self._since = self.following.mark(self.engine, self.name)
+        copy_documents(self.held, self.name, self.copy, keep_versions=True, progress=progress)
+
+    def swap(self) -> float:
+        """Bring what changed since, and put it in place. Interrupts wait where writes do.
+
+        Returns the seconds in which writes were refused.
+        """
+        self.interrupts.check()
+        if self._tries and self._is_in_place():  # the answer that said so was lost
+            return self._refused + self._stopped_for()
+        with self.interrupts.allowed():
+            if self._tries:  # what is to be brought before the swap may take long
+                self._allow_writes_again()
+                self.held.put_settings(self.copy, WHILE_FILLED)
+            self._tries += 1
+            changes = self.following.follower(
+                self.held, self.name, self.copy, since=self._since, alias=self.alias
+            )
+        try:
+            with self.interrupts.allowed():
+                changes.until_small()
+                self.held.put_settings(self.copy, self.kept.before_swap())
+                put_policy(self.held, self.copy, self.kept.policy)
+                changes.until_short()
+            self._stopped_at = time.monotonic()
+            return self._refused + swap(
+                self.held,
+                changes,
+                old=self.name,
+                new=self.copy,
+                kept=self.kept,
+                confirm=self._still_ours.ask,
+                interrupted=self.interrupts.check,
+                move=self._move,
+                allow_writes=None if self.note.blocked_before else self._allow_writes,
+            )
+        except BackendUnavailableError:
+            with suppress(VidsearchError):  # the application is not to wait as well
+                if not self._is_in_place():
+                    self._allow_writes_again()
+            raise
+        finally:
+            changes.close()
+
+    def undo(self) -> None:
+        """Leave things as they were, but for what others may rely on by now."""
+        if self._is_in_place():
+            return  # though the answer that said so was lost: the application uses it now
+        if note_of(self.engine.mapping(self.name)) == self.note:  # else another run has taken over
+            undo_copy(self.engine, self.name, self.note)
+
+    def _move(self, aliases: Json) -> None:
+        if self.alias is None:
+            self.held.put_mapping(self.copy, complete(self.mapping))
+        else:
+            self.held.update_aliases(alias_moves(aliases, old=self.name, new=self.copy))
+
+    def _is_in_place(self) -> bool:
+        if self.alias is None:
+            return self.engine.run(is_complete(self.engine.calls, self.note))
+        return self.engine.indices_of(self.alias) == (self.copy,)
+
+    def _allow_writes(self) -> None:
+        self.held.put_settings(self.name, {"blocks.write": None})
+
+    def _allow_writes_again(self) -> None:
+        if self._stopped_at is not None:
+            if not self.note.blocked_before:
+                self._allow_writes()
+            self._refused += self._stopped_for()
+            self._stopped_at = None
+
+    def _stopped_for(self) -> float:
+        return 0.0 if self._stopped_at is None else time.monotonic() - self._stopped_at
+
+    def _require_ours(self) -> None:
+        if note_of(self.engine.mapping(self.name)) != self.note:
+            raise MappingConflictError(
+                f"another process has undone this copy of index {self.name!r} meanwhile, and may "
+                "have begun one of its own: leave it to that, or attach again"
+            )
 
 
 def copy_name(name: str) -> str:

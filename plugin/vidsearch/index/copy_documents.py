@@ -20,7 +20,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Revision, Write, routing_of
 from vidsearch.engines.vectors import to_json
 
-__all__ = ["SLICES", "Copied", "Pace", "StoppedError", "copy_documents"]
+__all__ = ["SLICES", "Copied", "Pace", "StoppedError", "batches_by_id", "copy_documents"]
 
 _T = TypeVar("_T")
 
@@ -120,7 +120,7 @@ def copy_documents(
 
     if there:
         # What the earlier run wrote last may have been deleted before it looked.
-        for batch in in_batches(engine.scan(target, source=False), _LARGEST_PAGE):
+        for batch in batches_by_id(engine.scan(target, source=False), _LARGEST_PAGE):
             copy.drop({one.id: one.revision for one in batch}, batch)
     step, size = (completed, ids) if resumed else (paced, page)
     end = Copied()
@@ -178,6 +178,19 @@ class _Copy:
             Write("delete", id, routing=routing.get(id), expect=revisions[id]) for id in wrong
         ]
         return self.engine.bulk(self.target, deletes).written if deletes else 0
+
+
+def batches_by_id(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:
+    """Batches in which no id comes twice, as requests and answers name documents by that.
+
+    Where the application sets routings, shards may hold a document of the same id each.
+    """
+    for batch in in_batches(documents, size):
+        while batch:
+            first: dict[str, Document] = {}
+            repeated = [one for one in batch if first.setdefault(one.id, one) is not one]
+            yield list(first.values())
+            batch = repeated
 
 
 def _page_size(engine: Engine, index: str) -> int:
@@ -258,7 +271,7 @@ def _side_by_side(
 
     def work(part: Iterable[Document]) -> None:
         try:
-            for batch in in_batches(part, size):
+            for batch in batches_by_id(part, size):
                 if stop.is_set():
                     break
                 told.put(step(batch))

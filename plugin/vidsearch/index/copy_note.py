@@ -22,6 +22,7 @@ __all__ = [
     "CopyNote",
     "delete_leftover",
     "is_blocked",
+    "is_complete",
     "leave_note",
     "incomplete",
     "note_of",
@@ -108,7 +109,7 @@ def refuse_complete_copy(engine: Engine, name: str, note: CopyNote) -> None:
     Raises:
         MappingConflictError: the message says where the copy is, and how to start again.
     """
-    if engine.run(_is_complete(engine.calls, note)):
+    if engine.run(is_complete(engine.calls, note)):
         raise MappingConflictError(engine.run(what_became_of(engine.calls, name, note)))
 
 
@@ -122,7 +123,7 @@ def undo_copy(engine: Engine, name: str, note: CopyNote) -> None:
 
 def what_became_of(calls: Calls, name: str, note: CopyNote) -> Steps[str]:
     """What was done to an index with this note, and what to do."""
-    if (yield from _is_complete(calls, note)):
+    if (yield from is_complete(calls, note)):
         return (
             f"index {name!r} was copied to {note.to!r}, which is attached, and takes no more "
             f"writes: set index.name to {note.to!r}, or to an alias of it. To start again, delete "
@@ -135,7 +136,8 @@ def what_became_of(calls: Calls, name: str, note: CopyNote) -> Steps[str]:
     )
 
 
-def _is_complete(calls: Calls, note: CopyNote) -> Steps[bool]:
+def is_complete(calls: Calls, note: CopyNote) -> Steps[bool]:
+    """Whether a copy was put in the place of the index of the note."""
     if (yield from calls.indices_of(note.to)) != (note.to,):
         return False
     meta = (yield from calls.mapping(note.to)).get("_meta") or {}

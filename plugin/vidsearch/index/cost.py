@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 from vidsearch.engines import Engine, routing_of
 from vidsearch.engines.calls import Calls
@@ -19,16 +20,21 @@ __all__ = [
     "blocked_seconds",
     "cost_of",
     "free_bytes",
+    "lacking_shards",
     "lacking_space",
     "reading_rate",
     "store_bytes",
 ]
 
+_T = TypeVar("_T")
 _SAMPLE = 300
 """Documents from which a rate is measured."""
 _SWAP_SECONDS = 0.2
 """The block, refreshes and the move of the aliases, as ``python -m benchmarks --only
 attached_swap`` measures them on two cores that the node, the application and this process share."""
+_MOST_SHARDS = 1024
+"""Primary shards that an engine takes of an index, unless its nodes are started with another
+number (`-Des.index.max_number_of_shards`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +108,22 @@ def lacking_space(needed: int | None, free: int | None) -> tuple[str, ...]:
     return (f"the target may need {needed} bytes of disk, and {free} are free on the data nodes",)
 
 
+def lacking_shards(engine: Engine, *, shards: int, replicas: int) -> tuple[str, ...]:
+    """The sentence that says that the cluster refuses so many shards of one more index; empty where
+    it does not, or that is not known. Two requests."""
+    refused = "the cluster will refuse the target: "
+    if shards > _MOST_SHARDS:
+        engines = f"an engine takes {_MOST_SHARDS} of an index"
+        return (f"{refused}{shards} primary shards are too many, as {engines}",)
+    capacity, needed = _or_none(engine, _capacity(engine.calls)), shards * (1 + replicas)
+    if capacity is None or needed <= capacity.room:
+        return ()
+    needs = f"it needs {needed} shards, replicas included, and there is room for {capacity.room}"
+    limit = f"cluster.max_shards_per_node is {capacity.per_node}"
+    of_these = f"{capacity.used} are on {capacity.nodes} data nodes"
+    return (f"{refused}{needs}: {limit}, and {of_these}. Take fewer, or raise that setting",)
+
+
 def reading_rate(engine: Engine, index: str) -> tuple[float | None, str]:
     """Documents per second that a copy may bring, and what that was measured on."""
     began = time.monotonic()
@@ -123,11 +145,39 @@ def free_bytes(engine: Engine) -> int | None:
     return _or_none(engine, _free_bytes(engine.calls))
 
 
-def _or_none(engine: Engine, steps: Steps[int]) -> int | None:
+def _or_none(engine: Engine, steps: Steps[_T]) -> _T | None:
     try:
         return engine.run(steps)
-    except (BackendError, KeyError, TypeError, ValueError):
+    except (BackendError, LookupError, TypeError, ValueError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Capacity:
+    """Of shards."""
+
+    per_node: int
+    nodes: int
+    used: int
+
+    @property
+    def room(self) -> int:
+        return max(self.per_node * self.nodes - self.used, 0)
+
+
+def _capacity(calls: Calls) -> Steps[_Capacity]:
+    health = (yield from calls.dialect.request("GET", "/_cluster/health")).body
+    params = {"include_defaults": "true", "filter_path": "*.cluster.max_shards_per_node"}
+    answer = yield from calls.dialect.request("GET", "/_cluster/settings", params=params)
+    # A transient setting counts before a persistent one.
+    kinds = ("transient", "persistent", "defaults")
+    first, *_ = (answer.body[kind] for kind in kinds if answer.body.get(kind))
+    states = ("active_shards", "initializing_shards", "unassigned_shards")
+    return _Capacity(
+        per_node=int(first["cluster"]["max_shards_per_node"]),
+        nodes=int(health["number_of_data_nodes"]),
+        used=sum(int(health[state]) for state in states),
+    )
 
 
 def _store_bytes(calls: Calls, index: str) -> Steps[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from vidsearch.index.cost import (
     blocked_seconds,
     free_bytes,
+    lacking_shards,
     lacking_space,
     reading_rate,
     store_bytes,
@@ -22,8 +24,9 @@ from vidsearch.registry import Registry, State
 from vidsearch.reindex.changes import Target
 from vidsearch.reindex.run import ReindexRun, Way
 
-__all__ = ["Plan", "lacking_space_of", "plan_of"]
+__all__ = ["Plan", "lacking_space_of", "log_problem", "plan_of", "problems_of"]
 
+_log = logging.getLogger(__name__)
 _SAMPLE = 300
 """Documents, or records, from which a rate is measured."""
 
@@ -96,8 +99,7 @@ def plan_of(
     counts = registry.counts()
     size, free = store_bytes(engine, source.name), free_bytes(engine)
     problems = [f"{run.called} is open ({run.step})" for run in runs if run.is_open]
-    if target.is_same:
-        problems.append(f"nothing to do: {source.name!r} has that already")
+    problems += _same(source, target)
     plan = Plan(
         alias=source.alias,
         source=source.name,
@@ -132,10 +134,21 @@ def plan_of(
         needed_bytes=needed,
         per_second=rate,
         measured=measured,
-        problems=(*problems, *lacking_space(needed, free)),
+        problems=(*problems, *lacking_space(needed, free), *_lacking_shards(source, target)),
         blocked_seconds=blocked,
         following=following if source.attached else None,
     )
+
+
+def log_problem(sentence: str) -> None:
+    """Note what speaks against a run that begins all the same."""
+    _log.warning("reindex: %s", sentence)
+
+
+def problems_of(source: VideosIndex, target: Target) -> tuple[str, ...]:
+    """The sentences on what speaks against a run, as the plan has them: the index has that already,
+    or the disk is too small. Two requests."""
+    return (*_same(source, target), *lacking_space_of(source, target))
 
 
 def lacking_space_of(source: VideosIndex, target: Target) -> tuple[str, ...]:
@@ -143,6 +156,19 @@ def lacking_space_of(source: VideosIndex, target: Target) -> tuple[str, ...]:
     where it is not, or not known. Two requests."""
     needed = _needed_bytes(store_bytes(source.engine, source.name), target)
     return lacking_space(needed, free_bytes(source.engine))
+
+
+def _same(source: VideosIndex, target: Target) -> tuple[str, ...]:
+    return (f"nothing to do: {source.name!r} has that already",) if target.is_same else ()
+
+
+def _lacking_shards(source: VideosIndex, target: Target) -> tuple[str, ...]:
+    settings = target.body["settings"]["index"]
+    return lacking_shards(
+        source.engine,
+        shards=int(settings["number_of_shards"]),
+        replicas=int(settings["number_of_replicas"]),
+    )
 
 
 def _needed_bytes(size: int | None, target: Target) -> int | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal
 
+from vidsearch.defaults import LEAST_THROTTLE
 from vidsearch.engines import Json
 from vidsearch.errors import ReindexCheckError, ReindexError
 from vidsearch.index.follow import FollowedBy
@@ -99,6 +100,9 @@ class ReindexRun:
     """Number of videos to bring into the target, as counted at the start of the copy."""
     done: int = 0
     """Of them, how many are there."""
+    starts: int = 0
+    """How often filling the target was begun: again after it broke off, and each time that a worker
+    looks whether the others have done it."""
     filled_since: float | None = None
     """When a copy that broke off came to what was not there yet; ``None``: it never broke off."""
     filled_before: int = 0
@@ -148,10 +152,11 @@ class ReindexRun:
 
     @property
     def rate(self) -> float | None:
-        """Videos per second that were brought into the target; ``None`` where it is not known, as
-        of a copy that broke off."""
+        """Videos per second that were brought into the target; ``None`` where it is not known:
+        filling was begun several times, and how long nothing was done in between is not known."""
         began, ended = (self.began.get(str(step)) for step in (Step.COPYING, Step.CATCHING_UP))
-        if began is None or ended is None or not self.total or self.filled_since is not None:
+        again = self.starts > 1 or self.filled_since is not None  # the second: of older records
+        if began is None or ended is None or not self.total or again:
             return None
         return self.total / max(ended - began, 0.001)
 
@@ -216,12 +221,12 @@ def require_throttle(throttle: float | None) -> None:
     """Refuse what is no number of documents per second.
 
     Raises:
-        ReindexError: it is not above 0.
+        ReindexError: it is below the least one.
     """
-    if throttle is not None and not throttle > 0:  # nor is NaN
+    if throttle is not None and not throttle >= LEAST_THROTTLE:  # nor is NaN
         raise ReindexError(
-            f"throttle {throttle}: give a number of documents per second above 0, or inf for no "
-            "limit"
+            f"throttle {throttle}: give a number of documents per second from {LEAST_THROTTLE} on, "
+            "or inf for no limit"
         )
 
 

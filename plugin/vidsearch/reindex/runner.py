@@ -21,17 +21,18 @@ from vidsearch.errors import (
 from vidsearch.index.follow import BY_NUMBERS, Following, following_of
 from vidsearch.index.replacement import keep_attachment
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
+from vidsearch.outages import Outages, log_outage
 from vidsearch.registry import ErrorRecord, Registry
 from vidsearch.registry.index import registry_layout
+from vidsearch.reindex import decisions
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.attached_documents import AttachedDocuments
 from vidsearch.reindex.attached_steps import AttachedSteps
 from vidsearch.reindex.changes import Changes, Target
 from vidsearch.reindex.in_place import InPlace
 from vidsearch.reindex.lease import RunLease, user_and_host
-from vidsearch.reindex.outages import Outages, log_outage
-from vidsearch.reindex.plan import Plan, plan_of
-from vidsearch.reindex.run import ReindexRun, Step, require_throttle
+from vidsearch.reindex.plan import Plan, log_problem, plan_of, problems_of
+from vidsearch.reindex.run import ReindexRun, require_throttle
 from vidsearch.reindex.run_store import RunStore
 from vidsearch.reindex.steps import Documents, RunSteps
 
@@ -56,6 +57,7 @@ class Reindexer:
         notice_seconds: that search clients get to load another model before the swap.
         outage_seconds: for which the engine may be away or overloaded until a run breaks off.
         on_outage: told the error, and in how many seconds the run is tried again.
+        on_problem: told each sentence on what speaks against a run that begins all the same.
         on_step: told each record when a step has begun.
         on_progress: told how many videos of how many are in the target.
     """
@@ -74,6 +76,7 @@ class Reindexer:
         notice_seconds: float = NOTICE_SECONDS,
         outage_seconds: float = OUTAGE_SECONDS,
         on_outage: Callable[[BackendUnavailableError, float], None] = log_outage,
+        on_problem: Callable[[str], None] = log_problem,
         on_step: Callable[[ReindexRun], None] = lambda run: None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
@@ -84,6 +87,7 @@ class Reindexer:
         self._identity_of = identity_of
         self._lease_seconds = lease_seconds
         self._outages = Outages(outage_seconds, told=on_outage)
+        self._on_problem = on_problem
         shared: dict[str, Any] = {
             "engine": engine,
             "settings": settings,
@@ -139,9 +143,10 @@ class Reindexer:
         """Record a run, and leave it to :meth:`resume`.
 
         Args:
-            changes: what is to differ; an index that has it already is copied all the same.
+            changes: what is to differ; an index that has it already is copied all the same, and
+                ``on_problem`` is told so, as it is where the disk is too small.
             throttle: maximum number of documents per second that are copied; ``None``: as many as
-                leave the cluster half of its time; ``math.inf``: no limit.
+                leave the cluster half of its time; ``math.inf``: no limit; at least 0.1.
             canary: queries whose results are put side by side before the swap.
             swap: whether to swap when the target has passed its check.
             keep_old: whether to keep the source after the swap.
@@ -152,7 +157,7 @@ class Reindexer:
 
         Raises:
             ReindexError: another run is open; no change is named; the index is used by its own
-                name; an attached index takes the changes in place; ``throttle`` is not above 0.
+                name; an attached index takes the changes in place; ``throttle`` is below 0.1.
             MappingConflictError: an attached index takes no writes, or is rolled over.
             ConfigError, ModelUnavailableError: see :meth:`Target.of`.
         """
@@ -168,6 +173,8 @@ class Reindexer:
             raise ReindexError(f"{layout}, before segments or the model are changed")
 
         followed = self._followed(source, changed_field)
+        for problem in problems_of(source, target):
+            self._on_problem(problem)
 
         def make(id: str, now: float) -> ReindexRun:
             if self._engine.indices_of(source.alias) != (source.name,):
@@ -278,13 +285,17 @@ class Reindexer:
 
         Raises:
             ReindexError: there is none, it is over, another process drives it, or ``throttle`` is
-                not above 0.
+                below 0.1.
             ReindexCheckError: see :meth:`start`.
         """
         require_throttle(throttle)
+        run = self._outages.outlast(lambda: self._retried(id))
+        return self.drive(run.id, throttle=throttle)
+
+    def _retried(self, id: str | None) -> ReindexRun:
         run = self._chosen(id)
         self._steps_of(run).documents.retry(run)
-        return self.drive(run.id, throttle=throttle)
+        return run
 
     def drive(self, id: str, *, throttle: float | None = None) -> ReindexRun:
         """As :meth:`resume`, but what workers gave up stays so, and a run that is over is left as
@@ -295,7 +306,7 @@ class Reindexer:
         )
 
     def _drive(self, id: str, *, throttle: float | None) -> ReindexRun:
-        with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
+        with self._lease(id) as lease:
             if (run := lease.run).is_open:
                 lease.change(error=None, tries_again_at=None, throttle=throttle or run.throttle)
             steps = self._steps_of(lease.run).under(lease)
@@ -318,17 +329,7 @@ class Reindexer:
             ReindexError: there is none, it is over or being undone, or another process drives it.
             ReindexCheckError: see :meth:`start`.
         """
-        run = self._chosen(id)
-        with RunLease(self.runs, run.id, owner=self._owner, seconds=self._lease_seconds) as lease:
-            if lease.run.step is Step.ROLLING_BACK:
-                raise ReindexError(
-                    f"{run.called} is being undone, and its target is not swapped in any more: "
-                    "`vidsearch reindex resume` finishes that"
-                )
-            run = lease.change(swap=True)
-            if run.step is Step.VERIFIED:  # perhaps long ago
-                self._steps_of(run).enter(lease, Step.CATCHING_UP)
-        return self.drive(run.id)
+        return self._decided(lambda: self._chosen(id), decisions.to_swap)
 
     def roll_back(self, id: str | None = None) -> ReindexRun:
         """Undo a run: the alias stands for the source, and the target is deleted.
@@ -338,20 +339,7 @@ class Reindexer:
         Raises:
             ReindexError: there is no open run, or another process drives it.
         """
-        run = self.runs.get(id) if id else self._open()
-        with RunLease(self.runs, run.id, owner=self._owner, seconds=self._lease_seconds) as lease:
-            if not lease.run.is_open:
-                raise ReindexError(f"{run.called} is over ({run.step}), and cannot be rolled back")
-            if not self._engine.indices_of(run.source):
-                raise ReindexError(
-                    f"{run.called} cannot be rolled back, as {run.source!r} is gone: `vidsearch "
-                    "reindex clean` ends it"
-                )
-            swapped_at = lease.run.swapped_at
-            if swapped_at is None and self._engine.indices_of(run.alias) == (run.target,):
-                swapped_at = self.runs.now()  # killed before it could note that
-            self._steps_of(run).enter(lease, Step.ROLLING_BACK, swapped_at=swapped_at)
-        return self.drive(run.id)
+        return self._decided(lambda: self._any(id), decisions.to_roll_back)
 
     def clean(self, id: str | None = None) -> ReindexRun:
         """End a run that was swapped: its source is deleted.
@@ -359,16 +347,21 @@ class Reindexer:
         Raises:
             ReindexError: there is none, or it was not swapped.
         """
-        run = self.runs.get(id) if id else self._open()
-        if run.step is not Step.SWAPPED:
-            raise ReindexError(
-                f"{run.called} is {run.step}, and searches still go to {run.source!r}: only what "
-                "was swapped can be cleaned"
-                if run.is_open
-                else f"{run.called} is over ({run.step}), and left nothing behind"
-            )
-        self.runs.update(run.id, lambda run: run.changed(keep_old=False))
-        return self.drive(run.id)
+        return self._decided(lambda: decisions.cleanable(self._any(id)), decisions.to_clean)
+
+    def _decided(
+        self, chosen: Callable[[], ReindexRun], decide: Callable[[RunLease, RunSteps], None]
+    ) -> ReindexRun:
+        def decided() -> str:
+            run = chosen()
+            with self._lease(run.id) as lease:
+                decide(lease, self._steps_of(run))
+            return run.id
+
+        return self.drive(self._outages.outlast(decided))
+
+    def _lease(self, id: str) -> RunLease:
+        return RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds)
 
     def _steps_of(self, run: ReindexRun) -> RunSteps:
         return self._attached_steps if run.attached else self._steps
@@ -388,12 +381,14 @@ class Reindexer:
 
     def _chosen(self, id: str | None) -> ReindexRun:
         """A run that can be gone on with."""
-        run = self.runs.get(id) if id else self._open()
+        run = self._any(id)
         if not run.is_open:
             raise ReindexError(f"{run.called} is over ({run.step}), and cannot be gone on with")
         return run
 
-    def _open(self) -> ReindexRun:
+    def _any(self, id: str | None) -> ReindexRun:
+        if id:
+            return self.runs.get(id)
         run = self.runs.open()
         if run is None:
             raise ReindexError(f"no reindex of {self._settings.name!r} is open")

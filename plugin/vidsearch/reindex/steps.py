@@ -177,6 +177,7 @@ class RunSteps:
         """Number of videos in the target; ``None`` where workers are still at it."""
         noted_at, last = time.monotonic(), 0
         run, since = lease.run, dict[str, float]()
+        lease.change(starts=run.starts + 1)
         if is_resumed := run.way == "copy" and run.done > 0:
             lease.change(filled_since=self.now(), filled_before=run.done)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ from vidsearch.errors import (
 )
 from vidsearch.media.sources.sidecars import SIDECAR_BYTES, Sidecar, choose_sidecars
 
-__all__ = ["file_validator", "has_changed", "local_sidecars", "opened_file"]
+__all__ = ["file_validator", "has_changed", "local_sidecars", "opened_file", "recorded_device"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 _FRESH = 2.0
 """Seconds: the clock of FAT ticks every second one."""
 _OWN_DESCRIPTORS = Path("/proc/self/fd")
+_VALIDATOR = re.compile(r"([0-9a-f]+)-[0-9a-f]+ \d+ \d+")
 
 
 @contextmanager
@@ -103,6 +105,12 @@ def has_changed(validator: str, status: os.stat_result) -> bool:
     """Whether a file has another size or time than when it had the validator. Device and inode say
     nothing here: a restart may number them anew."""
     return validator.split(" ")[1:] != [str(status.st_size), str(status.st_mtime_ns)]
+
+
+def recorded_device(validator: object) -> int | None:
+    """The device of a file's validator; ``None`` for what is none."""
+    found = _VALIDATOR.fullmatch(validator) if isinstance(validator, str) else None
+    return int(found[1], 16) if found else None
 
 
 def local_sidecars(

@@ -1,4 +1,4 @@
-"""A run is gone on with when its engine, which was away or overloaded, answers again."""
+"""Long work is gone on with when the engine, which was away or overloaded, answers again."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
 def log_outage(error: BackendUnavailableError, seconds: float) -> None:
-    """Note that a run is tried again in so many seconds."""
-    _log.warning("the reindex goes on in %.0f s: %s", seconds, error)
+    """Note that work is tried again in so many seconds."""
+    _log.warning("trying again in %.0f s: %s", seconds, error)
 
 
 class Outages:

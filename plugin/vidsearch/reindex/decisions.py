@@ -1,0 +1,68 @@
+"""What a person decides of an open run, put into its record. All of it is safe to repeat."""
+
+from __future__ import annotations
+
+from vidsearch.errors import ReindexError
+from vidsearch.reindex.lease import RunLease
+from vidsearch.reindex.run import ReindexRun, Step
+from vidsearch.reindex.steps import RunSteps
+
+__all__ = ["cleanable", "to_clean", "to_roll_back", "to_swap"]
+
+
+def to_swap(lease: RunLease, steps: RunSteps) -> None:
+    """Have a run go on that was to stop before the swap; it is checked once more.
+
+    Raises:
+        ReindexError: it is being undone.
+    """
+    run = lease.run
+    if run.step is Step.ROLLING_BACK:
+        raise ReindexError(
+            f"{run.called} is being undone, and its target is not swapped in any more: "
+            "`vidsearch reindex resume` finishes that"
+        )
+    run = lease.change(swap=True)
+    if run.step is Step.VERIFIED:  # perhaps long ago
+        steps.enter(lease, Step.CATCHING_UP)
+
+
+def to_roll_back(lease: RunLease, steps: RunSteps) -> None:
+    """Have a run undone.
+
+    Raises:
+        ReindexError: it is over, or its source is gone.
+    """
+    run = lease.run
+    if not run.is_open:
+        raise ReindexError(f"{run.called} is over ({run.step}), and cannot be rolled back")
+    if not steps.engine.indices_of(run.source):
+        raise ReindexError(
+            f"{run.called} cannot be rolled back, as {run.source!r} is gone: `vidsearch "
+            "reindex clean` ends it"
+        )
+    swapped_at = run.swapped_at
+    if swapped_at is None and steps.engine.indices_of(run.alias) == (run.target,):
+        swapped_at = steps.now()  # killed before it could note that
+    steps.enter(lease, Step.ROLLING_BACK, swapped_at=swapped_at)
+
+
+def cleanable(run: ReindexRun) -> ReindexRun:
+    """The run, where it can be ended by :func:`to_clean`.
+
+    Raises:
+        ReindexError: it was not swapped, or is over.
+    """
+    if run.step is not Step.SWAPPED:
+        raise ReindexError(
+            f"{run.called} is {run.step}, and searches still go to {run.source!r}: only what "
+            "was swapped can be cleaned"
+            if run.is_open
+            else f"{run.called} is over ({run.step}), and left nothing behind"
+        )
+    return run
+
+
+def to_clean(lease: RunLease, steps: RunSteps) -> None:
+    """Have a run ended that was swapped: its source is deleted."""
+    lease.change(keep_old=False)
