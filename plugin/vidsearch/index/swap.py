@@ -17,9 +17,10 @@ from vidsearch.index.kept import Kept
 __all__ = ["alias_moves", "swap"]
 
 _IN_TIME = (0.06, 0.06, 0.06, 0.06, 0.06, 0.06, 0.09, 0.13, 0.2)
-"""Seconds of each try, from when writes are refused until the copy has everything; one more has as
-many as it takes. Moving the aliases then, or allowing writes again, takes about 0.03 s on an engine
-that is not busy, so that writes wait for less than 0.1 s."""
+"""Seconds of each try, from when writes are refused until the copy has everything; one after these
+has as many as it takes. To move the aliases then, or to allow writes again, takes half as long as
+the first once more, so that no write waits for 0.1 s. Where that is never enough, more is less than
+all that the last one may take."""
 _PAUSE = 0.2
 """Seconds between two tries at least: writes that have waited go first."""
 _AFTER = 0.05
