@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from tests.integration.writing_application import Application, Calls, body
@@ -13,7 +11,6 @@ from vidsearch.engines import Engine, Write
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_documents import copy_documents
-from vidsearch.index.copy_note import is_blocked
 from vidsearch.index.follow import Following
 
 pytestmark = pytest.mark.integration
@@ -28,59 +25,24 @@ def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_mo
     application.fill(old)
     calls = Calls(engine, monkeypatch)
     with application.running():
-        copy, blocked = _copy(engine, old, alias=index_name)
+        copy, blocked = copy_with_settings(
+            engine,
+            old,
+            alias=index_name,
+            settings={"number_of_shards": 2},
+            mapping=engine.mapping(old),
+            to=None,
+            confirm=lambda index, copy: None,
+            before_swap=lambda copy: None,
+            progress=lambda done, total: None,
+        )
         application.goes_on()
     assert (copy, engine.indices_of(index_name)) == (new, (new,))
     application.check(new)
     application.check_refused(calls)
-    assert 0 < blocked <= time.monotonic() - calls.first["block_writes"]
+    assert 0 < blocked <= time.monotonic() - calls.begins["block_writes"]
     settings = engine.settings(new)
     assert not {"default_pipeline", "final_pipeline", "gc_deletes"} & settings.keys()
-
-
-SLOW = 5.0
-"""Seconds, far more than a swap takes on a busy machine."""
-
-
-def test_writes_do_not_wait_for_what_takes_long_and_none_is_lost_in_the_tries_before(
-    engine: Engine, index_name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old, new = f"{index_name}-1", f"{index_name}-1-vidsearch"
-    engine.create_index(old, body(alias=index_name))
-    application = Application(engine, index_name)
-    application.fill(old)
-    slow = ["refresh", "read_shards", "bulk"]
-    for where, name in ((engine, "refresh"), (engine, "read_shards"), (engine.calls, "bulk")):
-        call: Callable[..., Any] = getattr(where, name)
-
-        def late(*args: Any, name: str = name, call: Callable[..., Any] = call, **of: Any) -> Any:
-            if slow and slow[0] == name and is_blocked(engine.settings(old)):
-                slow.pop(0)
-                time.sleep(SLOW)
-            return call(*args, **of)
-
-        monkeypatch.setattr(where, name, late)
-    with application.running():
-        _copy(engine, old, alias=index_name)
-        application.goes_on()
-    assert engine.indices_of(index_name) == (new,)
-    application.check(new)
-    assert not slow
-    assert 0 < application.longest_wait < SLOW
-
-
-def _copy(engine: Engine, old: str, *, alias: str) -> tuple[str, float]:
-    return copy_with_settings(
-        engine,
-        old,
-        alias=alias,
-        settings={"number_of_shards": 2},
-        mapping=engine.mapping(old),
-        to=None,
-        confirm=lambda index, copy: None,
-        before_swap=lambda copy: None,
-        progress=lambda done, total: None,
-    )
 
 
 def test_passes_bring_versions_and_fields_and_take_deletes_back(

@@ -55,10 +55,10 @@ class Calls:
             monkeypatch.setattr(engine.calls, name, self._noted(name, getattr(engine.calls, name)))
 
     def _noted(self, name: str, call: Callable[..., Steps[None]]) -> Callable[..., Steps[None]]:
-        def noted(*args: Any, **options: Any) -> Steps[None]:
+        def noted(*args: Any) -> Steps[None]:
             self.begins[name] = time.monotonic()
             self.first.setdefault(name, self.begins[name])
-            yield from call(*args, **options)
+            yield from call(*args)
             self.ends[name] = time.monotonic()
 
         return noted
@@ -73,8 +73,6 @@ class Application:
         self.expected: dict[str, int] = {}
         self.refused: list[tuple[float, float]] = []
         """When a write was sent, and when it was refused."""
-        self.longest_wait = 0.0
-        """Seconds from a first refusal until that write was taken."""
         self.taken = 0
         self.errors: list[BaseException] = []
 
@@ -140,7 +138,6 @@ class Application:
 
     def until_taken(self, write: Callable[[], Any]) -> None:
         """Write, again and again while that is refused."""
-        first: float | None = None
         while True:
             sent = time.monotonic()
             try:
@@ -148,14 +145,10 @@ class Application:
             except BackendAccessDeniedError as error:
                 if "block" not in str(error):
                     raise
-                now = time.monotonic()
-                first = first or now
-                self.refused.append((sent, now))
+                self.refused.append((sent, time.monotonic()))
                 time.sleep(0.002)
             else:
                 self.taken += 1
-                if first is not None:
-                    self.longest_wait = max(self.longest_wait, time.monotonic() - first)
                 break
 
     def update(self, random: Random) -> None:

@@ -12,11 +12,7 @@ from typing import Any
 import pytest
 
 from vidsearch.engines import BulkResult, ShardsRead, Write
-from vidsearch.errors import (
-    BackendUnavailableError,
-    MappingConflictError,
-    ReindexTakenOverError,
-)
+from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.comparison import CompareVersions
 from vidsearch.index.following import (
@@ -24,6 +20,7 @@ from vidsearch.index.following import (
     LONGEST_PASS,
     Follower,
     Pass,
+    WritesWaitLongError,
 )
 from vidsearch.index.kept import kept_of
 from vidsearch.index.swap import alias_moves, swap
@@ -381,25 +378,18 @@ def test_what_is_written_anew_with_another_routing_does_not_stay_where_it_was(
 
 
 class Slow(MemoryEngine):
-    """While an index refuses writes, something takes until that takes them again."""
+    """A refresh of an index that refuses writes takes until it takes them again."""
 
-    def __init__(self, what: str = "refresh", *, tries: int = 1) -> None:
+    def __init__(self, *, refreshes: int) -> None:
         super().__init__()
-        self.what = what
-        self.slow_tries = tries
+        self.refreshes = refreshes
         self.tries = 0
         self.taken = threading.Event()
-        self.deleted: set[str] = set()
-        for name in PAIR:
-            self.create_index(name, {})
-            self.bulk(name, [Write("index", id, {"n": 0}, version=3) for id in "abc"])
-        self.update_aliases([{"add": {"index": "old", "alias": "shop"}}])
 
-    def block_writes(self, index: str, **options: Any) -> None:
+    def block_writes(self, index: str) -> None:
+        super().block_writes(index)
         self.tries += 1
         self.taken.clear()
-        super().block_writes(index, **options)
-        self.wait("writes that are under way")
 
     def put_settings(self, index: str, settings: Any) -> None:
         super().put_settings(index, settings)
@@ -407,46 +397,48 @@ class Slow(MemoryEngine):
             self.taken.set()
 
     def refresh(self, index: str) -> None:
-        self.wait("refresh")
-        super().refresh(index)
-
-    def read_shards(self, *args: Any, **options: Any) -> ShardsRead:
-        self.wait("reading")
-        return super().read_shards(*args, **options)
-
-    def bulk(self, index: str, writes: Sequence[Write], **options: Any) -> BulkResult:
-        self.wait("bulk")
-        self.deleted |= {one.id for one in writes if one.op == "delete"}
-        return super().bulk(index, writes, **options)
-
-    def wait(self, what: str) -> None:
-        if what == self.what and self.is_slow:
+        if index == "old" and self.is_slow:
             assert self.taken.wait(30)
+        super().refresh(index)
 
     @property
     def is_slow(self) -> bool:
-        """Whether it would take long now."""
-        return self.tries <= self.slow_tries and "old" in self._indices and self.is_blocked
-
-    @property
-    def is_blocked(self) -> bool:
-        return bool(self.settings("old").get("blocks.write"))
+        """Whether a refresh of the index would be now."""
+        return bool(self.settings("old").get("blocks.write")) and self.tries <= self.refreshes
 
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
-    """Only what it makes slow takes long, however busy the machine is."""
-    engine = Slow()
+    """Only its own refreshes take long, however busy the machine is."""
+    engine = Slow(refreshes=1)
 
-    def waited(futures: Any, timeout: float | None = None, **options: Any) -> Any:
-        if timeout is not None:
-            timeout = timeout if engine.is_slow else 30.0
-        return wait(futures, timeout, **options)
+    def waited(futures: Any, timeout: float | None) -> Any:
+        return wait(futures, 0.0 if engine.is_slow and timeout is not None else None)
 
-    monkeypatch.setattr("vidsearch.index.swap.wait", waited)
-    monkeypatch.setattr("vidsearch.index.swap._IN_TIME", (0.01, 0.02, 0.03))
-    monkeypatch.setattr("vidsearch.index.swap._PAUSE", 0.0)
+    monkeypatch.setattr("vidsearch.index.catch_up.wait", waited)
+    for name in PAIR:
+        engine.create_index(name, {})
+        engine.bulk(name, [Write("index", id, {"n": 0}, version=3) for id in "abc"])
     return engine
+
+
+def test_nothing_of_a_hurried_end_that_takes_long_is_left_in_the_copy(slow: Slow) -> None:
+    changes = _after_the_pass(slow)
+
+    def write() -> None:
+        slow.put("old", "g", {"n": 1})
+
+    with pytest.raises(WritesWaitLongError):
+        changes.finish(_stops(slow, write), hurried=True)
+    assert slow.get("new", "g") is None
+    slow.put_settings("old", {"blocks.write": None})
+    _write(slow)  # what was brought ahead is in no point in time
+    changes.until_short()
+    old, new = _both(slow)
+    assert old == new
+    changes.finish(lambda: slow.block_writes("old"), hurried=True)
+    old, new = _both(slow)
+    assert old == new
 
 
 class Ticking:
@@ -463,210 +455,83 @@ class Ticking:
         return None
 
 
-@pytest.mark.parametrize("what", ["refresh", "reading", "bulk", "writes that are under way"])
-@pytest.mark.parametrize(("slow_tries", "tries"), [(0, 1), (1, 2), (3, 4)])
-def test_writes_are_allowed_again_where_something_takes_long_and_stopped_once_more(
-    slow: Slow, monkeypatch: pytest.MonkeyPatch, what: str, slow_tries: int, tries: int
+@pytest.mark.parametrize(("refreshes", "tries"), [(0, 1), (1, 2), (3, 4)])
+def test_writes_are_stopped_again_where_the_engine_has_become_slow(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch, refreshes: int, tries: int
 ) -> None:
     monkeypatch.setattr("vidsearch.index.swap.time", Ticking())
-    slow.what, slow.slow_tries = what, slow_tries
-    changes, block = _ready(slow), slow.block_writes
+    slow.refreshes = refreshes
+    slow.update_aliases([{"add": {"index": "old", "alias": "shop"}}])
+    changes = CatchUp(slow, "old", "new")
+    changes.until_short()
     between: list[int] = []
-
-    def block_writes(index: str, **options: Any) -> None:
-        slow.put("shop", "a", {"n": 10 * slow.tries})
-        slow.put("shop", "of this try", {"n": slow.tries})
-        block(index, **options)
 
     def allow() -> None:
         slow.put_settings("old", {"blocks.write": None})
-        slow.put("shop", "b", {"n": slow.tries})
-        slow.put("shop", f"after {slow.tries}", {"n": 1})
-        slow.delete("shop", "of this try")
-        slow.delete("shop", "c")
-        between.append(slow.tries)
+        between.append(len(between))
+        slow.put("shop", "a", {"n": len(between)})
 
-    slow.block_writes = block_writes  # type: ignore[method-assign]
     assert _swap(slow, changes, allow_writes=allow) == tries, "a second of each try"
-    assert between == [*range(1, tries)]
+    assert slow.tries == tries
     assert slow.indices_of("shop") == ("new",)
     old, new = _both(slow)
     assert old == new
-    assert new.keys() == {*"ab", "of this try", *(f"after {n}" for n in between)} | (
-        set() if between else {"c"}
-    )
-
-
-def test_what_was_brought_by_a_try_that_took_too_long_and_is_gone_since_is_not_in_the_copy(
-    slow: Slow,
-) -> None:
-    """No point in time tells of it, and the bulk that brought it was under way."""
-    slow.what = "bulk"
-    changes, block = _ready(slow), slow.block_writes
-    brought: list[bool] = []
-
-    def block_writes(index: str, **options: Any) -> None:
-        if not slow.tries:
-            slow.put("shop", "d", {"n": 1})
-        block(index, **options)
-
-    def allow() -> None:
-        slow.put_settings("old", {"blocks.write": None})
-        while slow.get("new", "d") is None:
-            time.sleep(0.001)
-        brought.append(True)
-        slow.delete("shop", "d")
-
-    slow.block_writes = block_writes  # type: ignore[method-assign]
-    _swap(slow, changes, allow_writes=allow)
-    assert brought == [True]
-    old, new = _both(slow)
-    assert old == new
-    assert new.keys() == {*"abc"}
-
-
-def test_what_is_read_after_writes_are_allowed_again_is_not_taken_for_the_rest(
-    slow: Slow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The parts of an answer may be of different moments then."""
-    slow.what = "reading"
-    changes, read = _ready(slow), slow.read_shards
-
-    def torn(*args: Any, **options: Any) -> ShardsRead:
-        was_slow = slow.is_slow
-        answer = read(*args, **options)
-        return replace(answer, count=answer.count + 1) if was_slow else answer
-
-    monkeypatch.setattr(slow, "read_shards", torn)
-    _swap(slow, changes, allow_writes=lambda: slow.put_settings("old", {"blocks.write": None}))
-    assert slow.tries == 2
-
-
-def test_nothing_is_deleted_that_is_written_when_writes_are_allowed_again(
-    slow: Slow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is not any more where the last pass has seen it."""
-    changes, search, written = _ready(slow), slow.search_shard, threading.Event()
-    slow.what = "listing"
-    slow.delete("shop", "c")
-
-    def listing(*args: Any) -> Any:
-        if slow.is_slow:
-            assert written.wait(30)
-        return search(*args)
-
-    def allow() -> None:
-        slow.put_settings("old", {"blocks.write": None})
-        slow.put("shop", "a", {"n": 1})
-        written.set()
-
-    monkeypatch.setattr(slow, "search_shard", listing)
-    _swap(slow, changes, allow_writes=allow)
-    assert slow.deleted == {"c"}
-    old, new = _both(slow)
-    assert old == new
-
-
-def test_a_try_that_is_given_up_may_fail_where_the_engine_does_not_answer(
-    slow: Slow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changes, refresh = _ready(slow), slow.refresh
-
-    def failing(index: str) -> None:
-        was_slow = slow.is_slow
-        refresh(index)
-        if was_slow:
-            raise BackendUnavailableError("timed out")
-
-    monkeypatch.setattr(slow, "refresh", failing)
-    _swap(slow, changes, allow_writes=lambda: slow.put_settings("old", {"blocks.write": None}))
-    assert slow.tries == 2
-
-
-def test_writes_do_not_wait_for_what_a_burst_of_writes_has_left(slow: Slow) -> None:
-    slow.slow_tries = 0
-    changes, block = _ready(slow), slow.block_writes
-
-    def block_writes(index: str, **options: Any) -> None:
-        if not slow.tries:
-            slow.bulk("old", [Write("index", f"{n}", {"n": n}) for n in range(BATCH)])
-        block(index, **options)
-
-    slow.block_writes = block_writes  # type: ignore[method-assign]
-    _swap(slow, changes, allow_writes=lambda: slow.put_settings("old", {"blocks.write": None}))
-    assert slow.tries == 2
-    old, new = _both(slow)
-    assert old == new
-
-
-def _in_a_moment(slow: Slow, *, of_try: int) -> None:
-    """What is slow in that try takes a moment, whether writes are allowed again or not."""
-    done = threading.Timer(0.2, slow.taken.set)
-    block = slow.block_writes
-
-    def block_writes(index: str, **options: Any) -> None:
-        block(index, **options)
-        if slow.tries == of_try:
-            done.start()
-
-    slow.block_writes = block_writes  # type: ignore[method-assign]
+    assert len(between) == tries - 1
 
 
 def test_the_last_try_waits_for_as_long_as_it_takes(slow: Slow) -> None:
-    slow.slow_tries = 4
-    changes = _ready(slow)
-    _in_a_moment(slow, of_try=4)
-    _swap(slow, changes, allow_writes=lambda: slow.put_settings("old", {"blocks.write": None}))
+    slow.refreshes = 4
+    changes = CatchUp(slow, "old", "new")
+    changes.until_short()
+
+    def allow() -> None:
+        slow.put_settings("old", {"blocks.write": None})
+
+    done = threading.Timer(0.2, slow.taken.set)
+    block = slow.block_writes
+
+    def block_writes(index: str) -> None:
+        block(index)
+        if slow.tries == 4:
+            done.start()
+
+    slow.block_writes = block_writes  # type: ignore[method-assign]
+    _swap(slow, changes, allow_writes=allow)
     assert slow.tries == 4
-
-
-def test_writes_are_stopped_once_where_all_ids_have_to_be_compared(slow: Slow) -> None:
-    """That takes as long each time."""
-    changes = CompareVersions(slow, *PAIR)
-    changes.until_small()
-    _in_a_moment(slow, of_try=1)
-    _swap(slow, changes, allow_writes=lambda: pytest.fail("allowed"))
-    assert slow.tries == 1
 
 
 def test_an_interrupt_between_two_tries_leaves_an_index_that_takes_writes(slow: Slow) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    changes = _ready(slow)
+    def allow() -> None:
+        slow.put_settings("old", {"blocks.write": None})
+
+    changes = CatchUp(slow, "old", "new")
+    changes.until_short()
     with pytest.raises(KeyboardInterrupt):
-        _swap(
-            slow,
-            changes,
-            allow_writes=lambda: slow.put_settings("old", {"blocks.write": None}),
-            interrupted=interrupt,
-        )
+        _swap(slow, changes, allow_writes=allow, interrupted=interrupt)
     assert slow.tries == 1
     slow.put("old", "a", {"n": 1})
 
 
 def test_writes_are_not_allowed_again_by_one_that_has_lost_the_right(slow: Slow) -> None:
     """Another process may have stopped them by now, for a last pass of its own."""
-    changes = _ready(slow)
+    changes = CatchUp(slow, "old", "new")
+    changes.until_short()
 
     def confirm() -> None:
         if threading.current_thread() is threading.main_thread():
-            slow.taken.set()
             raise ReindexTakenOverError("taken over by b")
 
     with pytest.raises(ReindexTakenOverError):
         _swap(slow, changes, allow_writes=lambda: pytest.fail("allowed"), confirm=confirm)
-
-
-def _ready(engine: MemoryEngine) -> CatchUp:
-    changes = CatchUp(engine, *PAIR)
-    changes.until_short()
-    return changes
+    slow.taken.set()
 
 
 def _swap(
     engine: MemoryEngine,
-    changes: Follower,
+    changes: CatchUp,
     *,
     allow_writes: Callable[[], object],
     confirm: Callable[[], object] = lambda: None,

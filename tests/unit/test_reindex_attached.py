@@ -263,8 +263,8 @@ class Noting(MemoryEngine):
             asked.append(name)
         return found
 
-    def block_writes(self, index: str, **options: Any) -> None:
-        super().block_writes(index, **options)
+    def block_writes(self, index: str) -> None:
+        super().block_writes(index)
         self.asked = []
 
     def update_aliases(self, actions: Any) -> None:
@@ -303,12 +303,12 @@ def test_what_is_not_on_disk_when_writes_stop_is_brought_as_well() -> None:
     shop = Shop(engine=engine)
     block = engine.block_writes
 
-    def write_before(name: str, **options: Any) -> None:
+    def write_before(name: str) -> None:
         engine.on_disk = engine.checkpoints(name)[0]
         engine.put("shop", "a", {"title": "last"})
         engine.put("shop", "b", {"title": "gone"})
         engine.delete("shop", "b")
-        block(name, **options)
+        block(name)
 
     engine.block_writes = write_before  # type: ignore[method-assign]
     shop.reindexer().start(SHARDS)
@@ -406,8 +406,8 @@ def test_a_process_that_has_lost_the_run_while_writes_wait_swaps_nothing(
 ) -> None:
     runs, block = shop.reindexer().runs, shop.engine.block_writes
 
-    def pause(name: str, **options: Any) -> None:
-        block(name, **options)
+    def pause(name: str) -> None:
+        block(name)
         runs.update("1", lambda run: run.changed(owner="another", lease_until=runs.now() + 60))
 
     monkeypatch.setattr(shop.engine, "block_writes", pause)
@@ -494,12 +494,12 @@ def test_a_process_that_was_stopped_writes_nothing_into_what_others_use_by_now(
 
     block = engine.block_writes
 
-    def write_before(name: str, **options: Any) -> None:
+    def write_before(name: str) -> None:
         with engine._lock:  # no pass begins between the two
             if not stopped.is_over:
                 engine.put("shop", "a", {"title": "last"})
                 engine.put("shop", "c", {"title": "last"})
-            block(name, **options)
+            block(name)
 
     def write(run: ReindexRun) -> None:
         if run.step is Step.CATCHING_UP and moment == "a pass" and not stopped.is_over:

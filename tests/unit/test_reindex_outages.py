@@ -243,9 +243,9 @@ def test_an_engine_that_was_away_within_a_swap_lets_writes_go_on_before_the_next
     block, put_settings = shop.engine.block_writes, shop.engine.put_settings
     pass_by = Follower.until_small
 
-    def stop_writes(name: str, **options: Any) -> None:
+    def stop_writes(name: str) -> None:
         nonlocal away
-        block(name, **options)
+        block(name)
         away = not swaps  # the first time
         swaps.append(name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -332,10 +332,9 @@ class Engine(_Engine, Protocol):
     def close_point_in_time(self, point: str) -> None:
         """Free what the cluster keeps for it."""
 
-    def block_writes(self, index: str, *, on_refused: Callable[[], object] = lambda: None) -> None:
+    def block_writes(self, index: str) -> None:
         """Have one concrete index refuse writes (403), and wait for those that are under way.
 
-        ``on_refused`` is called between the two, where the engine tells them apart.
         :meth:`put_settings` with ``blocks.write: None`` allows them again.
         """
 

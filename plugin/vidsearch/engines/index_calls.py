@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -103,16 +103,13 @@ class IndexCalls:
         # It is a success all the same, and searches of that shard lack the last writes.
         self.dialect.require_all_shards(answer.body, index=index)
 
-    def block_writes(
-        self, index: str, *, on_refused: Callable[[], object] = lambda: None
-    ) -> Steps[None]:
+    def block_writes(self, index: str) -> Steps[None]:
         # The setting `blocks.write` alone lets through what has passed the check already. The
         # engines' own call waits for that, and is two changes of the cluster's state: that of
         # Elasticsearch takes three times as long. So what is under way is looked for among the
         # tasks, where these credentials may list them.
         if (yield from self._writes_under_way(index)) is None:
             yield from self.dialect.request("PUT", f"/{quoted(index)}/_block/write", index=index)
-            on_refused()
             return
         path, body = f"/{quoted(index)}/_settings", {"index": {"blocks.write": True}}
         answer = yield from self.dialect.request("PUT", path, index=index, body=body)
@@ -120,7 +117,6 @@ class IndexCalls:
             raise BackendUnavailableError(
                 f"not every node of {self.dialect.url} says that index {index!r} takes no writes"
             )
-        on_refused()
         left = yield from self._writes_under_way(index)
         deadline, looks = time.monotonic() + _WRITES_SECONDS, count(1)
         while left != frozenset():

@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, count, islice
@@ -50,10 +50,10 @@ _T = TypeVar("_T")
 _S = TypeVar("_S")
 _FEW = 10
 """Changes that no further pass could make fewer by much."""
-_CALM_SECONDS, _CALM_AGAIN = 10.0, 1.0
-"""For which a calm moment is waited for at most, and then taken as it comes; and another one."""
-_SHORT, _SHORT_REFRESH = 0.1, 0.025
-"""Seconds of a pass, and of a refresh, that are short in any case."""
+_CALM_SECONDS = 10.0
+"""For which a calm moment is waited for at most, and then taken as it comes."""
+_AIM = 0.1
+"""Seconds that writes should wait for at most: a pass that takes no longer is short."""
 _ABOUT, _ENOUGH = 1.25, 5
 """What is about as short as the shortest one, of so many."""
 _PAUSE = 0.05
@@ -70,8 +70,6 @@ class CatchUp(Follower):
     Args:
         since: what :attr:`since` was when an earlier one was made, before the copy; ``None``: now.
     """
-
-    can_hurry = True
 
     def __init__(
         self,
@@ -93,7 +91,7 @@ class CatchUp(Follower):
         self._patience = _CALM_SECONDS
         self._shown: Mapping[int, int] = {}  # up to where a refresh after the last pass shows all
         self._refreshed_in = 0.0  # seconds, of the shortest one of these
-        self._ahead: Mapping[int, Ahead] = {}  # what was brought since the last pass
+        self._ahead: Mapping[int, Ahead] = {}  # of the last pass
 
     @property
     def since(self) -> Mapping[str, int]:
@@ -118,17 +116,14 @@ class CatchUp(Follower):
         of segments, or code of the engine that has run but a few times. Then refresh both indices:
         so that little is left to refresh of the one, and searches of the other lack as little right
         after the swap."""
-        least, until = math.inf, time.monotonic() + self._patience
+        least, began = math.inf, time.monotonic()
         for number in count(1):
             self._interrupted()
-            while self._is_merging() and time.monotonic() < until:
-                time.sleep(_PAUSE)  # without passes, as each leaves segments to merge
-                self._interrupted()
             last = self.run()
             if last.seconds > LONGEST_PASS:  # a burst of writes has begun
                 last = self.until_small()
-            is_last = time.monotonic() > until
-            is_short = last.seconds <= _SHORT
+            is_last = time.monotonic() - began > self._patience
+            is_short = last.seconds <= _AIM
             is_usual = number > _ENOUGH and last.seconds < least * _ABOUT
             least = min(least, last.seconds)
             if is_last or ((is_short or is_usual) and not self._is_merging()):
@@ -138,7 +133,7 @@ class CatchUp(Follower):
                 if is_last or (is_usual and not self._is_merging()):
                     break
             time.sleep(_PAUSE)
-        self._patience = _CALM_AGAIN
+        self._patience -= time.monotonic() - began
 
     def _is_refreshed_soon(self) -> bool:
         """Refresh the index; whether that was short, or about as short as it ever was."""
@@ -148,7 +143,7 @@ class CatchUp(Follower):
         self._engine.refresh(self._source)
         seconds, usual = time.monotonic() - began, self._refreshed_in * _ABOUT
         self._refreshed_in = min(seconds, self._refreshed_in or seconds)
-        return seconds <= max(usual, _SHORT_REFRESH)
+        return seconds <= max(usual, _AIM / 2)
 
     def _is_merging(self) -> bool:
         return self._engine.merging([self._source, self._target]) > 0
@@ -158,40 +153,34 @@ class CatchUp(Follower):
         stop_writes: Callable[[], _T],
         *,
         interrupted: Callable[[], object] = never,
-        in_time: Callable[[], object] | None = None,
+        hurried: bool = False,
     ) -> _T:
         """See :meth:`Follower.finish`: what can be asked for at once is, and what is left goes in
         one request, if it is as little as it should be.
 
         What searches see stays as it is by then, so no point in time is needed.
         """
-        self._interrupted = interrupted
         with ThreadPoolExecutor(_AT_ONCE, "catch-up") as pool:
             bringing = pool.submit(self._bring_ahead)
             stopped = stop_writes()
-            asked = [pool.submit(self._add_fields), pool.submit(self._require_target)]
-            self._engine.refresh(self._source)
             bringing.result()
+            self._interrupted = interrupted
+            asked = [pool.submit(self._add_fields), pool.submit(self._require_target)]
+            self._refresh_last(hurried=hurried)
             until = {shard: self._until.get(shard, -1) for shard in sorted(self._shards)}
             tail = read_tail(
                 self._engine, self._source, until=until, ahead=self._ahead, before=self._before
             )
             for one in asked:
                 one.result()
-            if tail.goes_on and in_time is not None:
-                raise WritesWaitLongError
             gone = pool.submit(self._gone_in, tail)
             if tail.goes_on:
                 self._delete(gone.result())
                 _on_each(until, lambda shard: self._write(self._changed(shard, _MOST)))
             else:
-                self._ahead = tail.brought()
                 if tail.changed:
                     self._put(tail.changed)
-                deleted = gone.result()
-                if in_time is not None:
-                    in_time()  # else the index may not be as it was read
-                if deleted:
+                if deleted := gone.result():
                     self._put(tail.written_anew(deleted), gone=deleted)
             self._require_as_many(tail.count)
         return stopped
@@ -207,6 +196,18 @@ class CatchUp(Follower):
         vanished = chain(*self._gone(now, list, there=there, later=tail.counts))
         found = {place_of(one): one for one in chain(vanished, tail.dropped())}
         return list(found.values())
+
+    def _refresh_last(self, *, hurried: bool) -> None:
+        # Less than before is to refresh, but writes that are refused take their part as well.
+        usual = max(_AIM / 2, 2 * self._refreshed_in)
+        pool = ThreadPoolExecutor(1, "catch-up-refresh")
+        try:
+            refreshing = pool.submit(self._engine.refresh, self._source)
+            if not wait([refreshing], usual if hurried else None).done:
+                raise WritesWaitLongError
+            refreshing.result()
+        finally:
+            pool.shutdown(wait=False)
 
     def _bring_ahead(self) -> None:
         """Bring what the refresh after the last pass shows, of shards with little of it."""
@@ -241,7 +242,7 @@ class CatchUp(Follower):
         return written, deleted
 
     def _gone_ahead(self, now: Mapping[int, Seen]) -> Iterator[Document]:
-        """What was brought before writes were allowed again, and is gone since."""
+        """What was brought ahead, before writes were allowed again, and is gone since."""
         for shard, ahead in self._ahead.items():
             if ahead.documents and shard in now:
                 there = now[shard].among([one.id for one in ahead.documents])

@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import BulkResult, Document, Engine, Json, Write
@@ -56,7 +56,7 @@ def never() -> None:
 
 
 class WritesWaitLongError(Exception):
-    """Writes would wait for too long now, and nothing is lost by trying again."""
+    """The engine is slower than it was a moment before, and nothing is lost by trying again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,6 @@ class Follower(ABC):
         alias: that is to stand for the copy. Where it does so already, another process has put it
             there and others write to it: nothing is deleted from it then.
     """
-
-    can_hurry: ClassVar[bool] = False
-    """Whether :meth:`finish` takes as long as what is left to bring, and can be given up."""
 
     def __init__(
         self,
@@ -158,18 +155,18 @@ class Follower(ABC):
         stop_writes: Callable[[], _T],
         *,
         interrupted: Callable[[], object] = never,
-        in_time: Callable[[], object] | None = None,
+        hurried: bool = False,
     ) -> _T:
         """Bring the rest, and see that the copy has as many documents then.
 
         ``stop_writes`` has the index refuse writes, and waits for those that are under way. What it
         raises ends this; what it returns is given back. Searches of the copy see the rest after a
         refresh. ``interrupted`` is called now and again where this takes long, and what it raises
-        ends this as well. ``in_time`` is called where this can hurry, and raises where the index
-        takes writes again by then: what is left is for another try, after another pass.
+        ends this as well. ``hurried``: nothing is brought where what comes before takes much longer
+        than expected; let the index take writes again then, and try again later.
 
         Raises:
-            WritesWaitLongError: there is too much to hurry.
+            WritesWaitLongError: as ``hurried`` has it.
             BulkError: see :meth:`run`.
             MappingConflictError: it has more documents, or less.
         """

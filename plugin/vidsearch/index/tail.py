@@ -59,18 +59,6 @@ class Tail:
         """Where that is which was written to a shard since the last pass, and is there."""
         return set(map(place_of, chain(self.changes[shard], self.kept.get(shard, ()))))
 
-    def brought(self) -> dict[int, Ahead]:
-        """By shard, what the copy has got since the last pass when this is brought as well."""
-        by_shard = {
-            shard: [*(self.ahead[shard].documents if shard in self.ahead else ()), *changed]
-            for shard, changed in self.changes.items()
-        }
-        return {
-            shard: Ahead(documents[-1].revision.seq_no, documents)
-            for shard, documents in by_shard.items()
-            if documents
-        }
-
     def dropped(self) -> Iterator[Document]:
         """What was brought ahead, and is not there any more: no point in time tells of it."""
         for shard, ahead in self.ahead.items():

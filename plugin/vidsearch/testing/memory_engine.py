@@ -9,7 +9,7 @@ hold it and the real adapters to the same behaviour.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -315,9 +315,8 @@ class MemoryEngine:
     def close_point_in_time(self, point: str) -> None:
         self._points[point] = []
 
-    def block_writes(self, index: str, *, on_refused: Callable[[], object] = lambda: None) -> None:
+    def block_writes(self, index: str) -> None:
         self.put_settings(index, {"blocks.write": True})
-        on_refused()
 
     @contextmanager
     def scan_slices(
