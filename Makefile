@@ -1,6 +1,6 @@
 # The same commands for people and for CI. `make` lists them.
 ENGINE ?= elasticsearch
-# Processes that share the tests; each starts nodes of its own. They wait more than they compute.
+# Processes that share the tests, and the nodes. They wait more than they compute.
 TESTERS ?= 3
 BIN := .venv/bin
 # With one thread each: those of torch that wait for each other would take the cores of others.

@@ -11,11 +11,13 @@ import os
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.order import TurnedFolder, mixed
-from tests.services import NODES, WHOLE_WAYS, RunningServices
+from tests.services import NODES, WHOLE_WAYS, RunningServices, start_node
+from tests.shared_nodes import NodeHost, turn
 
 from vidsearch.engines import Engine
 from vidsearch.local import SearchNode
@@ -84,6 +86,36 @@ def pytest_collection_modifyitems(
         items[:] = mixed(items, unit=unit)
 
 
+_HOST = pytest.StashKey[NodeHost]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Testers of pytest-xdist share the nodes of the process that starts them."""
+    stash = node.config.stash
+    if _HOST not in stash:
+        stash[_HOST] = NodeHost(start_node, names=NODES)
+    node.workerinput["nodes"] = stash[_HOST].address
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the nodes that testers shared."""
+    if (host := config.stash.get(_HOST, None)) is not None:
+        host.stop()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # what is waited for here is no part of the test
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test marked ``alone`` is, among those of services of all testers."""
+    fixtures = getattr(item, "fixturenames", ())
+    tester = getattr(item.config, "workerinput", None)
+    if tester is None or "services" not in fixtures:
+        return (yield)
+    folder, _ = tester["nodes"]
+    with turn(Path(folder), alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
 @pytest.fixture(autouse=True)
 def scheduling() -> Iterator[None]:
     """Some tests write AV1 on ways of their own."""
@@ -112,9 +144,10 @@ def one_torch_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def services() -> Iterator[RunningServices]:
+def services(request: pytest.FixtureRequest) -> Iterator[RunningServices]:
     """All services of the session; prefer the fixtures below."""
-    running = RunningServices()
+    tester = getattr(request.config, "workerinput", {})
+    running = RunningServices(host=tester.get("nodes"))
     yield running
     running.stop()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.programs import unavailable
+from tests.shared_nodes import ask_for_node
 
 from vidsearch.errors import LocalError
 from vidsearch.local import RedisServer, SearchNode
@@ -36,10 +37,25 @@ would take longer than running it."""
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+def start_node(name: str) -> SearchNode:
+    """Start the node of that id.
+
+    Raises:
+        LocalError: it cannot be had.
+    """
+    kind, version = NODES[name]
+    return SearchNode.start(kind, version=version, quick=True, deadline=240)
+
+
 @dataclass
 class RunningServices:
-    """The services of one test session."""
+    """The services of one test session.
 
+    Args:
+        host: address of the process that has the nodes, where several testers share them.
+    """
+
+    host: tuple[str, str] | None = None
     nodes: dict[str, SearchNode] = field(default_factory=dict)
     redis: RedisServer | None = None
     missing: dict[str, str] = field(default_factory=dict)
@@ -47,9 +63,10 @@ class RunningServices:
     def node(self, name: str) -> SearchNode:
         """The node of that id, started if it is not running."""
         if name not in self.nodes:
-            kind, version = NODES[name]
             with _Missing(self, name):
-                self.nodes[name] = SearchNode.start(kind, version=version, quick=True, deadline=240)
+                self.nodes[name] = (
+                    start_node(name) if self.host is None else ask_for_node(self.host, name)
+                )
         return self.nodes[name]
 
     def require(self, name: str) -> None:
@@ -89,9 +106,10 @@ class RunningServices:
                     call(node.url, "DELETE", f"/{row['index']}")
 
     def stop(self) -> None:
-        """Stop all of them."""
-        for node in self.nodes.values():
-            node.stop()
+        """Stop all of them, but none that others share."""
+        if self.host is None:
+            for node in self.nodes.values():
+                node.stop()
         if self.redis is not None:
             self.redis.stop()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,10 +22,13 @@ pytestmark = pytest.mark.integration
 VIDEOS = make_videos(40)
 
 
-@pytest.fixture
-def index(engine: Engine, index_name: str) -> str:
-    create_index(engine, index_name, VIDEOS, quantization="flat")
-    return index_name
+@pytest.fixture(scope="module")
+def index(shared_engine: Engine, services: RunningServices) -> Iterator[str]:
+    """No test changes it."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    create_index(shared_engine, name, VIDEOS, quantization="flat")
+    yield name
+    services.drop(name)
 
 
 @asynccontextmanager

@@ -156,6 +156,7 @@ def test_an_index_that_cannot_be_written_is_found(
     assert parts(run)[1]["index"]["ok"]
 
 
+@pytest.mark.alone
 def test_a_cluster_that_cannot_be_written_is_found(
     run: Run, built: Services, search_node: SearchNode
 ) -> None:

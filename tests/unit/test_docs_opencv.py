@@ -22,8 +22,9 @@ _RATE, _FRAMES = 10, 30
 def write(path: Path, *sizes: tuple[int, int], **options: Any) -> Path:
     """A clip of coarse noise that moves, one track per size; the last one is the default."""
     codec, pixel_format = options.get("codec", "ffv1"), options.get("pixel_format", "yuv420p")
+    fast = {"deadline": "realtime", "cpu-used": "8"} if codec.startswith("libvpx") else {}
     with av.open(str(path), "w") as container:
-        streams = [container.add_stream(codec, rate=_RATE) for _ in sizes]
+        streams = [container.add_stream(codec, rate=_RATE, options=fast) for _ in sizes]
         for stream, (width, height) in zip(streams, sizes, strict=True):
             stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
             if aspect := options.get("aspect"):
