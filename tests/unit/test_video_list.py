@@ -38,11 +38,6 @@ def test_decimal_commas_are_of_lists_that_semicolons_separate() -> None:
     one, two = listed(rows).videos()
     assert one.fields == {"price": 4.5, "size": 1.5, "code": "1.234,5"}
     assert two.fields == {"price": 30, "size": 2, "code": "7"}
-    unclear = listed("uri;price;weight\nhttps://h/a;1,500;1,500\nhttps://h/b;12;0,5\n")
-    one, two = unclear.videos()
-    assert one.fields == {"price": "1,500", "weight": 1.5}
-    assert two.fields == {"price": "12", "weight": 0.5}
-    assert unclear.types().unclear == {"price": "1,500"}
     (quoted,) = listed('uri,price\nhttps://h/a,"4,5"\n').videos()
     assert quoted.fields == {"price": "4,5"}
 

@@ -65,11 +65,6 @@ def column_types(videos: VideoList, index: VideosIndex, *, as_text: bool) -> Col
     mixed = sorted(name for name in types.with_dates if _mapped(index, name) is None)
     if mixed:
         index.engine.put_mapping(index.name, {"properties": dict.fromkeys(mixed, text_field())})
-    for name, value in types.unclear.items():
-        output.talk(
-            f"note: {name} stays text, as {value} may be {value.replace(',', '.')} or "
-            f"{value.replace(',', '')}: write all numbers of the column without a comma"
-        )
     if told := types.told():
         rest = "all other columns as text (--as-text: every column)"
         if videos.format != "csv":

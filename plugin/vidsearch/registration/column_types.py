@@ -18,8 +18,6 @@ __all__ = ["ColumnTypes", "ColumnValues"]
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(?P<exponent>[eE][+-][0-9]+)?")
 """As JSON writes one. A zero in front makes a code: `007`, a postcode. So does an exponent without
 a sign, `12e4`; programs write the sign, `1e-05`."""
-_EITHER = re.compile(r"-?[1-9][0-9]{0,2},[0-9]{3}")
-"""`1,500`: one and a half, or fifteen hundred."""
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}(\d{3})?)?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII
 )
@@ -69,9 +67,6 @@ class ColumnTypes:
     """Of columns whose texts all are of one type."""
     to_text: frozenset[str] = frozenset()
     """Columns in which texts stand beside numbers or booleans: all become text."""
-    unclear: Mapping[str, str] = field(default_factory=dict)
-    """Columns whose commas may be decimal ones or between thousands, with a value each: they stay
-    text."""
     with_dates: frozenset[str] = frozenset()
     """Columns of text with a date among it. An engine that meets the date first takes the whole
     field for dates, unless it is mapped as text."""
@@ -104,10 +99,6 @@ class _Column:
     others: bool = False
     """Whether there are numbers or booleans that are such in the file already."""
     dates: bool = False
-    either: str = ""
-    """A value whose comma may be a decimal one, or one between thousands."""
-    decimal: bool = False
-    """Whether another value tells that commas are decimal ones."""
 
 
 class ColumnValues:
@@ -132,10 +123,6 @@ class ColumnValues:
                 column.texts = True
                 column.dates = column.dates or _DATE.fullmatch(text) is not None
                 column.read = [read for read in column.read if _reads(read, text)]
-                if _EITHER.fullmatch(text):
-                    column.either = column.either or text
-                elif "," in text:
-                    column.decimal = True
             elif isinstance(value, (bool, int, float)):
                 column.others = True
                 same = _boolean if isinstance(value, bool) else _number
@@ -156,17 +143,10 @@ class ColumnValues:
             for name, one in columns.items()
             if one.read and not as_text and not is_text(name)
         }
-        unclear = {
-            name: columns[name].either
-            for name, read in found.items()
-            if read is _number_with_comma and columns[name].either and not columns[name].decimal
-        }
-        found = {name: read for name, read in found.items() if name not in unclear}
         rest = columns.keys() - found.keys()
         return ColumnTypes(
             found,
             to_text=frozenset(name for name in rest if columns[name].others),
-            unclear=unclear,
             with_dates=frozenset(name for name in rest if columns[name].dates),
         )
 
