@@ -74,18 +74,18 @@ def pytest_collection_modifyitems(
     Nodes, workers and encoders share two cores with the tests; among thousands of tests, one may
     wait too short. A fault that stays fails twice. Unit tests have no such excuse.
     """
-    unit = Path(__file__).with_name("unit")
     for item in items:
-        if unit not in item.path.parents:
+        if _UNIT not in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=1))
     is_tester = hasattr(config, "workerinput")
     if is_tester:
         items.sort(key=lambda item: item.path)  # in one order by all of them
     yield  # pytest itself puts the tests of each node in a row
     if is_tester:
-        items[:] = mixed(items, unit=unit)
+        items[:] = mixed(items, unit=_UNIT)
 
 
+_UNIT = Path(__file__).with_name("unit")
 _HOST = pytest.StashKey[NodeHost]()
 
 
@@ -109,7 +109,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """A test marked ``alone`` is, among those of services of all testers."""
     fixtures = getattr(item, "fixturenames", ())
     tester = getattr(item.config, "workerinput", None)
-    if tester is None or "services" not in fixtures:
+    # A unit test may have a fixture of that name itself.
+    if tester is None or "services" not in fixtures or _UNIT in item.path.parents:
         return (yield)
     folder, _ = tester["nodes"]
     with turn(Path(folder), alone=item.get_closest_marker("alone") is not None):

@@ -10,6 +10,7 @@ import fcntl
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,12 +18,17 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any
+from typing import IO, Any
 
 from vidsearch.errors import LocalError
 from vidsearch.local import SearchNode
 
 __all__ = ["NodeHost", "ask_for_node", "turn"]
+
+_STOP_SECONDS = 5.0
+_TURN_SECONDS = 1200.0
+"""For which a test waits for others at most; none takes so long."""
+_LOOK_SECONDS = 0.05
 
 
 @dataclass
@@ -45,6 +51,7 @@ class NodeHost:
     def __init__(self, start: Callable[[str], SearchNode], *, names: Iterable[str]) -> None:
         self._start = start
         self._places = {name: _Place(Lock()) for name in names}
+        self._closed = False
         self._key = secrets.token_bytes(16)
         self._folder = Path(tempfile.mkdtemp(prefix="vidsearch-testers-"))
         self._listener = Listener(_socket(self._folder), backlog=16, authkey=self._key)
@@ -57,21 +64,24 @@ class NodeHost:
 
     def stop(self) -> None:
         """Stop all that were started."""
-        self._listener.close()
-        for place in self._places.values():
-            with place.lock:
-                if place.node is not None:
+        self._closed = True
+        try:
+            self._listener.close()
+            for place in self._places.values():
+                # One that is being started ends with this process, of itself.
+                if place.lock.acquire(timeout=_STOP_SECONDS) and place.node is not None:
                     place.node.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _listen(self) -> None:
         while True:
             try:
                 asked = self._listener.accept()
-            except AuthenticationError:
-                continue
-            except OSError:  # closed
-                return
+            except (AuthenticationError, EOFError, OSError):
+                if self._closed:
+                    return
+                continue  # who asked is gone
             Thread(target=self._answer, args=(asked,), daemon=True).start()
 
     def _answer(self, asked: Connection[Any, Any]) -> None:
@@ -81,6 +91,8 @@ class NodeHost:
     def _found(self, name: str) -> SearchNode | Exception:
         place = self._places[name]
         with place.lock:
+            if self._closed:
+                return LocalError("the session has ended")
             if place.node is None and place.missing is None:
                 try:
                     place.node = self._start(name)
@@ -124,8 +136,26 @@ def turn(folder: Path, *, alone: bool) -> Iterator[None]:
     """
     with ExitStack() as stack:
         with (folder / "queue.lock").open("a") as queue:  # none overtakes one that waits for all
-            fcntl.flock(queue, fcntl.LOCK_EX)
+            _lock(queue, fcntl.LOCK_EX)
             running = stack.enter_context((folder / "running.lock").open("a"))
-            fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            _lock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             stack.callback(fcntl.flock, running, fcntl.LOCK_UN)  # a fork may have it open as well
+            fcntl.flock(queue, fcntl.LOCK_UN)
+        mark = folder / "alone"
+        if mark.exists():
+            raise RuntimeError("a tester was killed in a test marked `alone`: the nodes are spoilt")
+        if alone:
+            mark.touch()
+            stack.callback(mark.unlink)
         yield
+
+
+def _lock(file: IO[str], kind: int) -> None:
+    until = time.monotonic() + _TURN_SECONDS
+    while True:
+        try:
+            return fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{file.name} was held for {_TURN_SECONDS:.0f} s") from None
+            time.sleep(_LOOK_SECONDS)

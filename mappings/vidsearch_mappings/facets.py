@@ -56,10 +56,15 @@ def facet_aggs(
     """
     values: Json
     if interval is None:
-        terms: Json = {"field": path, "size": size, "shard_size": max(_PER_SHARD, 2 * size)}
-        # Else by count, and equal ones by value: so do the engines of themselves, and faster than
-        # where they are told.
-        values = {"terms": terms | ({"order": {"_key": "asc"}} if order == "value" else {})}
+        by_key = {"_key": "asc"}
+        values = {
+            "terms": {
+                "field": path,
+                "size": size,
+                "shard_size": max(_PER_SHARD, 2 * size),
+                "order": by_key if order == "value" else [{"_count": "desc"}, by_key],
+            }
+        }
     else:
         buckets: Json = {"field": path, "min_doc_count": 1}
         values = (

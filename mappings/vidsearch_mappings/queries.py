@@ -36,7 +36,7 @@ __all__ = [
     "stored_vectors_query",
     "vector_path",
     "vector_query",
-    "with_fewer_candidates",
+    "with_candidates",
 ]
 
 SEGMENT_HITS = "moments"
@@ -149,17 +149,11 @@ def vector_query(
     return {**page, "knn": knn}
 
 
-def with_fewer_candidates(body: Mapping[str, Any], *, k: int, candidates: int) -> Json:
-    """A body of :func:`vector_query` for Elasticsearch that takes less time and nearly always has
-    the same first hits.
-
-    Args:
-        body: of more hits than that.
-        k: number of videos.
-        candidates: per shard; raised to ``k`` where smaller.
-    """
-    knn = {**body["knn"], "k": k, "num_candidates": max(k, candidates)}
-    return {**body, "knn": knn}
+def with_candidates(body: Mapping[str, Any], candidates: int) -> Json:
+    """A body of :func:`vector_query` for Elasticsearch with another number of candidates per shard,
+    which is raised to ``k`` where smaller."""
+    knn = body["knn"]
+    return {**body, "knn": {**knn, "num_candidates": max(knn["k"], candidates)}}
 
 
 def keyword_query(

@@ -147,7 +147,7 @@ def test_periods_of_dates(interval: Any, value: str, gte: str, lt: str) -> None:
 
 
 @pytest.mark.parametrize("interval", ["year", "month", "day", "hour"])
-@pytest.mark.parametrize("milliseconds", [-(2**62), -1, 253402300799999, 2**62])
+@pytest.mark.parametrize("milliseconds", [-(2**63), -1, 253402300799999, 2**63 - 1])
 def test_a_date_of_any_year_has_a_period(milliseconds: int, interval: Any) -> None:
     (found,) = counted([[str(milliseconds)]], "day", interval=interval).values
     bounds = found.filter["day"]
@@ -210,6 +210,16 @@ def test_a_field_without_values_is_refused_with_the_way_out(name: str, message: 
     with pytest.raises(QueryError, match=rf"^sort: field '{name}' .*{message}") as caught:
         value_field(INDEX, name, argument="sort")
     assert caught.value.argument == "sort"
+
+
+def test_a_field_is_found_anew_in_another_description_of_the_index() -> None:
+    before: Any = SimpleNamespace(
+        name="videos", properties={"n": KEYWORD}, runtime={}, value_fields={}
+    )
+    after: Any = SimpleNamespace(**{**vars(before), "properties": {"n": {"type": "long"}}})
+    after.value_fields = {}
+    kinds = [value_field(of, "n", argument="sort").kind for of in (before, before, after)]
+    assert kinds == ["word", "word", "number"]
 
 
 def test_a_name_may_have_dots_in_it() -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import AuthenticationError
 from pathlib import Path
+from socket import AF_UNIX, socket
 from threading import Event
 
 import pytest
@@ -84,6 +85,31 @@ def test_only_those_with_the_key_are_answered() -> None:
             ask_for_node((folder, "00" * 16), NAME)
         assert started == []
         assert ask_for_node(host.address, NAME).url == "http://a"
+
+
+def test_who_goes_away_while_asking_does_not_end_the_host() -> None:
+    with _host(_node("http://a")) as (host, _):
+        folder, _ = host.address
+        for sent in (b"", b"\0\0\0\4what"):
+            with socket(AF_UNIX) as asking:
+                asking.connect(f"{folder}/socket")
+                asking.sendall(sent)
+        assert ask_for_node(host.address, NAME).url == "http://a"
+
+
+def test_who_was_killed_alone_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "alone").touch()
+    with pytest.raises(RuntimeError, match="killed"), turn(tmp_path, alone=False):
+        pass
+
+
+def test_waiting_for_others_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.shared_nodes._TURN_SECONDS", 0.1)
+    held = pytest.raises(TimeoutError, match=r"running\.lock")
+    with turn(tmp_path, alone=True), held, turn(tmp_path, alone=False):
+        pass
+    with turn(tmp_path, alone=False):
+        assert not (tmp_path / "alone").exists()
 
 
 def test_the_host_stops_nodes_and_testers_do_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from vidsearch.search.facets import Facet, Period
 from vidsearch.search.types import FacetCounts, FacetValue
 from vidsearch.search.value_fields import Value, ValueField, value_field
 from vidsearch_mappings.facets import facet_aggs
+from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
 __all__ = ["FacetField"]
 
@@ -29,8 +30,6 @@ _MAX_BUCKETS = 10_000
 """Of all matches, which the engine brings whatever the size of the facet."""
 _UNITS = {"year": "M8[Y]", "month": "M8[M]", "day": "M8[D]", "hour": "M8[h]"}
 """Of NumPy's times, by period."""
-_WHOLE = 2.0**53
-"""Up to which floats are whole numbers one by one."""
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
 """The years 1 to 9999; engines keep others, which Python has not."""
 _LENGTHS: dict[Period, int] = {"year": 4, "month": 7, "day": 10}
@@ -163,7 +162,7 @@ def _quotient(value: float, width: float) -> float:
 
 def _bucket(value: float, width: float) -> int:
     """The number of the bucket that has a value between its bounds as they are shown."""
-    if value.is_integer() and width.is_integer() and abs(value) <= _WHOLE:
+    if value.is_integer() and width.is_integer() and abs(value) <= EXACT_IN_DOUBLE:
         return int(value // width)
     number = math.floor(_quotient(value, width))
     if value >= _bound(number + 1, width):  # as 0.3 / 0.1 falls short of 3
@@ -179,7 +178,8 @@ def _bound(number: int, width: float) -> int | float:
 
 def _starts(milliseconds: Sequence[int], period: Period) -> list[int]:
     """The starts of the periods that times lie in, both since 1970."""
-    times = np.array(milliseconds, np.int64).clip(_FIRST, _LAST).astype("M8[ms]")
+    within = [max(_FIRST, min(time, _LAST)) for time in milliseconds]
+    times = np.array(within, "M8[ms]")
     starts: list[int] = times.astype(_UNITS[period]).astype(times.dtype).astype(np.int64).tolist()
     return starts
 

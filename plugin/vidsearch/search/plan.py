@@ -31,7 +31,7 @@ from vidsearch_mappings.queries import (
     highlighted,
     keyword_query,
     vector_query,
-    with_fewer_candidates,
+    with_candidates,
 )
 from vidsearch_mappings.scores import Similarity
 from vidsearch_mappings.stop_words import stop_words
@@ -43,6 +43,8 @@ _VIDEO_BODY = "vector_video"
 
 _FEW = 2
 """Hits within the cut that a sorted page should have beyond those asked for."""
+_CANDIDATES = 10
+"""The fewest for each hit that are looked among for a page that likely is the right one."""
 _TOLERANCE = 1e-4
 """What the engine may round; it is asked for slightly more than ``min_cosine``, and cut here."""
 
@@ -215,11 +217,11 @@ class Plan:
         if len(self.levels) > 1 or self.kind != "elasticsearch":
             return {}  # OpenSearch would look for the nearest twice at once, and read all documents
         ((name, level),) = self.levels.items()
-        if request.sort is None:  # copies apart it is the right page, and each hit costs time
-            k = min(2 * request.last, self.settings.window)
-            fewer = self._candidates(level, k=self.settings.window) // 2
+        if request.sort is None:  # it is nearly always the right page, and each hit costs time
+            all_of_them = self._candidates(level, k=self.settings.window)
+            fewer = max(all_of_them // 2, _CANDIDATES * request.last)
             body = self._page_body(level, size=request.last)
-            return {page_of(name): with_fewer_candidates(body, k=k, candidates=fewer)}
+            return {page_of(name): with_candidates(body, min(fewer, all_of_them))}
         if self._is_cut_by_engine:
             return {page_of(name): self.values.sorting(self._page_body(level, size=size))}
         expected = self.cuts.of(request)

@@ -22,6 +22,7 @@ from vidsearch.search.mapping_fields import (
     with_runtime,
 )
 from vidsearch_mappings.facets import DATE_FORMAT
+from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
 __all__ = ["Value", "ValueField", "value_field"]
 
@@ -36,7 +37,6 @@ _KINDS: dict[str, Kind] = {
 }
 _SHORT: dict[str, Callable[[float], Any]] = {"float": np.float32, "half_float": np.float16}
 """Numbers that are kept with less than 64 bits."""
-_WHOLE = 2.0**53
 _NAMED = 30
 """Fields that an error lists."""
 
@@ -67,7 +67,7 @@ class ValueField:
             return str(raw)
         number = float(raw) if isinstance(raw, str | float) else raw
         if isinstance(number, float):
-            if self.kind == "date" or (number.is_integer() and abs(number) <= _WHOLE):
+            if self.kind == "date" or (number.is_integer() and abs(number) <= EXACT_IN_DOUBLE):
                 return int(number)
             if self.type in _SHORT:  # in as few digits as tell it from its neighbours
                 number = float(str(_SHORT[self.type](number)))
