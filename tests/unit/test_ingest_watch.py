@@ -289,8 +289,8 @@ def test_files_of_an_empty_folder_are_not_taken_for_gone_until_it_is_deleted(
     empty = "is empty: is it mounted? Where the files are deleted for good,"
     assert problems == [
         (
-            f"error: 1 video is not taken for gone: {shares[1]}/deep {empty} `vidsearch videos delete "
-            "deep` deletes the videos"
+            f"error: 1 video is not taken for gone: {shares[1]}/deep {empty} "
+            "`vidsearch videos delete deep` deletes the videos"
         ),
         f"error: 2 videos are not taken for gone: {shares[2]} {empty} delete the folder as well",
     ]
@@ -339,12 +339,14 @@ def test_a_folder_that_is_gone_with_another_file_system_is_not_taken_for_deleted
     advice = "Where the files are deleted for good, `vidsearch videos delete"
     assert problems == [
         (
-            f"error: 1 video is not taken for gone: {folder}/films is not there, and may have been on "
-            f"another file system than {folder}: is it mounted? {advice} with-c` deletes the videos"
+            f"error: 1 video is not taken for gone: {folder}/films is not there, and may have been "
+            f"on another file system than {folder}: is it mounted? {advice} with-c` deletes the "
+            "videos"
         ),
         (
-            f"error: 3 videos are not taken for gone: {folder}/share is not there, and was on another "
-            f"file system than {folder}: is it mounted? {advice} {' '.join(ids)}` deletes the videos"
+            f"error: 3 videos are not taken for gone: {folder}/share is not there, and was on "
+            f"another file system than {folder}: is it mounted? {advice} {' '.join(ids)}` deletes "
+            "the videos"
         ),
     ]
     stage.register([NewVideo("with-c-too", f"{folder}/deleted/with-c-too.mp4")])

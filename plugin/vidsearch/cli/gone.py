@@ -65,7 +65,7 @@ def videos_gone(
             path = record.uri if prefix is root else file_path(record.uri)
             if not selection.takes(path[len(root) :]):
                 continue
-            validator = record.source.get("validator")
+            validator = record.source.get("validator") or ""
             recorded = recorded_device(validator)
             within = folder_id(path, folders)
             if is_gone(path):
