@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -15,8 +16,9 @@ from click.testing import CliRunner
 from tests.memory_stage import Stage
 
 from vidsearch.cli.folder import Selection
-from vidsearch.cli.gone import videos_gone
+from vidsearch.cli.gone import delete_gone, videos_gone
 from vidsearch.cli.ingest import ingest
+from vidsearch.cli.unmounted import Missing, deleted_among
 from vidsearch.cli.watch import FolderWatch
 from vidsearch.config import IndexSettings
 from vidsearch.errors import BackendUnavailableError
@@ -235,6 +237,11 @@ def test_gone_are_registered_videos_of_the_folder_and_selection_without_a_file(
     )
     stage.registry.delete("deleted")
 
+    for id in ("below", "below-a-file"):
+        lease = stage.registry.claim(id, owner="w")
+        validator = f"{folder.stat().st_dev:x}-7 10 1000"
+        stage.registry.complete(lease, fingerprint="f", source={"validator": validator})
+
     def gone(**chosen: Any) -> dict[str, str]:
         found = videos_gone(stage.registry, folder, Selection(**chosen))
         assert found.problems == []
@@ -256,36 +263,50 @@ def gone_of(stage: Stage, folder: Path) -> tuple[set[str], list[str]]:
     return {Path(path).name for _, path in found.videos}, list(found.problems)
 
 
+def embedded(stage: Stage, path: Path, device: int) -> None:
+    """A video whose file is recorded to be on a file system, whether or not it is there."""
+    stage.register([NewVideo(stable_id(str(path)), str(path))])
+    index(stage, path, source={"validator": f"{device:x}-7 10 1000"})
+
+
 def test_files_of_an_empty_folder_are_not_taken_for_gone_until_it_is_deleted(
     stage: Stage, folder: Path
 ) -> None:
     shares = [folder / name for name in ("a", "b", "c")]
-    stage.register([NewVideo(f"{at.name}{n}", f"{at}/{n}.mp4") for at in shares for n in (1, 2)])
+    stage.register(
+        [NewVideo(f"{at.name}{n}", f"{at}/{n}.mp4") for at in shares[:2] for n in (1, 2)]
+    )
     put(shares[0] / "1.mp4")
     shares[1].mkdir()
     (shares[1] / "deep").mkdir()
     stage.register([NewVideo("deep", f"{shares[1]}/deep/deep.mp4")])
     (shares[1] / "1.mp4").touch()
     shares[2].mkdir()
+    for n in (1, 2):
+        embedded(stage, shares[2] / f"{n}.mp4", folder.stat().st_dev)
     gone, problems = gone_of(stage, folder)
     assert gone == {"2.mp4"}
-    empty = "is empty: is it mounted? Where its files are deleted for good, delete the folder as"
+    empty = "is empty: is it mounted? Where the files are deleted for good,"
     assert problems == [
-        f"error: 1 video is not taken for gone: {shares[1]}/deep {empty} well",
-        f"error: 2 videos are not taken for gone: {shares[2]} {empty} well",
+        (
+            f"error: 1 video is not taken for gone: {shares[1]}/deep {empty} "
+            "`vidsearch videos delete deep` deletes the videos"
+        ),
+        f"error: 2 videos are not taken for gone: {shares[2]} {empty} delete the folder as well",
     ]
     shares[2].rmdir()
     (shares[1] / "deep").rmdir()
-    assert gone_of(stage, folder) == ({"1.mp4", "2.mp4", "deep.mp4"}, [])
+    gone, problems = gone_of(stage, folder)
+    assert gone == {"1.mp4", "2.mp4"}
+    assert [f"{shares[1]}/deep" in problem for problem in problems] == [True]
 
 
 def test_a_link_into_what_is_not_mounted_is_not_taken_for_gone(stage: Stage, folder: Path) -> None:
     outside = folder.parent / "share"
     (folder / "linked.mp4").symlink_to(outside / "a.mp4")
     (folder / "films").symlink_to(outside / "films")
-    stage.register(
-        [NewVideo("file", f"{folder}/linked.mp4"), NewVideo("below", f"{folder}/films/b.mp4")]
-    )
+    for name in ("linked.mp4", "films/b.mp4"):
+        embedded(stage, folder / name, folder.stat().st_dev)
     gone, problems = gone_of(stage, folder)
     assert gone == set()
     assert {
@@ -300,25 +321,36 @@ def test_a_link_into_what_is_not_mounted_is_not_taken_for_gone(stage: Stage, fol
 def test_a_folder_that_is_gone_with_another_file_system_is_not_taken_for_deleted(
     stage: Stage, folder: Path
 ) -> None:
-    def embedded(path: Path, device: int) -> None:
-        stage.register([NewVideo(stable_id(str(path)), str(path))])
-        index(stage, path, source={"validator": f"{device:x}-7 10 1000"})
-
     here = folder.stat().st_dev
-    embedded(folder / "share" / "a.mp4", here + 1)
-    embedded(folder / "share" / "deep" / "b.mp4", here + 1)
+    embedded(stage, folder / "share" / "a.mp4", here + 1)
+    embedded(stage, folder / "share" / "deep" / "b.mp4", here + 1)
     stage.register([NewVideo("waits", f"{folder}/share/waits.mp4")])
-    embedded(folder / "deleted" / "c.mp4", here)
-    embedded(folder / "d.mp4", here + 2)  # by a worker that numbers it so
-    embedded(folder / "old.mp4", here + 2)
+    embedded(stage, folder / "deleted" / "c.mp4", here)
+    stage.register([NewVideo("with-c", f"{folder}/films/with-c.mp4")])
+    embedded(stage, folder / "d.mp4", here + 2)  # by a worker that numbers it so
+    stage.register([NewVideo("old", f"{folder}/old.mp4")])
+    old = (folder / "old.mp4").stat()
+    lease = stage.registry.claim("old", owner="w")
+    validator = f"{here + 2:x}-7 {old.st_size} {old.st_mtime_ns}"
+    stage.registry.complete(lease, fingerprint="f", source={"validator": validator})
     gone, problems = gone_of(stage, folder)
     assert gone == {"c.mp4", "d.mp4"}
-    (problem,) = problems
-    assert problem == (
-        f"error: 3 videos are not taken for gone: {folder}/share is not there, and was on another "
-        f"file system than {folder}: is it mounted? Where the files are deleted for good, "
-        "`vidsearch videos delete ID…` deletes the videos"
-    )
+    ids = sorted(["waits", *(stable_id(f"{folder}/share/{n}.mp4") for n in ("a", "deep/b"))])
+    advice = "Where the files are deleted for good, `vidsearch videos delete"
+    assert problems == [
+        (
+            f"error: 1 video is not taken for gone: {folder}/films is not there, and may have been "
+            f"on another file system than {folder}: is it mounted? {advice} with-c` deletes the "
+            "videos"
+        ),
+        (
+            f"error: 3 videos are not taken for gone: {folder}/share is not there, and was on "
+            f"another file system than {folder}: is it mounted? {advice} {' '.join(ids)}` deletes "
+            "the videos"
+        ),
+    ]
+    stage.register([NewVideo("with-c-too", f"{folder}/deleted/with-c-too.mp4")])
+    assert gone_of(stage, folder)[0] == {"c.mp4", "d.mp4"}, "another is suspect"
 
 
 @pytest.fixture
@@ -371,6 +403,141 @@ def test_a_mount_that_goes_away_costs_no_video_of_it(
     assert gone_of(stage, folder)[0] == set(), "nor by one that begins now"
 
 
+def test_videos_beside_those_of_another_file_system_are_kept(
+    stage: Stage, folder: Path, share: Path
+) -> None:
+    subprocess.run(["umount", share], check=True)
+    (share / ".keep").touch()
+    (share / "c").mkdir()
+    (share / "c" / ".keep").touch()
+    here = folder.stat().st_dev
+    embedded(stage, share / "y.mp4", here + 1)
+    embedded(stage, share / "b" / "y.mp4", here + 1)
+    names = ("x.mp4", "a/x.mp4", "b/x.mp4", "c/x.mp4")
+    stage.register([NewVideo(name.replace("/", "-"), f"{share}/{name}") for name in names])
+    stage.register([NewVideo("other", f"{folder}/other.mp4")])
+    gone, problems = gone_of(stage, folder)
+    assert gone == {"other.mp4"}
+    assert "videos delete x.mp4` deletes" not in "".join(problems), "told with y.mp4"
+    assert [
+        problem.partition(" not taken for gone: ")[2].partition(":")[0] for problem in problems
+    ] == [
+        f"{share} is on another file system than it was",
+        f"{share}/a is not there, and may have been on another file system than {share}",
+        f"{share}/b is not there, and was on another file system than {share}",
+        f"{share}/c may be on another file system than it was",
+    ]
+
+
+def test_files_that_are_not_those_recorded_tell_nothing_of_their_file_system(
+    stage: Stage, folder: Path, share: Path
+) -> None:
+    names = ("a.mp4", "b.mp4")
+    for name in names:
+        path = put(share / name, age=3600)
+        stage.register([NewVideo(stable_id(str(path)), str(path))])
+        index(stage, path, source={"validator": file_validator(path.stat())})
+    linked = folder / "linked.mp4"
+    linked.symlink_to(folder / "target.mkv")
+    put(folder / "target.mkv", age=3600)
+    stage.register([NewVideo(stable_id(str(linked)), str(linked))])
+    status = linked.stat()
+    validator = f"{share.stat().st_dev:x}-7 {status.st_size} {status.st_mtime_ns}"
+    index(stage, linked, source={"validator": validator})
+    subprocess.run(["umount", share], check=True)
+    put(share / "a.mp4", 30, age=3600)
+    gone, problems = gone_of(stage, folder)
+    assert gone == set()
+    assert f"{share} is on another file system than it was" in problems[0]
+
+
+def test_new_videos_that_are_there_may_tell_more_when_they_are_embedded(
+    stage: Stage, folder: Path
+) -> None:
+    embedded(stage, folder / "a.mp4", folder.stat().st_dev + 1)
+    again = "is it mounted? Or try again when the new videos are embedded."
+    assert again not in gone_of(stage, folder)[1][0]
+    stage.register([NewVideo("new", f"{folder}/old.mp4")])
+    assert again in gone_of(stage, folder)[1][0]
+
+
+def test_a_file_that_is_back_is_not_deleted(
+    stage: Stage, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.register([NewVideo(name, f"{folder}/{name}.mp4") for name in ("a", "b")])
+    gone = videos_gone(stage.registry, folder, Selection())
+    put(folder / "a.mp4")
+    delete_gone(stage, folder, gone, yes=True)  # type: ignore[arg-type]
+    assert set(states(stage)) == {"a.mp4"}
+    assert f"kept, as its file is back: {folder}/a.mp4" in capsys.readouterr().err
+    back = Missing(f"{folder}/a.mp4", "a", recorded=folder.stat().st_dev)
+    assert deleted_among([back], str(folder)) == (set(), [])
+
+
+def test_the_last_file_of_a_folder_that_the_watch_saw_is_gone(stage: Stage, folder: Path) -> None:
+    last = put(folder / "below" / "last.mp4", age=3600)
+    watching = watch(stage, folder, prunes=True)
+    watching.look()
+    last.unlink()
+    watching.look()
+    assert set(states(stage)) == {"old.mp4"}
+    assert not watching.has_problems
+
+
+def test_a_file_beneath_a_mount_does_not_stand_for_that_of_the_mount(
+    stage: Stage, folder: Path, share: Path
+) -> None:
+    put(share / "a.mp4", age=3600)
+    watching = watch(stage, folder, prunes=True)
+    watching.look()
+    subprocess.run(["umount", share], check=True)
+    put(share / "stays.mp4")
+    beneath = put(share / "a.mp4", 30)
+    watching.look()
+    beneath.unlink()
+    watching.look()
+    watching.look()
+    assert set(states(stage)) == {"old.mp4", "a.mp4", "stays.mp4"}
+    assert watching.has_problems
+
+
+def test_videos_that_the_first_look_spares_are_looked_at_again(
+    stage: Stage, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    share = folder / "share"
+    share.mkdir()
+    embedded(stage, share / "a.mp4", folder.stat().st_dev)
+    watching = watch(stage, folder, prunes=True)
+    for _ in range(2):
+        watching.look()
+        assert set(states(stage)) == {"old.mp4", "a.mp4"}
+    assert capsys.readouterr().err.count(f"{share} is empty: is it mounted?") == 1
+    assert watching.has_problems
+    share.rmdir()
+    watching.look()
+    assert set(states(stage)) == {"old.mp4"}
+
+
+@pytest.mark.parametrize("away", ["find", "delete"])
+def test_what_is_gone_while_the_engine_is_away_is_deleted_later(
+    stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch, away: str
+) -> None:
+    put(folder / "stays.mp4", age=3600)
+    watching = watch(stage, folder, prunes=True)
+    watching.look()
+    (folder / "old.mp4").unlink()
+
+    def raising(*args: Any, **kwargs: Any) -> Any:
+        raise BackendUnavailableError("the engine is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, away, raising)
+        with pytest.raises(BackendUnavailableError):
+            watching.look()
+    watching.look()
+    assert set(states(stage)) == {"stays.mp4"}
+
+
 def test_prune_of_a_folder_that_may_not_be_mounted_deletes_the_others_and_ends_with_code_1(
     stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,6 +549,15 @@ def test_prune_of_a_folder_that_may_not_be_mounted_deletes_the_others_and_ends_w
     args = ["--folder", str(folder), "--prune", "--yes"]
     listed = CliRunner().invoke(ingest, [*args[:3], "--dry-run"])
     assert listed.exit_code == 1
+    as_json = CliRunner().invoke(ingest, [*args[:3], "--dry-run", "--json"])
+    place = f"{folder}/share"
+    assert [one["id"] for one in json.loads(as_json.stdout)[:-1]] == ["gone"]
+    assert json.loads(as_json.stdout)[-1] == {
+        "state": "not taken for gone",
+        "place": place,
+        "reason": "is empty: is it mounted?",
+        "ids": ["share"],
+    }
     pruned = CliRunner().invoke(ingest, args)
     assert pruned.exit_code == 1
     for result in (listed, pruned):

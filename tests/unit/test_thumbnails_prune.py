@@ -55,12 +55,18 @@ def test_videos_that_workers_of_any_of_the_indices_have_are_counted(engine: Memo
         registry.register_many([NewVideo(id, f"/{id}.mp4")])
         registry.claim(id, owner="w")
 
-    assert videos_in_work(engine, settings, ["videos", "others", "nothing"]) == 0
+    assert videos_in_work(engine, settings, ["videos", "others"]) == 0
     claim(IndexSettings(name="others").registry, "a")
     assert videos_in_work(engine, settings, ["videos"]) == 0
     assert videos_in_work(engine, settings, ["videos", "others"]) == 1
     claim(settings.registry, "b")
     assert videos_in_work(engine, settings, ["videos", "others"]) == 2
+
+
+def test_index_without_a_registry_of_its_own_raises(engine: MemoryEngine) -> None:
+    (concrete,) = engine.indices_of("others")
+    with pytest.raises(IndexNotFoundError, match=f"index '{concrete}' has no registry"):
+        videos_in_work(engine, IndexSettings(name="videos"), ["videos", concrete])
 
 
 def test_prune_takes_old_pictures_of_no_document_only(

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vidsearch.cli import output
 from vidsearch.cli.folder import Selection
-from vidsearch.cli.unmounted import Device, Missing, deleted_among, folder_device
+from vidsearch.cli.unmounted import (
+    Device,
+    FolderId,
+    Missing,
+    Spared,
+    deleted_among,
+    folder_id,
+    is_gone,
+)
 
 if TYPE_CHECKING:
     from vidsearch.registry import Registry, VideoRecord
     from vidsearch_tasks import Services
 
-__all__ = ["Gone", "delete_gone", "is_gone", "videos_gone"]
+__all__ = ["Gone", "delete_gone", "videos_gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +35,22 @@ class Gone:
 
     videos: Sequence[tuple[VideoRecord, str]]
     """Each with the path of its file."""
-    problems: Sequence[str] = ()
-    """A sentence for each place whose files are not there, but may only not be mounted."""
+    spared: Sequence[Spared] = ()
+    """Videos whose file is not there, but may only not be mounted."""
+
+    @property
+    def problems(self) -> list[str]:
+        """A sentence for each place of ``spared``."""
+        return [str(one) for one in self.spared]
 
 
-def videos_gone(registry: Registry, folder: Path, selection: Selection) -> Gone:
+def videos_gone(
+    registry: Registry, folder: Path, selection: Selection, *, without: Collection[str] = ()
+) -> Gone:
     """Registered videos whose file was below the folder.
 
-    What the selection leaves out counts as not of the folder.
+    What the selection leaves out counts as not of the folder; and files of ``without`` are not
+    looked for.
     """
     from vidsearch.media.sources.local import recorded_device
     from vidsearch.media.sources.uris import file_path
@@ -41,31 +58,38 @@ def videos_gone(registry: Registry, folder: Path, selection: Selection) -> Gone:
     root = os.path.join(folder.resolve(), "")  # noqa: PTH118  (the slash at the end)
     lacking: list[tuple[VideoRecord, str, Device | None]] = []
     known: dict[Device, set[Device]] = {}
-    folders: dict[str, Device | None] = {}
+    folders: dict[str, FolderId | None] = {}
+    has_new = False
     for prefix in (root, f"file://{quote(root)}", f"file://localhost{quote(root)}"):
         for record in registry.below(prefix):
             path = record.uri if prefix is root else file_path(record.uri)
             if not selection.takes(path[len(root) :]):
                 continue
-            recorded = recorded_device(record.source.get("validator"))
+            validator = record.source.get("validator") or ""
+            recorded = recorded_device(validator)
+            within = folder_id(path, folders)
             if is_gone(path):
-                lacking.append((record, path, recorded))
-            elif recorded is not None and (device := folder_device(path, folders)) is not None:
-                known.setdefault(recorded, set()).add(device)
-    missing = (Missing(path, recorded=recorded) for _, path, recorded in lacking)
-    deleted, problems = deleted_among(missing, root, known=known)
-    return Gone([(record, path) for record, path, _ in lacking if path in deleted], problems)
+                if path not in without:
+                    lacking.append((record, path, recorded))
+            elif recorded is None:
+                has_new = True
+            elif within is not None and _is_the_recorded(path, validator):
+                known.setdefault(recorded, set()).add(within[0])
+    missing = (Missing(path, record.id, recorded=recorded) for record, path, recorded in lacking)
+    deleted, spared = deleted_among(missing, root, known=known, has_new=has_new)
+    return Gone([(record, path) for record, path, _ in lacking if path in deleted], spared)
 
 
-def is_gone(path: str) -> bool:
-    """Whether there is no such file; not so where it only cannot be looked for."""
+def _is_the_recorded(path: str, validator: str) -> bool:
+    """Whether a file is the one that was embedded: neither one that lies beneath a mount that is
+    lacking, nor a link, whose file may be on another file system than its folder."""
+    from vidsearch.media.sources.local import has_changed
+
     try:
-        os.stat(path)  # noqa: PTH116
-    except (FileNotFoundError, NotADirectoryError):
-        return True
+        status = os.lstat(path)
     except OSError:
         return False
-    return False
+    return S_ISREG(status.st_mode) and not has_changed(validator, status)
 
 
 def delete_gone(services: Services, folder: Path, gone: Gone, *, yes: bool) -> list[VideoRecord]:
@@ -82,6 +106,11 @@ def delete_gone(services: Services, folder: Path, gone: Gone, *, yes: bool) -> l
         return []
     if not yes:
         output.confirm(f"Delete these {len(gone.videos)} videos from the index?")
-    deleted = [delete_video(record.id, services=services) for record, _ in gone.videos]
+    deleted: list[VideoRecord] = []
+    for record, path in gone.videos:
+        if is_gone(path):
+            deleted.append(delete_video(record.id, services=services))
+        else:
+            output.talk(f"kept, as its file is back: {path}")
     output.talk(f"{len(deleted)} deleted")
     return deleted

@@ -326,7 +326,10 @@ def _list_gone(services: Services, folder: Path, selection: Selection, *, as_jso
     """Returns whether some may only not be mounted."""
     gone = videos_gone(services.registry, folder, selection)
     output.print_rows(
-        [record_json(record) for record, _ in gone.videos],
+        [
+            *(record_json(record) for record, _ in gone.videos),
+            *(one.to_json() for one in gone.spared),
+        ],
         ("id", "state", "file"),
         [(record.id, record.state, path) for record, path in gone.videos],
         as_json=as_json,

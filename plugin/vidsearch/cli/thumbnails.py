@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli.pruning import prune_options, remove_unused
-from vidsearch.errors import ConfigError, VidsearchError
+from vidsearch.errors import ConfigError, IndexNotFoundError, VidsearchError
 from vidsearch_mappings.registry import State
 
 if TYPE_CHECKING:
@@ -71,15 +71,24 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
 
 
 def videos_in_work(engine: Engine, settings: IndexSettings, names: Sequence[str]) -> int:
-    """Number of videos of some indices that workers have, for a reindex as well."""
+    """Number of videos of some indices that workers have, for a reindex as well.
+
+    Raises:
+        IndexNotFoundError: one has no registry, as the index behind an alias.
+    """
     from vidsearch.registry import Registry
 
     busy = 0
     for name in names:
         index = settings.model_copy(update={"name": name})
-        for one in (index.registry, index.fills):
-            if engine.indices_of(one):
-                busy += Registry(engine, index=one).counts()[State.PROCESSING]
+        if not engine.indices_of(index.registry):
+            raise IndexNotFoundError(
+                f"index {name!r} has no registry ({index.registry}), so it is not known whether "
+                "workers have videos of it: give the name that its workers have as index.name"
+            )
+        fills = [index.fills] if engine.indices_of(index.fills) else []
+        for one in (index.registry, *fills):
+            busy += Registry(engine, index=one).counts()[State.PROCESSING]
     return busy
 
 

@@ -13,10 +13,17 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.folder import PassedOver, Selection, videos_below
-from vidsearch.cli.gone import Gone, delete_gone, is_gone, videos_gone
+from vidsearch.cli.gone import Gone, delete_gone, videos_gone
 from vidsearch.cli.registering import Registering
 from vidsearch.cli.sources import from_files
-from vidsearch.cli.unmounted import Device, Missing, deleted_among, folder_device
+from vidsearch.cli.unmounted import (
+    FolderId,
+    Missing,
+    Spared,
+    deleted_among,
+    folder_id,
+    is_gone,
+)
 from vidsearch.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
@@ -51,11 +58,13 @@ class FolderWatch:
     has_problems: bool = field(default=False, init=False)
     _known: dict[str, tuple[_Signature, str]] = field(default_factory=dict, init=False)
     """By path what was registered: the file's signature and the video's id."""
-    _devices: dict[str, Device | None] = field(default_factory=dict, init=False)
-    """By path on which file system the file's folder was when the file was last there."""
+    _folders: dict[str, FolderId] = field(default_factory=dict, init=False)
+    """By path the file's folder when the file that is registered was last there."""
     _unstable: dict[str, _Signature] = field(default_factory=dict, init=False)
     _told: set[str] = field(default_factory=set, init=False)
     _began: bool = field(default=False, init=False)
+    _earlier: bool = field(default=True, init=False)
+    """Whether files may be gone since before the watch began that are still to be told."""
 
     def run(self) -> None:
         """Look until Ctrl-C."""
@@ -83,9 +92,9 @@ class FolderWatch:
         for line in passed.lines():
             self._tell(line)
         self.has_problems |= passed.is_error
+        seen: dict[str, FolderId | None] = {}
+        folders = {str(path): folder_id(str(path), seen) for path in paths}
         found = {str(path): status for path in paths if (status := _status(path))}
-        folders: dict[str, Device | None] = {}
-        self._devices |= {path: folder_device(path, folders) for path in found}
         ready = {path: status for path, status in found.items() if self._is_ready(path, status)}
         self._unstable = {
             path: _signature(status)
@@ -93,6 +102,10 @@ class FolderWatch:
             if path not in ready and self._signature_of(path) != _signature(status)
         }
         self._register(ready)
+        for path, status in found.items():
+            within = folders[path]
+            if within is not None and self._signature_of(path) == _signature(status):
+                self._folders[path] = within
         if found:
             self._look_for_gone(found.keys())
         else:
@@ -149,35 +162,54 @@ class FolderWatch:
         return {one.id for one in reopened if one.record and one.record.state is State.PROCESSING}
 
     def _look_for_gone(self, present: Collection[str]) -> None:
-        gone: list[tuple[VideoRecord, str]] = []
-        if not self._began:
-            earlier = videos_gone(self.services.registry, self.folder, self.selection)
-            gone += earlier.videos
-            for line in earlier.problems:
-                self._tell(line)
-        for path in self._deleted(self._known.keys() - present):
-            del self._devices[path]
-            record = self.services.registry.find(self._known.pop(path)[1])
-            if record and record.uri == path:
+        from vidsearch_mappings.registry import State
+
+        earlier, registry = Gone(()), self.services.registry
+        if self._earlier:
+            earlier = videos_gone(registry, self.folder, self.selection, without=self._known)
+            self._tell_spared(earlier.spared)
+        gone = [*earlier.videos]
+        deleted = self._deleted(self._known.keys() - present)
+        for path in sorted(deleted):
+            record = registry.find(self._known[path][1])
+            if record and record.uri == path and record.state is not State.DELETED:
                 gone.append((record, path))
+                self._told.discard(_gone(record, path))  # it was back meanwhile
         if gone and self.prunes:
             delete_gone(self.services, self.folder, Gone(gone), yes=True)
         else:
             for record, path in gone:
-                output.talk(f"gone: {path} (video {record.id!r}, {record.state})")
+                self._tell(_gone(record, path))
+        # Only now: where the engine was away until here, the next look finds them again.
+        self._earlier = bool(earlier.spared)
+        for path in deleted:
+            del self._known[path]
+            self._folders.pop(path, None)
 
     def _deleted(self, lacking: Iterable[str]) -> set[str]:
-        missing = [Missing(path, self._devices[path]) for path in lacking if is_gone(path)]
-        deleted, problems = deleted_among(missing, str(self.folder.resolve()), known={})
-        for line in problems:
-            self._tell(line)
+        missing = [
+            Missing(path, self._known[path][1], self._folders.get(path))
+            for path in lacking
+            if is_gone(path)
+        ]
+        deleted, spared = deleted_among(missing, str(self.folder.resolve()))
+        self._tell_spared(spared)
         return deleted
+
+    def _tell_spared(self, spared: Iterable[Spared]) -> None:
+        for one in spared:
+            self._tell(str(one))
+            self.has_problems = True
 
     def _tell(self, line: str) -> None:
         """Say something that is the same at every look, once."""
         if line not in self._told:
             self._told.add(line)
             output.talk(line)
+
+
+def _gone(record: VideoRecord, path: str) -> str:
+    return f"gone: {path} (video {record.id!r}, {record.state})"
 
 
 def _status(path: Path) -> os.stat_result | None:
