@@ -40,7 +40,7 @@ def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_mo
     assert (copy, engine.indices_of(index_name)) == (new, (new,))
     application.check(new)
     application.check_refused(calls)
-    assert 0 < blocked <= time.monotonic() - calls.begins["block_writes"]
+    assert 0 < blocked <= time.monotonic() - calls.first["block_writes"]
     settings = engine.settings(new)
     assert not {"default_pipeline", "final_pipeline", "gc_deletes"} & settings.keys()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -25,8 +25,10 @@ from vidsearch.index import (
     following,
     open_videos_index,
 )
+from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_note import undo_broken_copy
+from vidsearch.index.following import WritesWaitLongError
 from vidsearch.index.uri_field import check_uri_field, uri_in
 from vidsearch.ingest import scan_index
 from vidsearch.registry import ErrorRecord, Registration, Registry, State
@@ -346,20 +348,19 @@ class Killed(BaseException):
     pass
 
 
+COPY: dict[str, Any] = {
+    "settings": {"knn": True},
+    "mapping": {"_meta": {"a": 1, "vidsearch": {}}},
+    "to": "copy",
+    "confirm": lambda index, copy: None,
+    "before_swap": lambda copy: None,
+    "progress": lambda done, total: None,
+}
+
+
 def copied(engine: Engine, *, alias: str | None, **options: Any) -> str:
     undo_broken_copy(engine, "shop-1")
-    copy, _ = copy_with_settings(
-        engine,
-        "shop-1",
-        alias=alias,
-        settings={"knn": True},
-        mapping={"_meta": {"a": 1, "vidsearch": {}}},
-        to="copy",
-        confirm=lambda index, copy: None,
-        before_swap=lambda copy: None,
-        progress=lambda done, total: None,
-        **options,
-    )
+    copy, _ = copy_with_settings(engine, "shop-1", alias=alias, **COPY, **options)
     return copy
 
 
@@ -386,11 +387,20 @@ def test_copy_killed_at_any_point_is_undone_or_complete(changes: int, alias: str
             undo_broken_copy(engine, "shop-1")
 
 
-class Unsteady(Mortal):
-    """Away for a call of a certain number, which is done all the same if ``done``."""
+Done = Literal["not", "at once", "late"]
+MOVE = 7
+"""Number of the call that puts the copy in place."""
 
-    def __init__(self, *, calls: int, done: bool) -> None:
-        self._calls, self._done = 0, done
+
+class Unsteady(Mortal):
+    """Away for a call of a certain number, which is done at once, before the next one, or not.
+
+    It may be away for some calls after that as well, which are not done.
+    """
+
+    def __init__(self, *, calls: int, done: Done, away: int = 1) -> None:
+        self._calls, self._done, self._away = 10**9, done, away
+        self._late: list[Callable[[], Any]] = []
         super().__init__(changes=10**6)
         self._calls = calls
 
@@ -401,45 +411,190 @@ class Unsteady(Mortal):
 
         def called(*args: Any, **options: Any) -> Any:
             self._calls -= 1
-            if self._calls:
+            if not -self._away < self._calls <= 0:
+                while self._late:
+                    self._late.pop()()
                 return found(*args, **options)
-            if self._done:
+            if not self._calls and self._done == "at once":
                 found(*args, **options)
+            if not self._calls and self._done == "late":
+                self._late.append(lambda: found(*args, **options))
             raise BackendUnavailableError("HTTP 503")
 
         return called
 
 
 @pytest.mark.parametrize("alias", ["shop", None])
-@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("done", ["not", "at once", "late"])
 @pytest.mark.parametrize("call", range(2, 9))
 def test_copy_goes_on_after_an_outage_at_any_point(
-    monkeypatch: pytest.MonkeyPatch, call: int, done: bool, alias: str | None
+    monkeypatch: pytest.MonkeyPatch, call: int, done: Done, alias: str | None
 ) -> None:
     monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.0)
     engine = Unsteady(calls=call, done=done)
     took_writes: list[bool] = []
 
     def told(error: BackendUnavailableError, seconds: float) -> None:
-        in_place = engine.indices_of("shop") == ("copy",) if alias else call == 7 and done
+        in_place = (
+            engine.indices_of("shop") == ("copy",) if alias else call == MOVE and done != "not"
+        )
         if not in_place:
             engine.put("shop-1", "d", {"url": "/d.mp4"})
         took_writes.append(engine.settings("shop-1") == {} or in_place)
 
     assert copied(engine, alias=alias, on_outage=told) == "copy"
-    assert took_writes == [True] * (call <= 7)
+    assert took_writes == [True] * (call <= MOVE)
     assert engine.count("copy") == engine.count("shop-1")
     assert engine.settings("shop-1") == {"blocks.write": True}
     assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
     assert engine.settings("copy").get("gc_deletes") is None
 
 
+@pytest.mark.parametrize("alias", ["shop", None])
+@pytest.mark.parametrize("away", [1, 2, 3])
+@pytest.mark.parametrize("outage_seconds", [60.0, 0.0])
+def test_a_move_that_is_done_after_an_outage_is_not_worked_against(
+    monkeypatch: pytest.MonkeyPatch, alias: str | None, away: int, outage_seconds: float
+) -> None:
+    monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.001)
+    engine = Unsteady(calls=MOVE, done="late", away=away)
+    with nullcontext() if outage_seconds else pytest.raises(BackendUnavailableError):
+        copied(engine, alias=alias, outage_seconds=outage_seconds)
+    assert engine.settings("shop-1") == {"blocks.write": True}, "what is written there is lost"
+    assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
+    assert engine.settings("copy") == {"knn": True}
+    if alias is None:
+        with pytest.raises(MappingConflictError, match=r"set index\.name to 'copy'"):
+            undo_broken_copy(engine, "shop-1")
+
+
 def test_copy_without_patience_is_undone_in_an_outage() -> None:
-    engine = Unsteady(calls=3, done=False)
+    engine = Unsteady(calls=3, done="not")
     with pytest.raises(BackendUnavailableError):
         copied(engine, alias="shop", outage_seconds=0.0)
     assert engine.indices_of("copy") == ()
     assert engine.mapping("shop-1")["_meta"] == {"a": 1}
+
+
+class Gone(Mortal):
+    """Away for good from when writes are stopped, or from another call on."""
+
+    def __init__(self, at: str) -> None:
+        self._at, self.is_away = "", False
+        super().__init__(changes=10**6)
+        self._at = at
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name.startswith("_") or name in {"is_away", "left"} or not self._at:
+            return found
+        if self.is_away and callable(found) and name not in {"run", "info"}:
+            raise BackendUnavailableError("no answer")
+        if name != self._at:
+            return found
+
+        def last(*args: Any, **options: Any) -> Any:
+            found(*args, **options)
+            self.is_away = True
+
+        return last
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+@pytest.mark.parametrize(
+    ("at", "left"),
+    [
+        ("block_writes", "index 'shop-1' may take no writes until"),
+        ("create_index", "index 'shop-1' has the incomplete copy 'copy' until"),
+    ],
+)
+def test_what_cannot_be_undone_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    at: str,
+    left: str,
+    is_interrupted: bool,
+) -> None:
+    monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("vidsearch.index.copy._UNDO_SECONDS", 0.0)
+    engine = Gone(at)
+
+    def interrupt(error: BackendUnavailableError, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    if is_interrupted:
+        with pytest.raises(KeyboardInterrupt):
+            copied(engine, alias="shop", on_outage=interrupt)
+        told = [one.message for one in caplog.records if one.levelname == "ERROR"]
+    else:
+        with pytest.raises(BackendUnavailableError) as raised:
+            copied(engine, alias="shop", outage_seconds=0.0)
+        told = [str(raised.value)]
+    (message,) = told
+    assert f"{left} `vidsearch index attach` is run again" in message
+    engine.is_away, engine._at = False, ""
+    assert bool(engine.settings("shop-1")) == (at == "block_writes")
+    assert copied(engine, alias="shop") == "copy", "the message is right"
+
+
+def test_an_engine_that_is_back_within_seconds_is_told_to_allow_writes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.001)
+    engine = Unsteady(calls=MOVE, done="not", away=5)
+    with pytest.raises(BackendUnavailableError) as raised:
+        copied(engine, alias="shop", outage_seconds=0.0)
+    assert "run again" not in str(raised.value)
+    assert engine.settings("shop-1") == {}
+    assert engine.indices_of("copy") == ()
+
+
+def test_seconds_in_which_writes_were_allowed_between_two_tries_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("vidsearch.index.swap.time", clock)
+    monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.0)
+    engine = Mortal(changes=10**6)
+    block, move, tries = engine.block_writes, engine.update_aliases, count(1)
+    finish = CatchUp.finish
+
+    def stop_writes(name: str) -> None:
+        block(name)
+        clock.now += 1.0
+
+    def slow(self: CatchUp, *args: Any, **options: Any) -> Any:
+        done = finish(self, *args, **options)
+        if next(tries) in (1, 3):
+            raise WritesWaitLongError
+        return done
+
+    def until_short(self: CatchUp) -> None:
+        clock.now += 100.0
+
+    def lost(actions: Any) -> None:
+        engine.update_aliases = move  # type: ignore[method-assign]
+        raise BackendUnavailableError("HTTP 503")
+
+    monkeypatch.setattr(engine, "block_writes", stop_writes)
+    monkeypatch.setattr(CatchUp, "finish", slow)
+    monkeypatch.setattr(CatchUp, "until_short", until_short)
+    engine.update_aliases = lost  # type: ignore[method-assign]
+    undo_broken_copy(engine, "shop-1")
+    _, refused = copy_with_settings(engine, "shop-1", **COPY, alias="shop")
+    assert refused == 4.0, "a second of each time that writes were stopped"
+
+
+class Clock:
+    """Goes on as told."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        return
 
 
 def test_copy_keeps_up_with_what_the_application_does_meanwhile() -> None:

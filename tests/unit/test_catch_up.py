@@ -23,7 +23,7 @@ from vidsearch.index.following import (
     WritesWaitLongError,
 )
 from vidsearch.index.kept import kept_of
-from vidsearch.index.swap import alias_moves, swap
+from vidsearch.index.swap import RefusedWrites, alias_moves, swap
 from vidsearch.testing.memory_engine import MemoryEngine
 
 PAIR = ("old", "new")
@@ -537,7 +537,8 @@ def _swap(
     confirm: Callable[[], object] = lambda: None,
     interrupted: Callable[[], object] = lambda: None,
 ) -> float:
-    return swap(
+    refused = RefusedWrites()
+    swap(
         engine,
         changes,
         old="old",
@@ -546,5 +547,7 @@ def _swap(
         confirm=confirm,
         interrupted=interrupted,
         move=lambda aliases: engine.update_aliases(alias_moves(aliases, old="old", new="new")),
+        refused=refused,
         allow_writes=allow_writes,
     )
+    return refused.seconds

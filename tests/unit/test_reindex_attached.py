@@ -30,7 +30,7 @@ from vidsearch.testing.memory_engine import MemoryEngine
 RENEW = RunLease._renew
 SHARDS = Changes(shards=2)
 CHANGING = {"put_settings", "put_mapping", "block_writes", "update_aliases", "create_index"}
-CHANGES, CHANGES_BACK = 11, 8
+CHANGES, CHANGES_BACK = 12, 9
 STEPS = [Step.PLANNED, Step.COPYING, Step.CATCHING_UP, Step.VERIFIED, Step.SWAPPED]
 
 
@@ -161,7 +161,7 @@ class Mortal(MemoryEngine):
 
 
 @pytest.mark.parametrize("end", ["resume", "rollback"])
-@pytest.mark.parametrize("changes", range(12))
+@pytest.mark.parametrize("changes", range(13))
 def test_a_run_killed_at_any_change_is_finished_or_undone(
     monkeypatch: pytest.MonkeyPatch, changes: int, end: str
 ) -> None:
@@ -316,7 +316,7 @@ def test_what_is_not_on_disk_when_writes_stop_is_brought_as_well() -> None:
     assert shop.titles() == {"a": ("last", 6), "c": ("c", 5)}
 
 
-@pytest.mark.parametrize("changes", range(9))
+@pytest.mark.parametrize("changes", range(10))
 def test_a_rollback_killed_at_any_change_is_finished(
     monkeypatch: pytest.MonkeyPatch, changes: int
 ) -> None:

@@ -15,9 +15,11 @@ from vidsearch import outages
 from vidsearch.cli.reindex_output import show_run
 from vidsearch.errors import BackendUnavailableError, ReindexError
 from vidsearch.index.following import Follower, Pass
+from vidsearch.index.swap import alias_moves
 from vidsearch.outages import Outages
 from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, steps
 from vidsearch.reindex import target as targets
+from vidsearch.testing.memory_engine import MemoryEngine
 
 TURNED_AWAY = BackendUnavailableError("videos is overloaded or failing (429)")
 
@@ -273,6 +275,68 @@ def test_an_engine_that_was_away_within_a_swap_lets_writes_go_on_before_the_next
     assert not in_the_outage
     assert before_the_swap
     assert all(before_the_swap), "all that changed since the start is brought, which may take long"
+
+
+class Late(MemoryEngine):
+    """Does the first move of the shop's alias only before the next change that it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moves: list[Any] = []
+        self.turned_away = -1
+        """Changes from the move on, which itself counts; below 0: not begun."""
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in {"put_settings", "put_mapping", "block_writes", "update_aliases"}:
+            return found
+
+        def change(*args: Any) -> None:
+            if self.turned_away > 0:
+                self.turned_away -= 1
+                if name == "update_aliases":
+                    self.moves.append(args[0])
+                raise TURNED_AWAY
+            while self.moves:
+                MemoryEngine.update_aliases(self, self.moves.pop())
+            found(*args)
+
+        return change
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("turned_away", [1, 2])
+def test_a_move_that_the_engine_does_after_its_answer_was_lost_is_not_worked_against(
+    at_once: None, monkeypatch: pytest.MonkeyPatch, turned_away: int, back: bool
+) -> None:
+    engine = Late()
+    shop = Shop(engine=engine)
+    reindexer = shop.reindexer(outage_seconds=60)
+    if back:
+        reindexer.start(Changes(shards=3))
+    moves, old, new = alias_moves, NEW if back else OLD, OLD if back else NEW
+    swaps: list[str] = []
+
+    def about_to_move(aliases: Any, **options: str) -> list[Any]:
+        engine.turned_away = 0 if swaps else turned_away
+        swaps.append(options["new"])
+        return moves(aliases, **options)
+
+    monkeypatch.setattr("vidsearch.reindex.attached_steps.alias_moves", about_to_move)
+    taken: list[bool] = []
+    delete = engine.delete_index
+
+    def deleted(name: str) -> None:
+        taken.append(shop.takes_writes(name))
+        delete(name)
+
+    monkeypatch.setattr(engine, "delete_index", deleted)
+    run = reindexer.roll_back() if back else reindexer.start(Changes(shards=3))
+    assert (run.step, swaps) == (Step.ROLLED_BACK if back else Step.SWAPPED, [new])
+    assert engine.indices_of("shop") == (new,)
+    assert (taken if back else [shop.takes_writes(old)]) == [False], "what is written there is lost"
+    assert shop.takes_writes(new)
+    assert engine.settings(new)["final_pipeline"] == "last"
 
 
 def test_another_process_may_take_the_run_during_an_outage(

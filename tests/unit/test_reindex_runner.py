@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.reindexing_in_memory import (
     NEW,
@@ -23,7 +25,7 @@ from vidsearch.errors import (
     ReindexError,
 )
 from vidsearch.index import drop_videos_index
-from vidsearch.reindex import ReindexRun, Step
+from vidsearch.reindex import ReindexRun, RunStore, Step
 from vidsearch.reindex.changes import Changes
 
 BINARY = Changes(quantization="float")
@@ -318,6 +320,22 @@ def test_only_what_was_swapped_is_cleaned(stage: Stage) -> None:
     with pytest.raises(ReindexError, match="is verified, and searches still go to 'videos-000001'"):
         stage.reindexer().clean()
     assert stage.left() == [OLD, NEW]
+
+
+def test_a_run_that_another_process_began_to_undo_meanwhile_is_not_cleaned(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.reindexer().start(BINARY)
+    take = RunStore.take
+
+    def undone_before(runs: RunStore, id: str, **options: Any) -> ReindexRun:
+        runs.update(id, lambda run: run.changed(step=Step.ROLLING_BACK))
+        return take(runs, id, **options)
+
+    monkeypatch.setattr(RunStore, "take", undone_before)
+    with pytest.raises(ReindexError, match="only what was swapped can be cleaned"):
+        stage.reindexer().clean()
+    assert stage.reindexer().runs.get("1").keep_old
 
 
 def test_workers_that_still_fill_are_waited_for_but_not_in_the_background(stage: Stage) -> None:

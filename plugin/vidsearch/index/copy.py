@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -29,13 +30,16 @@ from vidsearch.index.copy_note import (
 from vidsearch.index.follow import BY_NUMBERS, Following
 from vidsearch.index.kept import WHILE_FILLED, Kept, kept_of
 from vidsearch.index.policies import put_policy
-from vidsearch.index.swap import alias_moves, swap
+from vidsearch.index.swap import RefusedWrites, alias_moves, swap
 from vidsearch.interrupts import Uninterrupted
 from vidsearch.outages import Outages, log_outage
 
 __all__ = ["copy_name", "copy_with_settings", "explained", "why_not_copied"]
 
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_UNDO_SECONDS = 10.0
+"""For which the engine may be away when a copy is undone."""
 _OURS_SECONDS = 0.5
 """For which nobody has undone the copy and made another one."""
 
@@ -62,8 +66,9 @@ def copy_with_settings(
     the index refuse writes (403 that names the block), for so many seconds; searches go on, and
     writes through an alias work again at once. The old index is kept as it was, without writes from
     then on, but for a note in its ``_meta``. What goes wrong before the swap is undone. After a
-    process that was killed, ``undo_broken_copy`` does it by that note. Where that is done while
-    this runs, this ends with an error.
+    process that was killed, ``undo_broken_copy`` does it by that note, and also where the engine is
+    still away then, which the error says (after Ctrl-C the log). Where that is done while this
+    runs, this ends with an error.
 
     Args:
         engine: the cluster.
@@ -127,9 +132,14 @@ def copy_with_settings(
             with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
                 if alias is not None:
                     copying.held.put_mapping(copy, complete(mapping))
-        except BaseException:
-            with suppress(VidsearchError):  # the error that led here is the one to tell
-                copying.undo()
+        except BaseException as error:
+            try:
+                Outages(_UNDO_SECONDS).outlast(copying.undo)
+            except VidsearchError as problem:
+                left = f"{copying.left}, as the copy could not be undone: {problem}"
+                if isinstance(error, VidsearchError):
+                    raise type(problem)(f"{error}; {left}") from error
+                _log.error(left)  # commands show no warnings unless asked
             raise
     return copy, blocked
 
@@ -155,9 +165,11 @@ class _Copying:
     """Where the index was before it was copied."""
     _tries: int = 0
     """To swap."""
-    _refused: float = 0.0
-    _stopped_at: float | None = None
-    """When writes were stopped, where they are not allowed again."""
+    _refused: RefusedWrites = field(default_factory=RefusedWrites)
+    _moves: int = 0
+    """That were sent."""
+    _settled: int = 0
+    """Of these, how many are done by now, or never will be."""
 
     def __post_init__(self) -> None:
         # So that a process that was stopped for a while writes nothing into the copy of another.
@@ -168,22 +180,38 @@ class _Copying:
     def copy(self) -> str:
         return self.note.to
 
+    @property
+    def left(self) -> str:
+        """What is left where it cannot be undone, and what to do."""
+        stopped = self._refused.ongoing and not self.note.blocked_before
+        state = "may take no writes" if stopped else f"has the incomplete copy {self.copy!r}"
+        return f"index {self.name!r} {state} until `vidsearch index attach` is run again"
+
     def make(self) -> None:
         """Create it, empty."""
         delete_leftover(self.held, self.copy, of=self.name)  # of a try whose answer was lost
+        with explained(self.name):
+            try:
+                self._create()
+            except MappingConflictError:
+                # It exists already where that try was done a moment later.
+                if not delete_leftover(self.held, self.copy, of=self.name):
+                    raise
+                self._create()
+
+    def _create(self) -> None:
         body = {
             "settings": {"index": {**self.kept.at_creation(), **self.settings}},
             "mappings": incomplete(self.mapping, of=self.name),
         }
-        with explained(self.name):
-            create_index_as_asked(
-                self.held,
-                self.copy,
-                body,
-                advice="Name a copy that no pattern of a template matches (--copy-to NAME), or "
-                "narrow the index_patterns of the template",
-                user_fields=True,
-            )
+        create_index_as_asked(
+            self.held,
+            self.copy,
+            body,
+            advice="Name a copy that no pattern of a template matches (--copy-to NAME), or "
+            "narrow the index_patterns of the template",
+            user_fields=True,
+        )
 
     def fill(self, progress: Callable[[int, int], None]) -> None:
         """Copy what is there."""
@@ -197,8 +225,8 @@ class _Copying:
         Returns the seconds in which writes were refused.
         """
         self.interrupts.check()
-        if self._tries and self._is_in_place():  # the answer that said so was lost
-            return self._refused + self._stopped_for()
+        if self._tries and self._was_moved():
+            return self._refused.seconds
         with self.interrupts.allowed():
             if self._tries:  # what is to be brought before the swap may take long
                 self._allow_writes_again()
@@ -213,8 +241,7 @@ class _Copying:
                 self.held.put_settings(self.copy, self.kept.before_swap())
                 put_policy(self.held, self.copy, self.kept.policy)
                 changes.until_short()
-            self._stopped_at = time.monotonic()
-            return self._refused + swap(
+            swap(
                 self.held,
                 changes,
                 old=self.name,
@@ -223,11 +250,13 @@ class _Copying:
                 confirm=self._still_ours.ask,
                 interrupted=self.interrupts.check,
                 move=self._move,
+                refused=self._refused,
                 allow_writes=None if self.note.blocked_before else self._allow_writes,
             )
+            return self._refused.seconds
         except BackendUnavailableError:
             with suppress(VidsearchError):  # the application is not to wait as well
-                if not self._is_in_place():
+                if not self._was_moved():
                     self._allow_writes_again()
             raise
         finally:
@@ -235,16 +264,32 @@ class _Copying:
 
     def undo(self) -> None:
         """Leave things as they were, but for what others may rely on by now."""
-        if self._is_in_place():
-            return  # though the answer that said so was lost: the application uses it now
-        if note_of(self.engine.mapping(self.name)) == self.note:  # else another run has taken over
+        if note_of(self.engine.mapping(self.name)) != self.note:
+            return  # another run has taken over
+        if not self._was_moved():  # else the application uses it now
             undo_copy(self.engine, self.name, self.note)
 
     def _move(self, aliases: Json) -> None:
+        self._moves += 1
         if self.alias is None:
             self.held.put_mapping(self.copy, complete(self.mapping))
         else:
             self.held.update_aliases(alias_moves(aliases, old=self.name, new=self.copy))
+
+    def _was_moved(self) -> bool:
+        """Whether the copy is in place, though the answer that said so was lost; if so, the index
+        takes no writes."""
+        if self._settled < self._moves:
+            # A move whose answer was lost may be done a moment later. It is done, where it ever is,
+            # before this: the engines do changes of mappings, of which this is one, in their order
+            # and after those of aliases.
+            note = replace(self.note, change=self._moves)
+            leave_note(self.held, self.name, note)
+            self._settled = self._moves
+        if not self._is_in_place():
+            return False
+        self.held.block_writes(self.name)  # they may have been allowed meanwhile
+        return True
 
     def _is_in_place(self) -> bool:
         if self.alias is None:
@@ -255,14 +300,10 @@ class _Copying:
         self.held.put_settings(self.name, {"blocks.write": None})
 
     def _allow_writes_again(self) -> None:
-        if self._stopped_at is not None:
+        if self._refused.ongoing:
             if not self.note.blocked_before:
                 self._allow_writes()
-            self._refused += self._stopped_for()
-            self._stopped_at = None
-
-    def _stopped_for(self) -> float:
-        return 0.0 if self._stopped_at is None else time.monotonic() - self._stopped_at
+            self._refused.end()
 
     def _require_ours(self) -> None:
         if note_of(self.engine.mapping(self.name)) != self.note:

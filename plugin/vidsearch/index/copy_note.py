@@ -8,7 +8,7 @@ names the index until the copy is complete.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vidsearch.engines import Engine, Json
@@ -47,6 +47,8 @@ class CopyNote:
     """Whether the index took no writes anyway."""
     run: str
     """Who copies; another run that took over has another."""
+    change: int = field(default=0, compare=False)
+    """How often the note was left anew, which makes each a change of the mapping."""
 
 
 def note_of(mapping: Mapping[str, Any]) -> CopyNote | None:

@@ -18,7 +18,7 @@ from vidsearch.index.copy_note import is_blocked
 from vidsearch.index.kept import WHILE_FILLED, kept_of
 from vidsearch.index.policies import put_policy
 from vidsearch.index.replacement import keep_attachment
-from vidsearch.index.swap import alias_moves, swap
+from vidsearch.index.swap import RefusedWrites, alias_moves, swap
 from vidsearch.interrupts import Uninterrupted
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.attached_documents import AttachedDocuments, following
@@ -61,6 +61,7 @@ class AttachedSteps(RunSteps):
 
     def _swap(self, lease: RunLease) -> bool:
         run = lease.run
+        self._settle(run.target)
         there, blocked = self.engine.indices_of(run.alias), run.blocked_seconds
         if there == (run.source,):
             blocked = self._move(lease, old=run.source, new=run.target)
@@ -72,6 +73,7 @@ class AttachedSteps(RunSteps):
 
     def _undo(self, lease: RunLease) -> bool:
         run = lease.run
+        self._settle(run.source)
         there = self.engine.indices_of(run.alias)
         if there == (run.target,):
             self._move(lease, old=run.target, new=run.source, back=True)
@@ -89,7 +91,7 @@ class AttachedSteps(RunSteps):
 
         Returns the seconds in which writes were refused.
         """
-        run = lease.run
+        run, refused = lease.run, RefusedWrites()
 
         def allow_writes() -> None:
             self.engine.put_settings(old, {"blocks.write": None})
@@ -120,7 +122,7 @@ class AttachedSteps(RunSteps):
                 self.engine.update_aliases(alias_moves(aliases, old=old, new=new))
 
             # `change` raises where the lease is lost, which a paused process does not know.
-            return swap(
+            swap(
                 self.engine,
                 changes,
                 old=old,
@@ -129,8 +131,18 @@ class AttachedSteps(RunSteps):
                 confirm=lease.change,
                 interrupted=interrupts.check,
                 move=move,
+                refused=refused,
                 allow_writes=allow_writes,
             )
+        return refused.seconds
+
+    def _settle(self, index: str) -> None:
+        """Have the engine do a change that changes nothing, after what it was sent before.
+
+        A move of aliases whose answer was lost may be done a moment later, and is done then.
+        """
+        blocked = is_blocked(self.engine.settings(index)) or None
+        self.engine.put_settings(index, {"blocks.write": blocked})
 
     @contextmanager
     def _undone(self, lease: RunLease, run: ReindexRun, *, old: str, new: str) -> Iterator[None]:
@@ -142,6 +154,7 @@ class AttachedSteps(RunSteps):
         except BaseException:
             with suppress(VidsearchError):  # the error that led here is the one to tell
                 lease.change()  # raises where it is lost
+                self._settle(old)
                 if self.engine.indices_of(run.alias) != (new,):
                     self.engine.put_settings(old, {"blocks.write": None})
                     if new == run.source:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vidsearch.errors import ReindexError
 from vidsearch.reindex.lease import RunLease
-from vidsearch.reindex.run import ReindexRun, Step
+from vidsearch.reindex.run import Step
 from vidsearch.reindex.steps import RunSteps
 
-__all__ = ["cleanable", "to_clean", "to_roll_back", "to_swap"]
+__all__ = ["to_clean", "to_roll_back", "to_swap"]
 
 
 def to_swap(lease: RunLease, steps: RunSteps) -> None:
@@ -47,12 +47,13 @@ def to_roll_back(lease: RunLease, steps: RunSteps) -> None:
     steps.enter(lease, Step.ROLLING_BACK, swapped_at=swapped_at)
 
 
-def cleanable(run: ReindexRun) -> ReindexRun:
-    """The run, where it can be ended by :func:`to_clean`.
+def to_clean(lease: RunLease, steps: RunSteps) -> None:
+    """Have a run ended that was swapped: its source is deleted.
 
     Raises:
         ReindexError: it was not swapped, or is over.
     """
+    run = lease.run
     if run.step is not Step.SWAPPED:
         raise ReindexError(
             f"{run.called} is {run.step}, and searches still go to {run.source!r}: only what "
@@ -60,9 +61,4 @@ def cleanable(run: ReindexRun) -> ReindexRun:
             if run.is_open
             else f"{run.called} is over ({run.step}), and left nothing behind"
         )
-    return run
-
-
-def to_clean(lease: RunLease, steps: RunSteps) -> None:
-    """Have a run ended that was swapped: its source is deleted."""
     lease.change(keep_old=False)

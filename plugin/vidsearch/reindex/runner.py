@@ -345,9 +345,9 @@ class Reindexer:
         """End a run that was swapped: its source is deleted.
 
         Raises:
-            ReindexError: there is none, or it was not swapped.
+            ReindexError: there is none, it was not swapped, or another process drives it.
         """
-        return self._decided(lambda: decisions.cleanable(self._any(id)), decisions.to_clean)
+        return self._decided(lambda: self._any(id), decisions.to_clean)
 
     def _decided(
         self, chosen: Callable[[], ReindexRun], decide: Callable[[RunLease, RunSteps], None]
