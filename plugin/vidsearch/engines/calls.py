@@ -132,6 +132,8 @@ class Calls(IndexCalls, HistoryCalls):
             params["_source"] = str(source).lower()
         else:
             params["_source_includes"] = ",".join(source)
+        if source is False:  # else the engines leave out the routing as well
+            params["stored_fields"] = "_routing"
         for start in range(0, len(ids), _MGET_IDS):
             docs = [
                 {"_id": id, "routing": by_id[id]} if id in by_id else {"_id": id}

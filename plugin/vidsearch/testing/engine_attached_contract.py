@@ -27,6 +27,9 @@ class EngineAttachedContract:
         assert (found.source, found.routing) == ({"n": 1}, "r-1")
         engine.refresh(index)
         assert {d.id: d.routing for d in engine.scan(index)} == {"a": "r-1", "b": "r-2"}
+        for source in (True, False, ["n"]):
+            read = engine.mget(index, ["a", "b"], routing={"a": "r-1", "b": "r-2"}, source=source)
+            assert {id: one.routing for id, one in read.items()} == {"a": "r-1", "b": "r-2"}
         engine.put(index, "c", {"n": 3})
         plain = engine.get(index, "c")
         assert plain is not None
