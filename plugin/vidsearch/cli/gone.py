@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vidsearch.registry import Registry, VideoRecord
     from vidsearch_tasks import Services
 
-__all__ = ["Gone", "delete_gone", "videos_gone"]
+__all__ = ["Gone", "delete_gone", "gone_line", "videos_gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,11 @@ def _is_the_recorded(path: str, validator: str) -> bool:
     return S_ISREG(status.st_mode) and not has_changed(validator, status)
 
 
+def gone_line(record: VideoRecord, path: str) -> str:
+    """What is said of a video whose file is gone."""
+    return f"gone: {path} (video {record.id!r}, {record.state})"
+
+
 def delete_gone(services: Services, folder: Path, gone: Gone, *, yes: bool) -> list[VideoRecord]:
     """List the videos, ask, and delete them; returns what is left of them in the registry."""
     from vidsearch_tasks import delete_video
@@ -99,7 +104,7 @@ def delete_gone(services: Services, folder: Path, gone: Gone, *, yes: bool) -> l
     for line in gone.problems:
         output.talk(line)
     for record, path in gone.videos:
-        output.talk(f"gone: {path} (video {record.id!r}, {record.state})")
+        output.talk(gone_line(record, path))
     if not gone.videos:
         if not gone.problems:
             output.talk(f"every registered video of {folder} has its file")

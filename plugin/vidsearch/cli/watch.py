@@ -13,7 +13,7 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.folder import PassedOver, Selection, videos_below
-from vidsearch.cli.gone import Gone, delete_gone, videos_gone
+from vidsearch.cli.gone import Gone, delete_gone, gone_line, videos_gone
 from vidsearch.cli.registering import Registering
 from vidsearch.cli.sources import from_files
 from vidsearch.cli.unmounted import (
@@ -28,7 +28,7 @@ from vidsearch.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
     from vidsearch.registration import IdFrom
-    from vidsearch.registry import Registration, VideoRecord
+    from vidsearch.registry import Registration
     from vidsearch_tasks import Services
 
 __all__ = ["FolderWatch"]
@@ -174,12 +174,12 @@ class FolderWatch:
             record = registry.find(self._known[path][1])
             if record and record.uri == path and record.state is not State.DELETED:
                 gone.append((record, path))
-                self._told.discard(_gone(record, path))  # it was back meanwhile
+                self._told.discard(gone_line(record, path))  # it was back meanwhile
         if gone and self.prunes:
             delete_gone(self.services, self.folder, Gone(gone), yes=True)
         else:
             for record, path in gone:
-                self._tell(_gone(record, path))
+                self._tell(gone_line(record, path))
         # Only now: where the engine was away until here, the next look finds them again.
         self._earlier = bool(earlier.spared)
         for path in deleted:
@@ -206,10 +206,6 @@ class FolderWatch:
         if line not in self._told:
             self._told.add(line)
             output.talk(line)
-
-
-def _gone(record: VideoRecord, path: str) -> str:
-    return f"gone: {path} (video {record.id!r}, {record.state})"
 
 
 def _status(path: Path) -> os.stat_result | None:
