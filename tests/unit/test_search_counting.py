@@ -46,7 +46,7 @@ INDEX: Any = SimpleNamespace(
         },
     },
     runtime={"year": {"type": "long"}},
-    value_fields={},
+    memo={},
 )
 
 
@@ -213,11 +213,9 @@ def test_a_field_without_values_is_refused_with_the_way_out(name: str, message: 
 
 
 def test_a_field_is_found_anew_in_another_description_of_the_index() -> None:
-    before: Any = SimpleNamespace(
-        name="videos", properties={"n": KEYWORD}, runtime={}, value_fields={}
-    )
+    before: Any = SimpleNamespace(name="videos", properties={"n": KEYWORD}, runtime={}, memo={})
     after: Any = SimpleNamespace(**{**vars(before), "properties": {"n": {"type": "long"}}})
-    after.value_fields = {}
+    after.memo = {}
     kinds = [value_field(of, "n", argument="sort").kind for of in (before, before, after)]
     assert kinds == ["word", "word", "number"]
 

@@ -13,7 +13,7 @@ from vidsearch.config import SearchSettings
 from vidsearch.engines import Write
 from vidsearch.errors import MappingConflictError, QueryError, TooManyBucketsError
 from vidsearch.search import Facet, SearchRequest, SearchResult, Total, VideoSearch, counting
-from vidsearch.search.cut_sizes import CutSize, CutSizes
+from vidsearch.search.past_searches import CutSize, PastSearches
 from vidsearch.testing.memory_engine import MemoryEngine
 
 VIDEOS = [
@@ -376,7 +376,7 @@ def test_another_size_of_the_cut_than_before_changes_no_hit(
     gap = ranked[0][1] - ranked[good - 1][1] + 1e-5
     pages = []
     for told in (None, CutSize(1, 40), CutSize(12, 40), CutSize(40, 40)):
-        monkeypatch.setattr(CutSizes, "of", lambda self, request, told=told: told)
+        monkeypatch.setattr(PastSearches, "cut_of", lambda self, request, told=told: told)
         pages.append(list(search.search(vector=QUERY, gap=gap, sort="year", k=6, from_=2)))
     assert len(pages[0]) == min(6, good - 2)
     assert pages == [pages[0]] * 4
@@ -392,10 +392,32 @@ def test_hits_that_are_equal_in_the_field_are_in_one_order_however_many(
     engine.bulk("videos", [Write("index", each.id, each.document("video")) for each in copies])
     options: dict[str, Any] = {"mode": "keyword", "sort": "year", "facets": ["year"]}
     options["filter"] = {"year": 1900}
-    pages = [search.search("castle", k=3, from_=at, **options) for at in (0, 3)]
-    assert [id for page in pages for id in ids(page)] == [f"copy{at}" for at in range(70, 76)]
+    pages, requests = [], []
+    for start in range(0, 30, 3):
+        engine.sent.clear()
+        pages.append(search.search("castle", k=3, from_=start, **options))
+        requests.append(len(engine.sent))
+    assert [id for page in pages for id in ids(page)] == [f"copy{at}" for at in range(70, 100)]
     assert all(hit.fields["title"] == "castle" for page in pages for hit in page)
     assert {page.total for page in pages} == {Total(30, "eq", 30)}
+    assert {str(page.facets) for page in pages} == {str(pages[0].facets)}
+    # Of the first page it is not known that it ends among equal hits; later ones hold all matches.
+    assert requests == [3, 2, 2, 2, 2, 2, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+@pytest.mark.parametrize("sort", ["-recorded", "licence", "-live", "rating"])
+def test_a_sorted_page_of_words_is_the_same_whatever_was_remembered(
+    engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch, remembered: bool, sort: str
+) -> None:
+    monkeypatch.setattr(PastSearches, "tied", lambda self, request: remembered)
+    options: dict[str, Any] = {"mode": "keyword", "sort": sort, "highlight": ["title"]}
+    search = in_window(engine, 30)
+    whole = search.search("circle", k=30, **options)
+    pages = [search.search("circle", k=2, from_=start, **options) for start in range(0, 10, 2)]
+    assert [hit for page in pages for hit in page] == list(whole)
+    assert len(whole) == len(with_word("circle")) == 10
+    assert all(hit.highlights["title"] and hit.bm25 and hit.rank_per_leg == {} for hit in whole)
 
 
 def test_pages_of_copies_fit_together_beside_their_facets(

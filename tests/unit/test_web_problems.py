@@ -40,7 +40,7 @@ def filtered_by(name: str) -> object:
 
 
 def sorted_by(name: str) -> object:
-    index: Any = SimpleNamespace(name="videos", properties=PROPERTIES, runtime={}, value_fields={})
+    index: Any = SimpleNamespace(name="videos", properties=PROPERTIES, runtime={}, memo={})
     return value_field(index, name, argument="sort")
 
 

@@ -55,9 +55,8 @@ class IndexDescription(IndexMeta):
     """How many vectors it holds, where that was asked for."""
     is_replacement: bool = False
     """Whether it took the place of an attached index, and has no vidsearch object yet."""
-    value_fields: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """By name, the fields that searches have found in its mapping, which may have thousands; see
-    :func:`~vidsearch.search.value_fields.value_field`."""
+    memo: dict[tuple[str, object], Any] = field(default_factory=dict, compare=False, repr=False)
+    """What was found in its mapping, which may have thousands of fields, by what was looked for."""
 
     @property
     def attached(self) -> bool:

@@ -25,12 +25,12 @@ from vidsearch.index.description import IndexDescription
 from vidsearch.index.health import require_vectors
 from vidsearch.search.checked_filter import CheckedFilter
 from vidsearch.search.checked_request import CheckedRequest
-from vidsearch.search.cut_sizes import CutSizes
 from vidsearch.search.embedded import Embedded
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
 from vidsearch.search.models import Models, pool_of
 from vidsearch.search.native import Cluster
 from vidsearch.search.own_filters import without_own_filters
+from vidsearch.search.past_searches import PastSearches
 from vidsearch.search.plan import Plan
 from vidsearch.search.query_vector import (
     MediaInput,
@@ -90,7 +90,7 @@ class SearchCore:
         self._settings = settings
         self._media = media or MediaInput()
         self.index = IndexCache(alias, registry=registry)
-        self._cuts = CutSizes()
+        self._past = PastSearches()
         self._is_slow = settings.window > _LARGE_WINDOW
 
     @classmethod
@@ -283,7 +283,8 @@ class SearchCore:
                 filter=filters[at],
                 segment_vectors=request.request.compares_segments and not exact,
                 values=values[at],
-                cuts=self._cuts,
+                past=self._past,
+                tied=self._past.tied(request.request),
             )
             for at, request in enumerate(requests)
         ]

@@ -74,13 +74,15 @@ class FacetField:
         path = self.field.path
         found = [hit.get(path, ()) for hit in hits]
         # Many hits have the same values: each is looked at once.
-        raws = list(dict.fromkeys(raw for values in found for raw in values))
-        keys = dict(zip(raws, self._keys([*map(self.field.value, raws)]), strict=True))
-        # Most hits have one value.
-        counted = Counter(keys[values[0]] for values in found if len(values) == 1)
-        several = ({keys[raw] for raw in values} for values in found if len(values) > 1)
-        counted.update(chain.from_iterable(several))
-        return self._listed(counted, missing=sum(not values for values in found))
+        single = [values[0] for values in found if len(values) == 1]
+        several = Counter([tuple(values) for values in found if len(values) > 1])
+        raws = list(dict.fromkeys(chain(single, chain.from_iterable(several))))
+        keys = dict(zip(raws, self._keys(self.field.values(raws)), strict=True))
+        counted = Counter(map(keys.__getitem__, single))
+        for values, count in several.items():
+            for key in {keys[raw] for raw in values}:
+                counted[key] += count
+        return self._listed(counted, missing=len(found) - len(single) - several.total())
 
     def aggs(self, name: str) -> Json:
         """The aggregations by which the engine counts all that a query finds."""
@@ -107,11 +109,13 @@ class FacetField:
                 argument="facets",
             )
         raws = [bucket["key"] for bucket in found["buckets"]]
-        keys: Iterable[Value]
+        keys: Sequence[Value]
         if isinstance(self.interval, float):  # each is a rounded product
-            keys = (round(_quotient(raw, self.interval)) for raw in raws)
+            keys = [round(_quotient(raw, self.interval)) for raw in raws]
         else:
-            keys = self._keys([*map(self.field.value, raws)])
+            keys = self.field.values(raws)
+            if self.interval is not None and not _have_periods(keys):
+                keys = self._keys(keys)
         counted: Counter[Value] = Counter()
         for key, bucket in zip(keys, found["buckets"], strict=True):
             counted[key] += bucket["doc_count"]
@@ -138,7 +142,7 @@ class FacetField:
         their periods."""
         interval = self.interval
         if isinstance(interval, str):
-            return _starts([int(value) for value in values], interval)
+            return _starts(list(map(int, values)), interval)
         if interval is not None:
             return [_bucket(float(value), interval) for value in values]
         return values
@@ -160,6 +164,7 @@ def _quotient(value: float, width: float) -> float:
     return max(-sys.float_info.max, min(value / width, sys.float_info.max))
 
 
+@lru_cache(maxsize=10_000)
 def _bucket(value: float, width: float) -> int:
     """The number of the bucket that has a value between its bounds as they are shown."""
     if value.is_integer() and width.is_integer() and abs(value) <= EXACT_IN_DOUBLE:
@@ -176,10 +181,16 @@ def _bound(number: int, width: float) -> int | float:
     return int(bound) if bound.is_integer() else bound
 
 
+def _have_periods(milliseconds: Sequence[Value]) -> bool:
+    """Whether the starts of periods, as an engine gives them, lie in years that Python has."""
+    return all(_FIRST <= int(start) <= _LAST for start in milliseconds)
+
+
 def _starts(milliseconds: Sequence[int], period: Period) -> list[int]:
     """The starts of the periods that times lie in, both since 1970."""
-    within = [max(_FIRST, min(time, _LAST)) for time in milliseconds]
-    times = np.array(within, "M8[ms]")
+    # As floats, which are exact within these years, and have room for those beyond 64 bits.
+    within = np.clip(np.array(milliseconds, np.float64), _FIRST, _LAST)
+    times = within.astype(np.int64).astype("M8[ms]")
     starts: list[int] = times.astype(_UNITS[period]).astype(times.dtype).astype(np.int64).tolist()
     return starts
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from vidsearch_mappings.stop_words import without_stop_words
+from vidsearch.config import SearchSettings
+from vidsearch.engines import Json
+from vidsearch.errors import QueryError
+from vidsearch.index.description import IndexDescription
+from vidsearch.search.mapping_fields import expand_fields, find_name
+from vidsearch.search.request import SearchRequest
+from vidsearch_mappings.queries import highlighted
+from vidsearch_mappings.stop_words import stop_words, without_stop_words
 from vidsearch_mappings.words import PIECE
 
 __all__ = ["Keywords"]
@@ -20,6 +28,17 @@ class Keywords(NamedTuple):
     words: str
     fields: tuple[str, ...]
     warnings: list[str]
+
+    @classmethod
+    def of(cls, text: str, index: IndexDescription, settings: SearchSettings) -> Keywords:
+        """The words of a text, in the fields of an index that the settings name."""
+        named = settings.keyword_fields
+        key = ("word fields", named)
+        fields: tuple[str, ...] | None = index.memo.get(key)
+        if fields is None:
+            fields = expand_fields(index.properties, named, hidden=index.field)
+            index.memo[key] = fields
+        return cls.within_limits(text, fields, stop=stop_words(settings.stop_words))
 
     @classmethod
     def within_limits(cls, text: str, fields: tuple[str, ...], *, stop: frozenset[str]) -> Keywords:
@@ -48,6 +67,30 @@ class Keywords(NamedTuple):
                 text = first
             words = first
         return cls(text, words, fields, warnings)
+
+    def highlighted_in(
+        self,
+        body: Json,
+        request: SearchRequest,
+        properties: Mapping[str, Any],
+        *,
+        tags: tuple[str, str],
+    ) -> Json:
+        """A body that brings the highlights of a request; ``explain`` tells matched fields by them.
+
+        Raises:
+            QueryError: the index has no field of that name.
+        """
+        fields = [name.partition("^")[0] for name in self.fields]
+        if not isinstance(request.highlight, bool):
+            for name in request.highlight:
+                if find_name(properties, name) is None:
+                    message = f"highlight: the index has no field {name!r}"
+                    raise QueryError(message, argument="highlight")
+            fields = list(dict.fromkeys([*request.highlight, *(fields if request.explain else [])]))
+        if not fields:
+            return body
+        return highlighted(body, text=self.text, words=self.words, fields=fields, tags=tags)
 
 
 def _first_words(text: str, limit: int) -> tuple[str, int]:

@@ -60,7 +60,9 @@ def read_keyword_hits(response: Mapping[str, Any]) -> list[LegHit]:
                 float(hit["_score"]),
                 hit.get("_source", {}),
                 (),
-                {name: tuple(parts) for name, parts in hit.get("highlight", {}).items()},
+                {name: tuple(parts) for name, parts in hit["highlight"].items()}
+                if "highlight" in hit
+                else {},
             )
             for hit in response["hits"]["hits"]
         ]

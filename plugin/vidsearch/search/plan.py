@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from vidsearch.config import SearchSettings
 from vidsearch.engines import EngineKind, Json
-from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
 from vidsearch.search.checked_filter import CheckedFilter
 from vidsearch.search.checked_request import CheckedRequest
-from vidsearch.search.cut_sizes import CutSizes
 from vidsearch.search.fusion import Scored
 from vidsearch.search.keywords import Keywords
-from vidsearch.search.mapping_fields import expand_fields, find_name
 from vidsearch.search.moments import segments_needed
 from vidsearch.search.native import Cluster
+from vidsearch.search.past_searches import PastSearches
 from vidsearch.search.query_vector import QueryVector
 from vidsearch.search.request import Leg, SearchRequest
 from vidsearch.search.values import Values
@@ -28,13 +26,11 @@ from vidsearch_mappings.queries import (
     bringing_all,
     compares_every_segment,
     documents_query,
-    highlighted,
     keyword_query,
     vector_query,
     with_candidates,
 )
 from vidsearch_mappings.scores import Similarity
-from vidsearch_mappings.stop_words import stop_words
 
 __all__ = ["Plan", "counts_of", "page_of"]
 
@@ -77,8 +73,10 @@ class Plan:
     """What is read of every candidate, to sort and to count them."""
     counts_only: bool = False
     """Whether nothing but the counts is wanted, and no hit."""
-    cuts: CutSizes = field(default_factory=CutSizes)
-    """What the thresholds of earlier searches left."""
+    past: PastSearches = field(default_factory=PastSearches)
+    """How earlier searches went."""
+    tied: bool = False
+    """Whether the last page by this sort ended among hits that it leaves equal."""
 
     @property
     def request(self) -> SearchRequest:
@@ -105,7 +103,19 @@ class Plan:
         request = self.request
         sorts = request.sort is not None and not self.values.by_engine
         whole = request.by_moment or sorts or self._counts_beside_page
-        return request.fuses or not request.needs_vector or self._by_nested or whole
+        by_words = not (request.needs_vector or self.reads_sorted_page)
+        return request.fuses or by_words or self._by_nested or whole
+
+    @property
+    def reads_sorted_page(self) -> bool:
+        """Whether only the page of a search by words is read, as the engine sorts all matches.
+
+        Where hits that the sort leaves equal lie across its end, the window is read after it: which
+        of them are on the page is decided by their ids.
+        """
+        request = self.request
+        whole = request.needs_vector or request.reorders or request.by_moment or request.explain
+        return self.values.sorts_by_engine and not (whole or self.tied)
 
     @property
     def _counts_beside_page(self) -> bool:
@@ -144,6 +154,11 @@ class Plan:
         )
         by_field = self.index.similarity(level)
         return "half_inner_product" if self.kind == "opensearch" and scripted else by_field
+
+    @property
+    def without_facets(self) -> Plan:
+        """The same search without counts."""
+        return replace(self, values=replace(self.values, facets=()))
 
     def bodies(self, *, content: bool = True, spare: int = 0) -> tuple[dict[Leg, Json], list[str]]:
         """The body of each leg, or the one body ``fused`` where the engine fuses; and warnings.
@@ -209,11 +224,7 @@ class Plan:
             return {}
         size = min(request.last + spare, self.settings.window)
         if not request.needs_vector:
-            if request.sort is None:
-                return {}  # words give many hits of the same score
-            body = self._keyword_body(self._keywords(), size=size, source=request.source)
-            with self.checked.errors_about("highlight"):
-                return {page_of("keyword"): self.values.sorting(self._with_highlights(body))}
+            return {}  # words give many hits of the same score
         if len(self.levels) > 1 or self.kind != "elasticsearch":
             return {}  # OpenSearch would look for the nearest twice at once, and read all documents
         ((name, level),) = self.levels.items()
@@ -224,7 +235,7 @@ class Plan:
             return {page_of(name): with_candidates(body, min(fewer, all_of_them))}
         if self._is_cut_by_engine:
             return {page_of(name): self.values.sorting(self._page_body(level, size=size))}
-        expected = self.cuts.of(request)
+        expected = self.past.cut_of(request)
         if expected is None:
             return {}
         if expected.good <= size:  # the nearest are all that count
@@ -375,26 +386,11 @@ class Plan:
         return auto_candidates(size.vectors(level) if size else 0, level=level, k=k)
 
     def _keywords(self) -> Keywords:
-        properties, named = self.index.properties, self.settings.keyword_fields
-        fields = expand_fields(properties, named, hidden=self.index.field)
-        stop = stop_words(self.settings.stop_words)
-        return Keywords.within_limits(self.request.text or "", fields, stop=stop)
+        return Keywords.of(self.request.text or "", self.index, self.settings)
 
     def _with_highlights(self, body: Json) -> Json:
-        """With the highlights that were asked for; ``explain`` tells matched fields by them."""
         request = self.request
         if "keyword" not in request.legs or not (request.highlight or request.explain):
             return body
-        keywords = self._keywords()
-        fields = [name.partition("^")[0] for name in keywords.fields]
-        if not isinstance(request.highlight, bool):
-            for name in request.highlight:
-                if find_name(self.index.properties, name) is None:
-                    message = f"highlight: the index has no field {name!r}"
-                    raise QueryError(message, argument="highlight")
-            fields = list(dict.fromkeys([*request.highlight, *(fields if request.explain else [])]))
-        if not fields:
-            return body
         tags = self.settings.highlight_tags
-        text, words = keywords.text, keywords.words
-        return highlighted(body, text=text, words=words, fields=fields, tags=tags)
+        return self._keywords().highlighted_in(body, request, self.index.properties, tags=tags)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vidsearch.engines import Json
-from vidsearch.search.cut_sizes import CutSize
 from vidsearch.search.diversity import fields_to_compare, reorder
 from vidsearch.search.fusion import Scored
 from vidsearch.search.legs import (
     LegHit,
     above_threshold,
     best_of_levels,
+    ids_of,
     read_keyword_hits,
     read_vector_hits,
     threshold_of,
@@ -19,6 +19,7 @@ from vidsearch.search.legs import (
 )
 from vidsearch.search.moment_hits import legs_of_moments, video_id
 from vidsearch.search.moments import merge_moments
+from vidsearch.search.past_searches import CutSize
 from vidsearch.search.plan import Plan, counts_of, page_of
 from vidsearch.search.request import Leg
 from vidsearch.search.types import Explanation, FacetCounts, Hit, LegShare, Total
@@ -61,6 +62,8 @@ class Ranking:
         """Both where more is counted than the candidates."""
         self._page_hits: dict[str, LegHit] = {}
         """What the engine has taken for the page, documents and moments included, by id."""
+        self._lacks_ties = False
+        """Whether only some are there of the hits that lie equal across the end of the page."""
         self._duplicates: dict[str, tuple[str, ...]] = {}
         self.warnings = list(plan.vector.warnings)
         """What the user should know."""
@@ -101,10 +104,14 @@ class Ranking:
             self._legs["vector"] = good = above_threshold(hits, least)
             self._is_whole = self._holds_all(levels)
             if least is not None and plan.fetches_page:
-                plan.cuts.remember(request, CutSize(len(good), len(hits)))
+                plan.past.remember_cut(request, CutSize(len(good), len(hits)))
         if "keyword" in answer:
             self._legs["keyword"] = read_keyword_hits(answer["keyword"])
             self._is_whole &= len(self._legs["keyword"]) < self._sizes["keyword"]
+            if plan.values.sorts_by_engine:
+                tied = self._is_cut_in_tie(answer["keyword"])
+                plan.past.remember_tie(request, tied)
+                self._lacks_ties = tied and plan.reads_sorted_page
         scores = {leg: _scores(hits) for leg, hits in self._legs.items()}
         self._order = plan.fuse(scores)
         self._is_whole &= len(self._order) <= self._window
@@ -140,12 +147,19 @@ class Ranking:
         if page_of("vector") in answer:
             found = self._vector_hits({"vector": answer[page_of("vector")]})
             self._page_hits = _by_id(above_threshold(found, self._threshold, again=True))
-        elif page_of("keyword") in answer:
-            self._page_hits = _by_id(read_keyword_hits(answer[page_of("keyword")]))
+
+    def _is_cut_in_tie(self, response: Json) -> bool:
+        """Whether hits that the engine's sort leaves equal lie across the end of the page, and
+        maybe of all that is read with it."""
+        last, read = self._request.last, min(self._request.last + _TIES, self._window)
+        ids = ids_of(response)
+        if len(ids) < read or read == self._window:
+            return False
+        return self._values[ids[last - 1]] == self._values[ids[read - 1]]
 
     def candidates(self) -> dict[str, Json]:
         """What reads of the candidates what ``collapse`` and ``diversity`` compare, and their
-        moments where those are the hits; if anything.
+        moments where those are the hits; or the window of a page that ends in a tie; if anything.
 
         Raises:
             QueryError: ``collapse`` names a field that has no values.
@@ -155,11 +169,19 @@ class Ranking:
         ids = [id for id, _ in self._order[: self._window]]
         if not ids:
             return {}
+        if self._lacks_ties:
+            window, _ = self._plan.without_facets.bodies(content=False)
+            return {leg: _scored_by_whole_index(leg, body) for leg, body in window.items()}
         bodies = {"candidates": fields_query(ids=ids, fields=fields)} if fields else {}
         return bodies | (self._plan.moments(ids) if self._request.by_moment else {})
 
     def reorder(self, answer: Mapping[str, Json]) -> None:
         """Collapse, make the hits differ, make moments the hits, sort: as far as it is asked."""
+        if self._lacks_ties:
+            self._page_hits = _by_id(self._legs["keyword"])
+            self._values = self._plan.values.read(answer)
+            self._legs["keyword"] = read_keyword_hits(answer["keyword"])
+            self._order = _scores(self._legs["keyword"])
         self._order = self._order[: self._window]
         if "candidates" in answer:
             hits = answer["candidates"]["hits"]["hits"]
@@ -192,7 +214,7 @@ class Ranking:
 
     def page(self) -> dict[str, Json]:
         """What reads documents, cosines and moments of the page, unless they are there already."""
-        if self._plan.counts_only or not self._plan.fetches_page:
+        if self._plan.counts_only or not (self._plan.fetches_page or self._lacks_ties):
             return {}
         ids = list(dict.fromkeys(self._video_of(id) for id, _ in self._page))
         if self._page_hits.keys() >= {*ids}:
@@ -213,10 +235,10 @@ class Ranking:
         else:
             if self._request.needs_vector:
                 vector_hits |= self._page_hits
-            documents = self._page_hits or vector_hits
+            documents = self._page_hits or vector_hits or _by_id(self._legs.get("keyword", ()))
         request, legs = self._request, self._legs
         ranks = {leg: {hit.id: at for at, hit in enumerate(hits, 1)} for leg, hits in legs.items()}
-        if self._plan.values.by_engine and request.needs_vector and request.sort is not None:
+        if self._plan.values.sorts_by_engine and not request.explain:
             ranks = {}  # of the page alone, nobody knows them
         keyword_hits = _by_id(legs.get("keyword", ()))
         explanations = self._explanations(ranks) if request.explain else {}
@@ -261,7 +283,7 @@ class Ranking:
         request, plan = self._request, self._plan
         thresholds = request.min_cosine is not None or request.gap is not None
         is_page = not (plan.fetches_page or request.reorders or request.facets)
-        return is_page and not thresholds and len(plan.levels) == 1
+        return request.needs_vector and is_page and not thresholds and len(plan.levels) == 1
 
     def _holds_all(self, levels: Mapping[str, Sequence[LegHit]]) -> bool:
         """Whether nothing good lies beyond these hits of the vector leg."""

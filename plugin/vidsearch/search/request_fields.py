@@ -97,7 +97,7 @@ Names = Annotated[
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Facets = Annotated[
-    Sequence[Facet | Annotated[str, Field(min_length=1)]],
+    Sequence[Annotated[str, Field(min_length=1)] | Facet],
     Field(max_length=MAX_FACETS),
     AfterValidator(lambda facets: cast("Any", _each_once(facets))),
     Expects(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -74,6 +74,12 @@ class ValueField:
         value: Value = number
         return value
 
+    def values(self, raws: Iterable[Any]) -> list[Value]:
+        """The value of each, see :meth:`value`."""
+        if self.kind == "date":  # of which hits have many different ones
+            return [int(float(raw)) if isinstance(raw, str) else int(raw) for raw in raws]
+        return [*map(self.value, raws)]
+
     def rank(self, value: Value) -> Value:
         """What a value is ordered by: itself, but an IP address as the number that it is."""
         if self.type != "ip":
@@ -88,9 +94,10 @@ def value_field(index: IndexDescription, name: str, *, argument: str) -> ValueFi
     Raises:
         QueryError: they cannot be; the message begins with the argument and says what to do.
     """
-    kept: ValueField | None = index.value_fields.get(name)
+    key = ("value field", name)
+    kept: ValueField | None = index.memo.get(key)
     if kept is None:
-        kept = index.value_fields[name] = _value_field(index, name, argument)
+        kept = index.memo[key] = _value_field(index, name, argument)
     return kept
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from vidsearch.engines import Json
@@ -71,6 +73,11 @@ class Values:
                 sort = value_field(index, name, argument="sort")
         return cls(facets, sort, descending, by_engine)
 
+    @property
+    def sorts_by_engine(self) -> bool:
+        """Whether the engine sorts all that it finds."""
+        return self.by_engine and self.sort is not None
+
     def added_to(self, body: Json) -> Json:
         """The body of a leg, which brings the values of its hits; or counts, and sorts them."""
         if not self.by_engine:
@@ -116,11 +123,13 @@ class Values:
             return sorted(order, key=lambda hit: values[hit.id][_PLACE][0])
         field, choose = self.sort, max if self.descending else min
         raws = [values.get(video_of(hit.id), {}).get(field.path, ()) for hit in order]
-        ranks = {raw: field.rank(field.value(raw)) for each in raws for raw in each}
-        found = [([ranks[raw] for raw in each], hit) for each, hit in zip(raws, order, strict=True)]
-        present = [(choose(each), hit) for each, hit in found if each]
-        present.sort(key=lambda pair: pair[0], reverse=self.descending)
-        return [hit for _, hit in present] + [hit for each, hit in found if not each]
+        different = list(dict.fromkeys(chain.from_iterable(raws)))
+        found = field.values(different)
+        ranks = dict(zip(different, map(field.rank, found), strict=True))
+        pairs = list(zip(raws, order, strict=True))
+        present = [(choose([ranks[raw] for raw in each]), hit) for each, hit in pairs if each]
+        present.sort(key=itemgetter(0), reverse=self.descending)
+        return [hit for _, hit in present] + [hit for each, hit in pairs if not each]
 
     def counts(self, videos: Iterable[str], values: VideoValues) -> dict[str, FacetCounts]:
         """The counts of each facet by the name of its field.
