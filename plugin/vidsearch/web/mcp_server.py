@@ -224,7 +224,9 @@ class _Tools:
             request = request_from_json(arguments, context.settings)
             return await context.find(request, within=within)
         except (VidsearchError, Problem) as error:
-            raise ToolError(problem_of(error, names=names).detail) from error
+            problem = problem_of(error, names=names)
+            where = f" ({problem.instance})" if problem.instance else ""
+            raise ToolError(problem.detail + where) from error
 
     async def _shown(self, result: SearchResult) -> VideosFound:
         """What a model has a use for."""
