@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Set
 from dataclasses import fields, is_dataclass
 from datetime import date, time
 from enum import Enum
 from typing import Any
 
-__all__ = ["GREATEST", "LEAST", "MAX_LEVELS", "is_deep", "not_sendable", "to_json_value"]
+__all__ = [
+    "GREATEST",
+    "LEAST",
+    "MAX_LEVELS",
+    "is_deep",
+    "not_sendable",
+    "readable",
+    "to_json_value",
+]
 
 LEAST, GREATEST = -(2**63), 2**64 - 1
 """Whole numbers that the engines keep: of ``long`` and ``unsigned_long``."""
@@ -49,6 +58,19 @@ def not_sendable(value: Any) -> str | None:
         inside = [*value, *value.values()] if isinstance(value, Mapping) else value
         return next(filter(None, map(not_sendable, inside)), None)
     return None
+
+
+def readable(value: Any) -> Any:
+    """A text or a number as every reader of JSON takes it.
+
+    Engines keep what an application writes: half of a surrogate pair, which no UTF-8 has, and whole
+    numbers of any length. A list or an object comes back as it is.
+    """
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, int) and not LEAST <= value <= GREATEST:
+        return float(value) if abs(value) <= sys.float_info.max else None
+    return value
 
 
 def to_json_value(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.search_index import TableEncoder, create_index, make_videos, unit_vec
 from tests.services import RunningServices
 
 from vidsearch.config import EngineSettings, SearchSettings
-from vidsearch.engines import Engine, connect_async
+from vidsearch.engines import Engine, connect, connect_async
 from vidsearch.errors import QueryError
 from vidsearch.local import SearchNode
 from vidsearch.search import AsyncVideoSearch, Facet, SearchRequest, SearchResult, VideoSearch
@@ -110,6 +111,26 @@ def test_the_nearest_of_one_shard_are_counted_and_sorted_as_in_memory(
         assert [each.total.value for each in found[:2]] == [15, 15]
     finally:
         services.drop(name)
+
+
+def test_a_page_of_shortened_vectors_beside_facets_is_in_the_order_of_its_cosines(
+    elasticsearch_9: SearchNode, services: RunningServices
+) -> None:
+    name, encoder = f"test-facets-{uuid.uuid4().hex[:8]}", TableEncoder(dims=128)
+    vectors = unit_vectors("queries", 40, dims=128)
+    with closing(connect(EngineSettings(url=elasticsearch_9.url))) as engine:
+        videos = make_videos(400, dims=128)
+        create_index(engine, name, videos, quantization="binary", identity=encoder.identity)
+        search = VideoSearch(engine, encoder, index=name)
+        requests = [SearchRequest(vector=each, gap=0.15, facets=["tags"]) for each in vectors]
+        try:
+            results = search.search_many(requests)
+        finally:
+            services.drop(name)
+    for result in results:
+        cosines = [hit.cosine or 0.0 for hit in result]
+        assert cosines == [hit.score for hit in result] == sorted(cosines, reverse=True)
+        assert [hit.rank_per_leg["vector"] for hit in result] == [*range(1, len(result) + 1)]
 
 
 def test_more_buckets_than_an_engine_counts_are_refused(

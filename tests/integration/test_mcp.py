@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 from mcp import Client, StdioServerParameters
 from tests.integration.web_stage import VIDEOS, web_settings
@@ -117,6 +118,20 @@ def test_tools_of_a_process_find_videos_moments_and_similar_ones(settings: Setti
             unknown = await _refused(client, "search_videos", text=text, filters=even)
             assert "filters\n  Extra inputs are not permitted" in unknown
             assert all(not tool.input_schema["additionalProperties"] for tool in tools.values())
+            assert "at least 1 character" in await _refused(client, "get_moments", id="", text=text)
+            # What a tool gives is described, so that a model knows of it before the first call.
+            for tool, gave in (
+                ("search_videos", found),
+                ("get_moments", moments),
+                ("find_similar", similar),
+            ):
+                schema = tools[tool].output_schema
+                assert schema is not None
+                assert schema["required"] == list(gave)
+                jsonschema.Draft202012Validator.check_schema(schema)
+                jsonschema.validate(gave, schema)
+                with pytest.raises(jsonschema.ValidationError):
+                    jsonschema.validate({**gave, [*gave][1]: "nothing"}, schema)
             wrong = await _refused(client, "get_moments", id=best[1], text=text, k=-1)
             assert ": k must be" in wrong
 

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.integration.web_stage import GATE, VIDEOS, png, web_settings
 from tests.search_index import nearest, unit_vectors
-from tests.services import RunningServices
+from tests.services import RunningServices, call
 from tests.serving import serving
 from tests.waiting import until
 
@@ -196,6 +196,8 @@ def test_vector_and_similar_videos(client: httpx.Client) -> None:
         ("GET", "/api/search?image=/etc/passwd", {}, 422, "image"),
         ("GET", "/api/similar?k=3", {}, 422, "like"),
         ("GET", "/api/embed?text=+", {}, 422, "text"),
+        ("GET", "/api/embed?text=a&text=b", {}, 422, "text"),
+        ("GET", "/api/embed?text=a&level=video", {}, 422, "level"),
         ("GET", "/api/similar?like=v01&text=x", {}, 422, "text"),
         ("POST", "/api/search", {"json": {"clip": "http://169.254.169.254/"}}, 422, "clip"),
         ("POST", "/api/search", {"json": ["text"]}, 422, None),
@@ -231,6 +233,39 @@ def test_wrong_request_is_a_problem_that_names_the_argument(
     assert problem["status"] == status
     assert problem.get("argument") == argument
     assert not re.search(r"/srv/|127\.0\.0\.1:|videos\.example", answer.text)
+
+
+def test_a_method_that_a_path_does_not_take_is_answered_with_those_that_it_does(
+    client: httpx.Client, document: dict[str, Any]
+) -> None:
+    for path, methods in document["paths"].items():
+        answer = client.put(path.format(id="x"))
+        assert answer.status_code == 405, path
+        allowed = {each.strip() for each in answer.headers["allow"].split(",")}
+        assert allowed - {"HEAD"} == {method.upper() for method in methods}, path
+
+
+def test_documents_that_no_strict_reader_of_json_takes_are_found_all_the_same(
+    services: RunningServices, elasticsearch_9: SearchNode, redis_url: str
+) -> None:
+    # As an application wrote them: half of a surrogate pair, and more than 64 bits.
+    odd = {"title": "zebra", "note": "half a \ud83d pair", "rating": 10**30, "\udc00": 1}
+    document = {**VIDEOS[0].document("video"), **odd}
+    asked: dict[str, Any] = {"text": "zebra", "mode": "keyword"}
+    far = {"field": "year", "interval": 1e308}
+    with web_settings(services, elasticsearch_9, redis_url) as settings:
+        # No client of the engine writes such a text.
+        path = f"/{settings.index.name}-000001/_doc/odd?refresh=true"
+        call(elasticsearch_9.url, "PUT", path, document)
+        with serving(create_app(settings)) as url:
+            answer = httpx.post(f"{url}/api/search", json={**asked, "facets": [far]}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    (hit,) = answer.json()["hits"]
+    assert hit["fields"]["note"] == "half a \ufffd pair"
+    assert hit["fields"]["rating"] == 1e30
+    assert hit["fields"]["\ufffd"] == 1
+    (bucket,) = answer.json()["facets"]["year"]["values"]
+    assert bucket["filter"] == {"year": {"gte": 0, "lt": 1e308}}
 
 
 def test_value_that_the_engine_refuses_is_the_mistake_of_the_client(client: httpx.Client) -> None:

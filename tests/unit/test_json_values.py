@@ -9,10 +9,11 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from vidsearch import Hit, Moment, SearchResult
-from vidsearch.json_values import MAX_LEVELS, is_deep, to_json_value
+from vidsearch.json_values import MAX_LEVELS, is_deep, readable, to_json_value
 from vidsearch.search import Explanation, LegShare
 
 
@@ -43,6 +44,27 @@ def test_a_value_becomes_what_json_holds(value: Any, plain: Any) -> None:
     assert made == plain
     assert type(made) is type(plain)
     assert json.loads(json.dumps(made)) == plain
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("a \ud83d b", "a \ufffd b"),
+        ("\udc00", "\ufffd"),
+        ("caf\u00e9 \U0001f600", "caf\u00e9 \U0001f600"),
+        (2**64 - 1, 2**64 - 1),
+        (-(2**63), -(2**63)),
+        (2**64, 2.0**64),
+        (-(10**400), None),
+        (1.5, 1.5),
+        (None, None),
+    ],
+)
+def test_what_not_every_reader_of_json_takes_is_replaced(value: Any, expected: Any) -> None:
+    shown = readable(value)
+    assert shown == expected
+    assert type(shown) is type(expected)
+    assert orjson.loads(orjson.dumps(shown)) == expected
 
 
 def test_a_result_with_dates_and_numpy_numbers_is_json() -> None:

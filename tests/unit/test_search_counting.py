@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from vidsearch.errors import QueryError
@@ -120,6 +122,16 @@ def test_the_filter_of_a_bucket_holds_the_bound_that_it_begins_with(
 def test_numbers_of_any_size_have_a_bucket(value: float) -> None:
     (found,) = counted([[value]], "price", interval=1e-6).values
     assert found.count == 1
+
+
+@pytest.mark.parametrize("value", [5, -1e308, 1.7e308])
+@pytest.mark.parametrize("interval", [1.0, 1e19, 1.7e308])
+def test_the_bounds_of_a_bucket_are_numbers_of_json(value: float, interval: float) -> None:
+    (found,) = counted([[value]], "price", interval=interval).values
+    bounds = found.filter["price"]
+    assert orjson.loads(orjson.dumps(bounds)) == bounds
+    assert bounds["gte"] <= value
+    assert all(map(math.isfinite, bounds.values()))
 
 
 @pytest.mark.parametrize("interval", [0, -1.0, 1e-308, float("nan"), float("inf")])

@@ -86,6 +86,22 @@ def test_what_the_engine_said_of_a_search_is_in_the_log_alone(
     assert SECRET in caplog.text
 
 
+@pytest.mark.parametrize(
+    "error", [RuntimeError(SECRET), errors.BackendUnavailableError(SECRET)], ids=["bug", "outage"]
+)
+def test_an_error_of_the_server_has_the_name_that_its_log_has(
+    caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    first, second = (problem_of(error).to_dict()["instance"] for _ in range(2))
+    assert first != second
+    assert first in caplog.messages[0]
+    assert second in caplog.messages[1]
+
+
+def test_a_mistake_of_the_client_has_no_name_in_the_log() -> None:
+    assert "instance" not in problem_of(QueryError("k must be less")).to_dict()
+
+
 def test_unknown_video_is_404_and_a_pause_says_how_long() -> None:
     assert problem_of(VideoNotRegisteredError("no video 'x'")).status == 404
     assert problem_of(SourcePausedError("away", seconds=41.6)).retry_after == 42

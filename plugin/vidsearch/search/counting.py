@@ -17,6 +17,7 @@ import numpy as np
 from vidsearch.engines import Json
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
+from vidsearch.json_values import GREATEST, LEAST
 from vidsearch.search.facets import Facet, Period
 from vidsearch.search.types import FacetCounts, FacetValue
 from vidsearch.search.value_fields import Value, ValueField, value_field
@@ -176,9 +177,13 @@ def _bucket(value: float, width: float) -> int:
 
 
 def _bound(number: int, width: float) -> int | float:
-    """Where a bucket begins: without the last bits of a product, and whole where it is."""
-    bound = round(number * width, 12)
-    return int(bound) if bound.is_integer() else bound
+    """Where a bucket begins: without the last bits of a product, and whole where it is.
+
+    Beyond 64 bits not as a whole number, which JSON is not written and read with everywhere.
+    """
+    greatest = sys.float_info.max
+    bound = max(-greatest, min(round(number * width, 12), greatest))
+    return int(bound) if bound.is_integer() and LEAST <= bound < GREATEST else bound
 
 
 def _have_periods(milliseconds: Sequence[Value]) -> bool:

@@ -12,6 +12,7 @@ from vidsearch.search.legs import (
     above_threshold,
     best_of_levels,
     ids_of,
+    nearest_first,
     read_keyword_hits,
     read_vector_hits,
     threshold_of,
@@ -236,6 +237,8 @@ class Ranking:
             if self._request.needs_vector:
                 vector_hits |= self._page_hits
             documents = self._page_hits or vector_hits or _by_id(self._legs.get("keyword", ()))
+        if self._is_of_window_alone:
+            self._correct_page(vector_hits)
         request, legs = self._request, self._legs
         ranks = {leg: {hit.id: at for at, hit in enumerate(hits, 1)} for leg, hits in legs.items()}
         if self._plan.values.sorts_by_engine and not request.explain:
@@ -272,6 +275,24 @@ class Ranking:
                 )
             )
         return tuple(hits)
+
+    @property
+    def _is_of_window_alone(self) -> bool:
+        """Whether the page is a part of the window of the vector leg, as that was ranked."""
+        request = self._request
+        others = request.fuses or request.reorders or request.by_moment or request.sort is not None
+        return self._plan.fetches_page and request.needs_vector and not others
+
+    def _correct_page(self, found: Mapping[str, LegHit]) -> None:
+        """Put the page in the order of the cosines that came with it.
+
+        Of shortened vectors, those of the window are now and then of another segment than the best.
+        A page that is read without its window has the order of its own cosines, too.
+        """
+        page = slice(self._request.from_, self._request.last)
+        ranked = nearest_first([found[id] for id, _ in self._order[page]])
+        self._legs["vector"][page] = ranked
+        self._order[page] = _scores(ranked)
 
     @property
     def _page(self) -> list[Scored]:

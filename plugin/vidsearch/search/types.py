@@ -100,8 +100,9 @@ class Hit:
     """What the hits are ordered by, but for ``sort``: the fused score (hybrid), the cosine or the
     BM25 score."""
     cosine: float | None
-    """Raw cosine of the best segment, of the video, or of the one moment; ``None`` where the vector
-    leg lacks it."""
+    """Raw cosine of the best segment, of the video, or of the one moment; ``None`` in mode
+    ``keyword``, below a threshold, and where there are no vectors. A hit that only the words found
+    has one, too."""
     bm25: float | None
     """Score of the keyword leg; ``None`` where that leg lacks the video, or the engine fused."""
     rank_per_leg: Mapping[str, int | None]
@@ -110,8 +111,8 @@ class Hit:
     fields: Mapping[str, Any]
     """The document without its vectors and segments."""
     moments: tuple[Moment, ...] = ()
-    """Best segments, neighbours merged, best first; empty where the vector leg lacks the video.
-    With ``group_by=moment`` the one that is the hit."""
+    """Best segments, neighbours merged, best first; empty where there is no cosine. With
+    ``group_by=moment`` the one that is the hit."""
     highlights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Fragments by field, HTML with all but the tags escaped; of hits of the keyword leg."""
     explanation: Explanation | None = None

@@ -29,11 +29,12 @@ try:
 except ImportError as _error:
     raise MissingExtraError.of("mcp", needed_for="the MCP server") from _error
 
-from vidsearch.search import AsyncVideoSearch, Hit, Mode, SearchRequest, SearchResult
+from vidsearch.search import AsyncVideoSearch, Mode, SearchRequest, SearchResult
 from vidsearch.web import health
 from vidsearch.web.context import WebContext
 from vidsearch.web.described import markdown
 from vidsearch.web.limits import max_k
+from vidsearch.web.mcp_answers import MomentsFound, VideosFound
 from vidsearch.web.metrics import Measured, RequestMetrics
 from vidsearch.web.parameters import request_from_json
 from vidsearch.web.problems import Problem, problem_of
@@ -135,7 +136,7 @@ _Videos = Annotated[
     int | None,
     Field(description=f"Number of videos; {_USUAL}, or what the server allows, unless given."),
 ]
-_Id = Annotated[str, Field(description="Id of a video, as search_videos gives it.")]
+_Id = Annotated[str, Field(min_length=1, description="Id of a video, as search_videos gives it.")]
 _Conditions = Annotated[
     dict[str, Any] | list[dict[str, Any]] | None,
     Field(
@@ -160,7 +161,7 @@ class _Tools:
         filter: _Conditions = None,
         min_cosine: Annotated[float | None, _of("min_cosine")] = None,
         sort: Annotated[str | None, _of("sort")] = None,
-    ) -> dict[str, Any]:
+    ) -> VideosFound:
         """Find the videos that show something, best first, each with its best moments."""
         result = await self._found(
             {"from_": "skip"},
@@ -179,15 +180,14 @@ class _Tools:
         id: _Id,
         text: _Text,
         k: Annotated[int, Field(description="Number of moments.")] = _USUAL,
-    ) -> dict[str, Any]:
+    ) -> MomentsFound:
         """Find the moments of one video that show something, best first."""
         result = await self._found(
             {"moments": "k"}, within=id, text=text, k=1, moments=k, mode="vector"
         )
         if not result.hits:
             raise ToolError(f"there is no video {id!r} that can be searched")
-        shown = await self._shown(result)
-        return {"id": id, "moments": shown["videos"][0]["moments"]}
+        return MomentsFound.of(result.hits[0])
 
     async def find_similar(
         self,
@@ -197,7 +197,7 @@ class _Tools:
         ] = None,
         k: _Videos = None,
         filter: _Conditions = None,
-    ) -> dict[str, Any]:
+    ) -> VideosFound:
         """Find videos that look like another one, or like it looks at one time."""
         result = await self._found({"like": "id"}, like=id, at=at, k=self._number(k), filter=filter)
         return await self._shown(result)
@@ -224,28 +224,12 @@ class _Tools:
             request = request_from_json(arguments, context.settings)
             return await context.find(request, within=within)
         except (VidsearchError, Problem) as error:
-            raise ToolError(problem_of(error, names=names).detail) from error
+            problem = problem_of(error, names=names)
+            where = f" ({problem.instance})" if problem.instance else ""
+            raise ToolError(problem.detail + where) from error
 
-    async def _shown(self, result: SearchResult) -> dict[str, Any]:
+    async def _shown(self, result: SearchResult) -> VideosFound:
         """What a model has a use for."""
-        plain = await self._context.shown(result, thumbnail_url=lambda id, moment: None)
-        videos = [
-            self._video(hit, shown) for hit, shown in zip(result.hits, plain["hits"], strict=True)
-        ]
-        return {"videos": videos, "total": plain["total"], "warnings": plain["warnings"]}
-
-    def _video(self, hit: Hit, shown: dict[str, Any]) -> dict[str, Any]:
-        field = self._context.settings.index.field
-        ours = shown["fields"].get(field) or {}
-        others = {name: value for name, value in shown["fields"].items() if name != field}
-        return {
-            "id": hit.id,
-            "score": round(hit.score, 4),
-            "cosine": None if hit.cosine is None else round(hit.cosine, 4),
-            "duration": ours.get("duration"),
-            "fields": others,
-            "moments": [
-                {"start": moment.start, "end": moment.end, "cosine": round(moment.cosine, 4)}
-                for moment in hit.moments
-            ],
-        }
+        context = self._context
+        plain = await context.shown(result, thumbnail_url=lambda id, moment: None)
+        return VideosFound.of(result, plain, context.settings)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -60,6 +61,8 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     """Seconds."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers that belong to the answer, beside ``Retry-After``."""
+    instance: str | None = None
+    """Name of this occurrence, which the log of the server has, too."""
 
     @classmethod
     def of_status(cls, status: int, detail: str, **others: Any) -> Problem:
@@ -82,6 +85,8 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         }
         if self.argument is not None:
             members["argument"] = self.argument
+        if self.instance is not None:
+            members["instance"] = self.instance
         return members
 
     def response(self) -> Response:
@@ -96,7 +101,7 @@ def problem_of(error: Exception, *, names: Mapping[str, str] = HTTP_NAMES) -> Pr
 
     The message of a caller's error goes along, as it is about what the caller gave. Any other may
     name hosts, indices and paths of the server: it is logged, and the client gets the meaning of
-    its class.
+    its class, and the name by which the log has it.
 
     Args:
         error: to tell.
@@ -107,9 +112,11 @@ def problem_of(error: Exception, *, names: Mapping[str, str] = HTTP_NAMES) -> Pr
     if isinstance(error, HTTPException):
         detail = _DETAILS.get(error.status_code, error.detail)
         return Problem.of_status(error.status_code, detail, headers=error.headers or {})
+    instance: str | None = None
     if not isinstance(error, VidsearchError):
-        _log.error("a request failed", exc_info=error)
-        return Problem.of_status(500, f"an error of the server{SEE_LOG}")
+        instance = _new_instance()
+        _log.error("a request failed (%s)", instance, exc_info=error)
+        return Problem.of_status(500, f"an error of the server{SEE_LOG}", instance=instance)
     kind = type(error)
     status = 404 if isinstance(error, VideoNotRegisteredError) else _STATUS[error.fault]
     meaning = (kind.__doc__ or kind.__name__).splitlines()[0].rstrip(".")
@@ -125,9 +132,13 @@ def problem_of(error: Exception, *, names: Mapping[str, str] = HTTP_NAMES) -> Pr
         detail = _spelled(error.public, argument, names)
     elif error.fault == "caller":
         detail = str(error)
+    elif status < 500:
+        _log.info("%s: %s", kind.__name__, error)
+        detail = meaning
     else:
-        _log.log(logging.ERROR if status >= 500 else logging.INFO, "%s: %s", kind.__name__, error)
-        detail = meaning + ("" if status < 500 else SEE_LOG)
+        instance = _new_instance()
+        _log.error("%s: %s (%s)", kind.__name__, error, instance)
+        detail = meaning + SEE_LOG
     return Problem(
         status,
         meaning,
@@ -135,7 +146,12 @@ def problem_of(error: Exception, *, names: Mapping[str, str] = HTTP_NAMES) -> Pr
         type=f"urn:vidsearch:error:{kind.__name__}",
         argument=names.get(argument, argument) if argument else None,
         retry_after=retry_after,
+        instance=instance,
     )
+
+
+def _new_instance() -> str:
+    return f"urn:uuid:{uuid4()}"
 
 
 def _spelled(message: str, argument: str | None, names: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import Settings
+from vidsearch.json_values import readable
 from vidsearch.search.mapping_fields import OPEN_TYPES, copied_to, walk
 
 if TYPE_CHECKING:
@@ -118,17 +119,18 @@ def public_fields(
 
 def _kept(value: Mapping[str, Any], path: str, uri: Any, settings: Settings) -> dict[str, Any]:
     return {
-        name: _shown(each, f"{path}{name}.", uri, settings)
+        readable(name): _shown(each, f"{path}{name}.", uri, settings)
         for name, each in value.items()
         if not is_hidden(f"{path}{name}", settings) and not (uri is not None and each == uri)
     }
 
 
 def _shown(value: Any, path: str, uri: Any, settings: Settings) -> Any:
-    """A value without what is hidden inside of it, also in lists of lists, as engines take them."""
+    """A value without what is hidden inside of it, also in lists of lists, as engines take them;
+    and without what not every reader of JSON takes."""
     if isinstance(value, Mapping):
         return _kept(value, path, uri, settings)
     if isinstance(value, list):
         kept = (item for item in value if uri is None or item != uri)
         return [_shown(item, path, uri, settings) for item in kept]
-    return value
+    return readable(value)

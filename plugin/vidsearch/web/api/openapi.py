@@ -50,6 +50,11 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "argument": {"type": "string", "description": "Name of the argument at fault."},
+        "instance": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "Where the server is at fault: what names this error in its log.",
+        },
     },
 }
 

@@ -34,6 +34,8 @@ def routes(context: WebContext) -> list[Route]:
         return json_answer(shown)
 
     async def search(request: Request) -> Response:
+        if request.method == "POST":
+            return await search_posted(request)
         return await answer(
             request, request_from_pairs(request.query_params.multi_items(), settings)
         )
@@ -56,11 +58,16 @@ def routes(context: WebContext) -> list[Route]:
         return await answer(request, request_from_pairs(pairs, settings))
 
     async def embed(request: Request) -> Response:
-        return json_answer({"vector": await context.embed(request.query_params.get("text", ""))})
+        pairs = request.query_params.multi_items()
+        for name, _ in pairs:
+            if name != "text":
+                raise QueryError(f"{name} is no argument of /api/embed", argument=name)
+        if len(pairs) > 1:
+            raise QueryError(f"text is given {len(pairs)} times", argument="text")
+        return json_answer({"vector": await context.embed(dict(pairs).get("text", ""))})
 
     return [
         Route("/api/embed", embed, methods=["GET"]),
-        Route("/api/search", search, methods=["GET"]),
-        Route("/api/search", search_posted, methods=["POST"]),
+        Route("/api/search", search, methods=["GET", "POST"]),
         Route("/api/similar", similar, methods=["GET"]),
     ]
