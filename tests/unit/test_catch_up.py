@@ -23,7 +23,8 @@ from vidsearch.index.following import (
     WritesWaitLongError,
 )
 from vidsearch.index.kept import kept_of
-from vidsearch.index.swap import RefusedWrites, alias_moves, swap
+from vidsearch.index.swap import Swap
+from vidsearch.interrupts import Uninterrupted
 from vidsearch.testing.memory_engine import MemoryEngine
 
 PAIR = ("old", "new")
@@ -466,12 +467,11 @@ def test_writes_are_stopped_again_where_the_engine_has_become_slow(
     changes.until_short()
     between: list[int] = []
 
-    def allow() -> None:
-        slow.put_settings("old", {"blocks.write": None})
+    def write() -> None:
         between.append(len(between))
         slow.put("shop", "a", {"n": len(between)})
 
-    assert _swap(slow, changes, allow_writes=allow) == tries, "a second of each try"
+    assert _swap(slow, changes, between=write) == tries, "a second of each try"
     assert slow.tries == tries
     assert slow.indices_of("shop") == ("new",)
     old, new = _both(slow)
@@ -484,9 +484,6 @@ def test_the_last_try_waits_for_as_long_as_it_takes(slow: Slow) -> None:
     changes = CatchUp(slow, "old", "new")
     changes.until_short()
 
-    def allow() -> None:
-        slow.put_settings("old", {"blocks.write": None})
-
     done = threading.Timer(0.2, slow.taken.set)
     block = slow.block_writes
 
@@ -496,7 +493,7 @@ def test_the_last_try_waits_for_as_long_as_it_takes(slow: Slow) -> None:
             done.start()
 
     slow.block_writes = block_writes  # type: ignore[method-assign]
-    _swap(slow, changes, allow_writes=allow)
+    _swap(slow, changes)
     assert slow.tries == 4
 
 
@@ -504,13 +501,10 @@ def test_an_interrupt_between_two_tries_leaves_an_index_that_takes_writes(slow: 
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    def allow() -> None:
-        slow.put_settings("old", {"blocks.write": None})
-
     changes = CatchUp(slow, "old", "new")
     changes.until_short()
     with pytest.raises(KeyboardInterrupt):
-        _swap(slow, changes, allow_writes=allow, interrupted=interrupt)
+        _swap(slow, changes, interrupted=interrupt)
     assert slow.tries == 1
     slow.put("old", "a", {"n": 1})
 
@@ -525,29 +519,40 @@ def test_writes_are_not_allowed_again_by_one_that_has_lost_the_right(slow: Slow)
             raise ReindexTakenOverError("taken over by b")
 
     with pytest.raises(ReindexTakenOverError):
-        _swap(slow, changes, allow_writes=lambda: pytest.fail("allowed"), confirm=confirm)
+        _swap(slow, changes, between=lambda: pytest.fail("allowed"), confirm=confirm)
     slow.taken.set()
+
+
+class Between(Swap):
+    """Does something when writes are allowed again."""
+
+    act: Callable[[], object] = lambda: None
+
+    def _allow_writes(self) -> None:
+        super()._allow_writes()
+        self.act()
 
 
 def _swap(
     engine: MemoryEngine,
     changes: CatchUp,
     *,
-    allow_writes: Callable[[], object],
+    between: Callable[[], object] = lambda: None,
     confirm: Callable[[], object] = lambda: None,
     interrupted: Callable[[], object] = lambda: None,
 ) -> float:
-    refused = RefusedWrites()
-    swap(
-        engine,
-        changes,
+    interrupts = Uninterrupted("the swap")
+    interrupts.check = interrupted  # type: ignore[method-assign]
+    swap = Between(
+        engine=engine,
         old="old",
         new="new",
-        kept=kept_of(engine, "old"),
+        alias="shop",
+        note_in="old",
+        follower=lambda: changes,
         confirm=confirm,
-        interrupted=interrupted,
-        move=lambda aliases: engine.update_aliases(alias_moves(aliases, old="old", new="new")),
-        refused=refused,
-        allow_writes=allow_writes,
+        interrupts=interrupts,
     )
-    return refused.seconds
+    swap.act = between  # type: ignore[method-assign]
+    swap._put_in_place(changes, kept_of(engine, "old"))
+    return swap.refused.seconds

@@ -322,7 +322,7 @@ def test_a_move_that_the_engine_does_after_its_answer_was_lost_is_not_worked_aga
         swaps.append(options["new"])
         return moves(aliases, **options)
 
-    monkeypatch.setattr("vidsearch.reindex.attached_steps.alias_moves", about_to_move)
+    monkeypatch.setattr("vidsearch.index.swap.alias_moves", about_to_move)
     taken: list[bool] = []
     delete = engine.delete_index
 

@@ -23,10 +23,7 @@ from vidsearch.errors import (
     VersionConflictError,
 )
 
-__all__ = ["ATTEMPTS", "Item", "Progress", "as_stored", "bulk", "chunks", "encoded", "lines_of"]
-
-ATTEMPTS = 4
-"""Of one write, the first included."""
+__all__ = ["Item", "Progress", "as_stored", "bulk", "chunks", "encoded", "lines_of"]
 
 _RETRIES_ON_CONFLICT = 3
 """How often an engine repeats an update that conflicts with another write. An update merges fields,
@@ -179,6 +176,7 @@ def bulk(
     order: ByteOrder | None,
     send: Callable[[bytes, float], Steps[Answer]],
     read: Callable[..., Steps[dict[str, Document]]],
+    tries: int,
 ) -> Steps[BulkResult]:
     """See :meth:`vidsearch.engines.base.Engine.bulk`.
 
@@ -188,12 +186,13 @@ def bulk(
         order: of base64 vectors, ``None`` for arrays of numbers.
         send: sends the lines of one request, after a pause in seconds.
         read: is :meth:`vidsearch.engines.base.Engine.mget` as steps.
+        tries: of one write at most, the first included.
     """
     waiting = deque(chunks(encoded(writes, progress, order=order)))
     while waiting:
         chunk = waiting.popleft()
         try:
-            yield from _write(chunk, progress, order=order, send=send, read=read)
+            yield from _write(chunk, progress, order=order, send=send, read=read, tries=tries)
         except RequestTooLargeError as error:
             # The engine, or a proxy before it, takes less than these bounds.
             if half := len(chunk) // 2:
@@ -210,10 +209,11 @@ def _write(
     order: ByteOrder | None,
     send: Callable[[bytes, float], Steps[Answer]],
     read: Callable[..., Steps[dict[str, Document]]],
+    tries: int,
 ) -> Steps[None]:
-    """Send a chunk, then what of it was turned away, until all is accepted or attempts run out."""
+    """Send a chunk, then what of it was turned away, until all is accepted or tries run out."""
     answer_lost = False
-    for attempt in range(ATTEMPTS):
+    for attempt in range(tries):
         pause = 0.0
         if attempt:
             pause = backoff.delay(attempt, first=FIRST_PAUSE, longest=LONGEST_PAUSE)

@@ -251,7 +251,16 @@ class Calls(IndexCalls, HistoryCalls):
 
         progress = bulk.Progress(index, self.url, len(writes))
         with self._alias_forgotten_if_missing(index):
-            return (yield from bulk.bulk(writes, progress, order=order, send=send, read=self.mget))
+            return (
+                yield from bulk.bulk(
+                    writes,
+                    progress,
+                    order=order,
+                    send=send,
+                    read=self.mget,
+                    tries=self.dialect.bulk_tries,
+                )
+            )
 
     def _write_params(
         self, index: str, *, routing: str | None = None, refresh: bool

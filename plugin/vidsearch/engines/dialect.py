@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from vidsearch.errors import BackendError, BackendUnavailableError
 
 __all__ = [
     "ALL_SHARDS",
+    "ATTEMPTS",
     "FIRST_PAUSE",
     "KEEP_ALIVE",
     "LONGEST_PAUSE",
@@ -29,6 +31,8 @@ ALL_SHARDS = {"allow_partial_search_results": "false"}
 """Parameters of a search that fails unless every shard answers."""
 KEEP_ALIVE = "5m"
 """How long a scan may work on one page."""
+ATTEMPTS = 4
+"""How often at most what is turned away is sent, the first time included."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds until what was turned away is sent again."""
 
@@ -45,6 +49,8 @@ class Dialect(ABC):
 
     tries = 1
     """How often a request is sent at most where it is turned away for load (429)."""
+    bulk_tries = ATTEMPTS
+    """How often a bulk is, or what of it was turned away."""
 
     def __init__(self, url: str) -> None:
         self.url = url  # without credentials; for messages
@@ -135,6 +141,16 @@ class Dialect(ABC):
             pause = backoff.delay(attempt, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
             answer = yield replace(request, pause=pause)
         return answer
+
+    @contextmanager
+    def sending_once(self) -> Iterator[None]:
+        """Within, nothing is sent again, whichever thread asks."""
+        before = self.tries, self.bulk_tries
+        self.tries = self.bulk_tries = 1
+        try:
+            yield
+        finally:
+            self.tries, self.bulk_tries = before
 
     def may_repeat(self, request: Request) -> bool:
         """Whether a request that was turned away has moved nothing on, and nobody else sends it
