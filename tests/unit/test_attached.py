@@ -27,7 +27,7 @@ from vidsearch.index import (
 )
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy import copy_with_settings
-from vidsearch.index.copy_note import undo_broken_copy
+from vidsearch.index.copy_note import CopyNote, leave_note, settle, undo_broken_copy
 from vidsearch.index.following import WritesWaitLongError
 from vidsearch.index.uri_field import check_uri_field, uri_in
 from vidsearch.ingest import scan_index
@@ -474,6 +474,34 @@ def test_copy_without_patience_is_undone_in_an_outage() -> None:
         copied(engine, alias="shop", outage_seconds=0.0)
     assert engine.indices_of("copy") == ()
     assert engine.mapping("shop-1")["_meta"] == {"a": 1}
+
+
+class Counting(MemoryEngine):
+    """Notes what the ``_meta`` of an index was after each change of its mapping."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metas: list[dict[str, Any]] = []
+
+    def put_mapping(self, index: str, body: Any) -> None:
+        super().put_mapping(index, body)
+        self.metas.append(self.mapping(index)["_meta"])
+
+
+def test_a_change_that_others_are_waited_for_by_is_one_and_leaves_nothing() -> None:
+    engine = Counting()
+    engine.create_index("shop-1", {"mappings": {"_meta": {"a": 1}}})
+    settle(engine, "shop-1")
+    settle(engine, "shop-1")
+    first, after, second, last = engine.metas
+    assert after == last == {"a": 1}, "what the application keeps there stays"
+    assert len({str(one) for one in (first, after, second)}) == 3, "an engine may skip an empty one"
+    # Of a process that was killed between the two.
+    engine.put_mapping("shop-1", {"_meta": first})
+    note = CopyNote(to="copy", blocked_before=False, run="1")
+    leave_note(engine, "shop-1", note)
+    leave_note(engine, "shop-1", None)
+    assert engine.metas[-1] == {"a": 1}
 
 
 class Gone(Mortal):

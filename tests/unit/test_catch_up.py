@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from vidsearch.engines import BulkResult, ShardsRead, Write
+from vidsearch.engines.calls import Calls
 from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.comparison import CompareVersions
@@ -521,6 +523,68 @@ def test_writes_are_not_allowed_again_by_one_that_has_lost_the_right(slow: Slow)
     with pytest.raises(ReindexTakenOverError):
         _swap(slow, changes, between=lambda: pytest.fail("allowed"), confirm=confirm)
     slow.taken.set()
+
+
+class Noting(Slow):
+    """Notes in which calls what is turned away would be sent again."""
+
+    def __init__(self) -> None:
+        super().__init__(refreshes=1)
+        self.once: list[str] = []
+        self.again: list[str] = []
+        self.is_once = False
+
+    @property
+    def calls(self) -> Calls:
+        calls: Any = super().calls
+        calls.dialect.sending_once = self.sending_once
+        return cast(Calls, calls)
+
+    @contextmanager
+    def sending_once(self) -> Iterator[None]:
+        self.is_once = True
+        try:
+            yield
+        finally:
+            self.is_once = False
+
+    def block_writes(self, index: str) -> None:
+        super().block_writes(index)
+        self._note("block")
+
+    def put_settings(self, index: str, settings: Any) -> None:
+        super().put_settings(index, settings)
+        if settings != {"blocks.write": True}:  # a part of the call to block
+            self._note("allow" if "blocks.write" in settings else "settings")
+
+    def update_aliases(self, actions: Any) -> None:
+        super().update_aliases(actions)
+        self._note("move")
+
+    def _note(self, call: str) -> None:
+        (self.once if self.is_once else self.again).append(call)
+
+
+@pytest.mark.parametrize("is_cheap", [True, False])
+def test_what_is_turned_away_while_writes_are_refused_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch, is_cheap: bool
+) -> None:
+    """But where much would have to be done again."""
+    engine = Noting()
+    for name in PAIR:
+        engine.create_index(name, {"mappings": {"properties": {}}})
+    engine.put_settings("old", {"final_pipeline": "last"})
+    engine.again.clear()
+    changes = CatchUp(engine, "old", "new")
+    changes.until_short()
+    monkeypatch.setattr(CatchUp, "is_cheap", is_cheap)
+    _swap(engine, changes)
+    if is_cheap:
+        assert engine.once == ["block", "block", "settings", "move"]
+        assert engine.again == ["allow"]
+    else:
+        assert engine.once == []
+        assert engine.again == ["block", "allow", "block", "settings", "move"]
 
 
 class Between(Swap):
