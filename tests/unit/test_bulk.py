@@ -15,9 +15,8 @@ from tests.http_stub import ELASTIC, Asked, Reply, http_stub
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import BulkResult, Json, Revision, Write, connect
-from vidsearch.engines.bulk import Item, Progress, as_stored, chunks, encoded
+from vidsearch.engines.bulk import ATTEMPTS, Item, Progress, as_stored, chunks, encoded
 from vidsearch.engines.calls import Calls
-from vidsearch.engines.dialect import ATTEMPTS
 from vidsearch.engines.elasticsearch import ElasticsearchDialect
 from vidsearch.engines.steps import Answer, Request, run
 from vidsearch.engines.vectors import decode_vector, encode_vector, holds_arrays, to_json

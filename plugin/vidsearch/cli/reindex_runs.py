@@ -242,7 +242,7 @@ def _chosen(reindexer: Reindexer, id: str | None) -> ReindexRun | None:
 @contextmanager
 def _running() -> Iterator[Reindexer]:
     """A reindexer that tells on stderr what it does."""
-    from vidsearch.engines.dialect import ATTEMPTS
+    from vidsearch.engines.bulk import ATTEMPTS
     from vidsearch_tasks import Services, reindexer
 
     with Services(tries=ATTEMPTS) as services, output.progress("Filling the new index") as bar:

@@ -23,7 +23,10 @@ from vidsearch.errors import (
     VersionConflictError,
 )
 
-__all__ = ["Item", "Progress", "as_stored", "bulk", "chunks", "encoded", "lines_of"]
+__all__ = ["ATTEMPTS", "Item", "Progress", "as_stored", "bulk", "chunks", "encoded", "lines_of"]
+
+ATTEMPTS = 4
+"""Of one write, the first included, but where somebody waits: :meth:`Dialect.sending_once`."""
 
 _RETRIES_ON_CONFLICT = 3
 """How often an engine repeats an update that conflicts with another write. An update merges fields,
@@ -48,6 +51,7 @@ class Progress:
     index: str
     url: str
     total: int
+    tries: int = ATTEMPTS
     written: int = 0
     retried: int = 0
     requests: int = 0
@@ -176,7 +180,6 @@ def bulk(
     order: ByteOrder | None,
     send: Callable[[bytes, float], Steps[Answer]],
     read: Callable[..., Steps[dict[str, Document]]],
-    tries: int,
 ) -> Steps[BulkResult]:
     """See :meth:`vidsearch.engines.base.Engine.bulk`.
 
@@ -186,13 +189,12 @@ def bulk(
         order: of base64 vectors, ``None`` for arrays of numbers.
         send: sends the lines of one request, after a pause in seconds.
         read: is :meth:`vidsearch.engines.base.Engine.mget` as steps.
-        tries: of one write at most, the first included.
     """
     waiting = deque(chunks(encoded(writes, progress, order=order)))
     while waiting:
         chunk = waiting.popleft()
         try:
-            yield from _write(chunk, progress, order=order, send=send, read=read, tries=tries)
+            yield from _write(chunk, progress, order=order, send=send, read=read)
         except RequestTooLargeError as error:
             # The engine, or a proxy before it, takes less than these bounds.
             if half := len(chunk) // 2:
@@ -209,11 +211,10 @@ def _write(
     order: ByteOrder | None,
     send: Callable[[bytes, float], Steps[Answer]],
     read: Callable[..., Steps[dict[str, Document]]],
-    tries: int,
 ) -> Steps[None]:
-    """Send a chunk, then what of it was turned away, until all is accepted or tries run out."""
+    """Send a chunk, then what of it was turned away, until all is accepted or attempts run out."""
     answer_lost = False
-    for attempt in range(tries):
+    for attempt in range(progress.tries):
         pause = 0.0
         if attempt:
             pause = backoff.delay(attempt, first=FIRST_PAUSE, longest=LONGEST_PAUSE)

@@ -18,7 +18,6 @@ from vidsearch.errors import BackendError, BackendUnavailableError
 
 __all__ = [
     "ALL_SHARDS",
-    "ATTEMPTS",
     "FIRST_PAUSE",
     "KEEP_ALIVE",
     "LONGEST_PAUSE",
@@ -31,8 +30,6 @@ ALL_SHARDS = {"allow_partial_search_results": "false"}
 """Parameters of a search that fails unless every shard answers."""
 KEEP_ALIVE = "5m"
 """How long a scan may work on one page."""
-ATTEMPTS = 4
-"""How often at most what is turned away is sent, the first time included."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds until what was turned away is sent again."""
 
@@ -49,8 +46,8 @@ class Dialect(ABC):
 
     tries = 1
     """How often a request is sent at most where it is turned away for load (429)."""
-    bulk_tries = ATTEMPTS
-    """How often a bulk is, or what of it was turned away."""
+    is_patient = True
+    """Whether anything is sent again."""
 
     def __init__(self, url: str) -> None:
         self.url = url  # without credentials; for messages
@@ -135,7 +132,7 @@ class Dialect(ABC):
     def sent(self, request: Request) -> Steps[Answer]:
         """Send one request as it is, and again where it is turned away and may be repeated."""
         answer: Answer = yield request
-        for attempt in range(1, self.tries):
+        for attempt in range(1, self.tries if self.is_patient else 1):
             if answer.status != 429 or not self.may_repeat(request):
                 break
             pause = backoff.delay(attempt, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
@@ -145,12 +142,11 @@ class Dialect(ABC):
     @contextmanager
     def sending_once(self) -> Iterator[None]:
         """Within, nothing is sent again, whichever thread asks."""
-        before = self.tries, self.bulk_tries
-        self.tries = self.bulk_tries = 1
+        self.is_patient = False
         try:
             yield
         finally:
-            self.tries, self.bulk_tries = before
+            self.is_patient = True
 
     def may_repeat(self, request: Request) -> bool:
         """Whether a request that was turned away has moved nothing on, and nobody else sends it

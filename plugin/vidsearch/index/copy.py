@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -129,7 +130,7 @@ def copy_with_settings(
                 if alias is not None:
                     copying.held.put_mapping(copy, complete(mapping))
         except BaseException as error:
-            undone_or_told(copying.undo, error, what="the copy", left=copying.left)
+            undone_or_told(copying.undo, error, left=copying.left)
             raise
     return copy, copying.swap.refused.seconds
 
@@ -159,21 +160,17 @@ class _Copying:
         # So that a process that was stopped for a while writes nothing into the copy of another.
         still_ours = Confirmation(self._require_ours, seconds=_OURS_SECONDS)
         self.held = guarded(self.engine, still_ours)
-        options: dict[str, Any] = {
-            "engine": self.held,
-            "old": self.name,
-            "new": self.copy,
-            "alias": self.alias,
-            "note_in": self.name,
-            "follower": self._follower,
-            "confirm": still_ours.ask,
-            "interrupts": self.interrupts,
-            "blocked_before": self.note.blocked_before,
-        }
-        self.swap = (
-            _SwapByName(note=self.note, mapping=self.mapping, **options)
-            if self.alias is None
-            else Swap(**options)
+        by_name: Callable[..., Swap] = partial(_SwapByName, mapping=self.mapping)
+        self.swap = (by_name if self.alias is None else Swap)(
+            engine=self.held,
+            old=self.name,
+            new=self.copy,
+            alias=self.alias or self.name,
+            note_in=self.name,
+            follower=self._follower,
+            confirm=still_ours.ask,
+            interrupts=self.interrupts,
+            blocked_before=self.note.blocked_before,
         )
 
     @property
@@ -184,7 +181,10 @@ class _Copying:
         """What is left where it cannot be undone, and what to do."""
         stopped = self.swap.refused.ongoing and not self.note.blocked_before
         state = "may take no writes" if stopped else f"has the incomplete copy {self.copy!r}"
-        return f"index {self.name!r} {state} until `vidsearch index attach` is run again"
+        return (
+            f"index {self.name!r} {state} until `vidsearch index attach` is run again, as the copy "
+            "could not be undone"
+        )
 
     def make(self) -> None:
         """Create it, empty."""
@@ -252,11 +252,10 @@ class _SwapByName(Swap):
     """Of an index without an alias: the copy says that it is complete, and a person turns the
     application to it."""
 
-    note: CopyNote
     mapping: Mapping[str, Any]
 
     def _is_in_place(self) -> bool:
-        return self.engine.run(is_complete(self.engine.calls, self.note))
+        return self.engine.run(is_complete(self.engine.calls, self.new))
 
     def _move(self, aliases: Json) -> None:
         self.engine.put_mapping(self.new, complete(self.mapping))

@@ -131,7 +131,7 @@ def refuse_complete_copy(engine: Engine, name: str, note: CopyNote) -> None:
     Raises:
         MappingConflictError: the message says where the copy is, and how to start again.
     """
-    if engine.run(is_complete(engine.calls, note)):
+    if engine.run(is_complete(engine.calls, note.to)):
         raise MappingConflictError(engine.run(what_became_of(engine.calls, name, note)))
 
 
@@ -145,7 +145,7 @@ def undo_copy(engine: Engine, name: str, note: CopyNote) -> None:
 
 def what_became_of(calls: Calls, name: str, note: CopyNote) -> Steps[str]:
     """What was done to an index with this note, and what to do."""
-    if (yield from is_complete(calls, note)):
+    if (yield from is_complete(calls, note.to)):
         return (
             f"index {name!r} was copied to {note.to!r}, which is attached, and takes no more "
             f"writes: set index.name to {note.to!r}, or to an alias of it. To start again, delete "
@@ -158,9 +158,9 @@ def what_became_of(calls: Calls, name: str, note: CopyNote) -> Steps[str]:
     )
 
 
-def is_complete(calls: Calls, note: CopyNote) -> Steps[bool]:
-    """Whether a copy was put in the place of the index of the note."""
-    if (yield from calls.indices_of(note.to)) != (note.to,):
+def is_complete(calls: Calls, copy: str) -> Steps[bool]:
+    """Whether a copy was put in the place of its index."""
+    if (yield from calls.indices_of(copy)) != (copy,):
         return False
-    meta = (yield from calls.mapping(note.to)).get("_meta") or {}
+    meta = (yield from calls.mapping(copy)).get("_meta") or {}
     return "vidsearch" in meta and _COPY_OF not in meta

@@ -83,15 +83,14 @@ def alias_moves(aliases: Json, *, old: str, new: str) -> list[Json]:
 
 
 def undone_or_told(
-    undo: Callable[[], object], error: BaseException, *, what: str, left: Callable[[], str]
+    undo: Callable[[], object], error: BaseException, *, left: Callable[[], str]
 ) -> None:
     """Undo with some patience what broke off with an error; where that cannot be, tell it as well.
 
     Args:
         undo: safe to repeat.
         error: is told with it; an interrupt is not, and the log has it then.
-        what: could not be undone.
-        left: what is left then, and what to do.
+        left: what is left then, and what to do; and what could not be undone.
 
     Raises:
         VidsearchError: it could not be undone.
@@ -99,7 +98,7 @@ def undone_or_told(
     try:
         Outages(_UNDO_SECONDS).outlast(undo)
     except VidsearchError as problem:
-        told = f"{left()}, as {what} could not be undone: {problem}"
+        told = f"{left()}: {problem}"
         if isinstance(error, VidsearchError):
             raise type(problem)(f"{error}; {told}") from error
         _log.error(told)  # commands show no warnings unless asked
@@ -117,7 +116,7 @@ class Swap:
     """Changes nothing where another process has the copy by now."""
     old: str
     new: str
-    alias: str | None
+    alias: str
     """How the application calls the index."""
     note_in: str
     """An index whose ``_meta`` may be changed: see :func:`settle`."""
@@ -235,7 +234,6 @@ class Swap:
             self.engine.refresh(self.new)
 
     def _is_in_place(self) -> bool:
-        assert self.alias is not None
         return self.engine.indices_of(self.alias) == (self.new,)
 
     def _move(self, aliases: Json) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from vidsearch.errors import ReindexError, VidsearchError
+from vidsearch.errors import ReindexError
 from vidsearch.index.replacement import keep_attachment
 from vidsearch.index.swap import RefusedWrites, Swap, undone_or_told
 from vidsearch.interrupts import Uninterrupted
@@ -59,15 +59,7 @@ class AttachedSteps(RunSteps):
 
     def _swap(self, lease: RunLease) -> bool:
         run = lease.run
-        with Uninterrupted("the swap") as interrupts:
-            swap = self._swap_of(lease, interrupts)
-            with interrupts.allowed():
-                if not swap.is_done():
-                    there = self.engine.indices_of(run.alias)
-                    if there != (run.source,):
-                        raise _moved_off(run, there)
-            self._carry_out(swap)
-        blocked = swap.refused.seconds or run.blocked_seconds
+        blocked = self._put_in_place(lease) or run.blocked_seconds
         self.enter(lease, Step.SWAPPED, swapped_at=self.now(), blocked_seconds=blocked)
         self._refused.clear()
         self.documents.end(run)
@@ -75,14 +67,7 @@ class AttachedSteps(RunSteps):
 
     def _undo(self, lease: RunLease) -> bool:
         run = lease.run
-        with Uninterrupted("the swap") as interrupts:
-            swap = self._swap_of(lease, interrupts)
-            with interrupts.allowed():
-                is_done, there = swap.is_done(), self.engine.indices_of(run.alias)
-            if there == (run.target,):
-                self._carry_out(swap)
-            elif not is_done and run.swapped_at is not None:
-                raise _moved_off(run, there)
+        self._put_in_place(lease)
         self.engine.put_settings(run.source, {"blocks.write": None})
         self._refused.clear()
         keep_attachment(self.engine, self.settings, run.source)
@@ -106,11 +91,32 @@ class AttachedSteps(RunSteps):
 
         with Uninterrupted("the swap") as interrupts:
             self._undone_or_told(undo, error)
-        self._refused.clear()
+
+    def _put_in_place(self, lease: RunLease) -> float:
+        """Have the alias stand for the target; in a rollback, for the source again.
+
+        Returns the seconds in which this process had writes refused.
+        """
+        run = lease.run
+        with Uninterrupted("the swap") as interrupts:
+            swap = self._swap_of(lease, interrupts)
+            with interrupts.allowed():
+                is_done, there = swap.is_done(), self.engine.indices_of(run.alias)
+            if not is_done and there != (swap.old,):
+                if swap.is_back and run.swapped_at is None:  # nor was it ever moved
+                    return 0.0
+                raise _moved_off(run, there)
+            try:
+                swap.carry_out()
+            except KeyboardInterrupt as error:  # at the end of this block the process may end
+                self._undone_or_told(swap.undo, error)
+                raise
+        return swap.refused.seconds
 
     def _swap_of(self, lease: RunLease, interrupts: Uninterrupted) -> Swap:
         """That of a run, or the one that is its way back."""
-        run, is_back = lease.run, lease.run.step is Step.ROLLING_BACK
+        run = lease.run
+        is_back = run.step is Step.ROLLING_BACK
         old, new = (run.target, run.source) if is_back else (run.source, run.target)
 
         def mark() -> None:
@@ -133,16 +139,6 @@ class AttachedSteps(RunSteps):
             refused=self._refused.setdefault(old, RefusedWrites()),
         )
 
-    def _carry_out(self, swap: Swap) -> None:
-        try:
-            swap.carry_out()
-        except VidsearchError:
-            raise  # it may be tried again, and else is undone at last
-        except BaseException as error:
-            self._undone_or_told(swap.undo, error)
-            self._refused.clear()
-            raise
-
     def _undone_or_told(self, undo: Callable[[], object], error: BaseException) -> None:
         stopped = [repr(name) for name, refused in self._refused.items() if refused.ongoing]
 
@@ -150,12 +146,15 @@ class AttachedSteps(RunSteps):
             with suppress(ReindexError):  # another process has the run
                 undo()
 
-        if stopped:
-            left = (
+        def left() -> str:
+            return (
                 f"index {' and '.join(stopped)} may take no writes until `vidsearch reindex "
-                "resume` or `vidsearch reindex rollback` is run"
+                "resume` or `vidsearch reindex rollback` is run, as the swap could not be undone"
             )
-            undone_or_told(unless_lost, error, what="the swap", left=lambda: left)
+
+        if stopped:
+            undone_or_told(unless_lost, error, left=left)
+        self._refused.clear()
 
 
 def _moved_off(run: ReindexRun, there: tuple[str, ...]) -> ReindexError:
