@@ -401,6 +401,26 @@ def test_after_a_kill_in_the_swap_writes_wait_for_the_next_swap_alone(
     assert shop.titles()["a"][0] == "a 7"
 
 
+def test_a_run_killed_when_its_aliases_had_moved_is_finished_though_its_old_index_is_gone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_place = Swap._put_in_place
+
+    def kill(swap: Swap, *args: Any) -> None:
+        put_in_place(swap, *args)
+        raise Killed
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Swap, "_put_in_place", kill)
+        killed.setattr(Swap, "undo", lambda swap: False)
+        with pytest.raises(Killed):
+            shop.reindexer().start(SHARDS)
+    assert shop.engine.indices_of("shop") == (NEW,)
+    shop.engine.delete_index(OLD)
+    assert shop.reindexer().resume().step is Step.DONE
+    shop.write(1)
+
+
 def test_a_process_that_has_lost_the_run_while_writes_wait_swaps_nothing(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

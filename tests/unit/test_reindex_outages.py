@@ -281,6 +281,8 @@ def test_an_engine_that_was_away_within_a_swap_lets_writes_go_on_before_the_next
 class Gone(MemoryEngine):
     """Away from when the writes of an index are stopped, for so many calls."""
 
+    for_calls = 10**9
+
     def __init__(self) -> None:
         super().__init__()
         self.index, self.left = "", 0
@@ -301,8 +303,6 @@ class Gone(MemoryEngine):
                 self.index, self.left = "", self.for_calls
 
         return last
-
-    for_calls = 10**9
 
 
 @pytest.fixture
