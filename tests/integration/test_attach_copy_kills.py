@@ -32,6 +32,8 @@ from vidsearch.local import SearchNode
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
+_DRILL = pytest.mark.drill
+
 
 class Shop:
     """An index of an application that writes to it through its alias."""
@@ -64,10 +66,19 @@ def shop_on(node: Node, name: str) -> Iterator[Shop]:
 
 
 @pytest.mark.newest_nodes  # what is sent in a copy is on all three in test_attach_copy_engines.py
-@pytest.mark.parametrize("when", [CREATED, COPYING, COPIED, STOPPED, MOVING])
-@pytest.mark.parametrize("end", ["again", "undone"])
+@pytest.mark.parametrize(
+    ("end", "when"),
+    [
+        ("again", COPYING),
+        ("again", STOPPED),
+        ("undone", MOVING),
+        *(pytest.param("again", when, marks=_DRILL) for when in (CREATED, COPIED, MOVING)),
+        *(pytest.param("undone", when, marks=_DRILL) for when in (CREATED, COPYING, COPIED)),
+        pytest.param("undone", STOPPED, marks=_DRILL),
+    ],
+)
 def test_an_attach_that_is_killed_is_made_anew_or_undone(
-    search_node: SearchNode, index_name: str, when: str, end: str
+    search_node: SearchNode, index_name: str, end: str, when: str
 ) -> None:
     with shop_on(search_node, index_name) as shop:
         with shop.application.running():
@@ -107,11 +118,7 @@ def node(
 
 @pytest.mark.parametrize(
     "when",
-    [
-        pytest.param(COPYING, marks=pytest.mark.drill),
-        STOPPED,
-        pytest.param(MOVING, marks=pytest.mark.drill),
-    ],
+    [pytest.param(COPYING, marks=_DRILL), STOPPED, pytest.param(MOVING, marks=_DRILL)],
 )
 def test_an_attach_whose_node_is_killed_and_comes_back_goes_on(
     node: KillableNode, index_name: str, when: str
