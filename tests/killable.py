@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import redis
 from tests.integration.relay import free_port
-from tests.services import NODES, call
+from tests.services import NODES, RunningServices, call
 
 from vidsearch.engines import EngineKind
 from vidsearch.errors import LocalError
@@ -23,7 +24,7 @@ from vidsearch.local.process import Process, spawn, tail
 from vidsearch.local.redis import redis_program
 from vidsearch.local.releases import release
 
-__all__ = ["KillableNode", "KillableRedis"]
+__all__ = ["KillableNode", "KillableRedis", "killable"]
 
 _SECONDS = 120.0
 
@@ -106,6 +107,19 @@ class KillableNode(_Server):
             health = call(self.url, "GET", "/_cluster/health", timeout=5)
             return health["status"] in {"green", "yellow"}
         return False
+
+
+def killable(services: RunningServices, folder: Path, name: str) -> Iterator[KillableNode]:
+    """For a fixture: a node that runs, and is gone with its folder afterwards."""
+    with services.needs(f"{name} to be killed"):
+        node = KillableNode(folder, name)
+    try:
+        with services.needs(f"{name} to be killed"):
+            node.start()
+        yield node
+    finally:
+        node.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class KillableRedis(_Server):

@@ -21,10 +21,10 @@ from tests.waiting import until
 
 from vidsearch.config import load_settings
 from vidsearch.engines import Document
-from vidsearch.index import catch_up
+from vidsearch.index import catch_up, swap
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.following import Follower
-from vidsearch.reindex import Changes, Reindexer, ReindexRun, RunStore, attached_steps
+from vidsearch.reindex import Changes, Reindexer, ReindexRun, RunStore
 from vidsearch.reindex import target as targets
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, reindexer
@@ -173,7 +173,7 @@ def main(when: str, by: signal.Signals) -> None:
         _stop_in_the_last_pass()
     moment = Moment(when, act)
     RunStore.change = moment.recording(RunStore.change)  # type: ignore[method-assign]
-    attached_steps.alias_moves = moment.moving(attached_steps.alias_moves)
+    swap.alias_moves = moment.moving(swap.alias_moves)
     with Services(load_settings(), encoder=FakeEncoder()) as services:
         go_to(moment.step, reindexer(services, lease_seconds=LEASE, on_step=moment.begun))
 

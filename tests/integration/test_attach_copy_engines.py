@@ -6,12 +6,15 @@ import time
 
 import pytest
 from tests.integration.writing_application import Application, Calls, body
+from tests.services import call
 
 from vidsearch.engines import Engine, Write
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_documents import copy_documents
+from vidsearch.index.copy_note import settle
 from vidsearch.index.follow import Following
+from vidsearch.local import SearchNode
 
 pytestmark = pytest.mark.integration
 
@@ -81,6 +84,23 @@ def test_passes_bring_versions_and_fields_and_take_deletes_back(
     late = now.pop("late")
     assert late[0] == was.pop("late")[0]
     assert now == was
+
+
+def test_a_change_that_others_are_waited_for_by_goes_through_the_engines_queue(
+    engine: Engine, search_node: SearchNode, index_name: str
+) -> None:
+    engine.create_index(index_name, {**body(), "mappings": {"_meta": {"a": 1}}})
+
+    def version() -> int:
+        path = f"/_cluster/state/metadata/{index_name}?filter_path=metadata.indices"
+        state = call(search_node.url, "GET", path)
+        return int(state["metadata"]["indices"][index_name]["mapping_version"])
+
+    before = version()
+    settle(engine, index_name)
+    settle(engine, index_name)
+    assert version() == before + 4, "two changes of the cluster's state each"
+    assert engine.mapping(index_name)["_meta"] == {"a": 1}
 
 
 @pytest.mark.parametrize("field", [None, "changed"], ids=["by versions", "by a field"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from tests.integration.killed_reindex import BEGUN, LEASE, UNDONE, Moment, go_to
 from tests.integration.reindexed import Reindexed, small_index
-from tests.killable import KillableNode
+from tests.killable import KillableNode, killable
 from tests.services import RunningServices, call
 
 from vidsearch.engines import BulkResult, Engine, Write
@@ -31,16 +30,7 @@ def node(
     services: RunningServices,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[KillableNode]:
-    folder = tmp_path_factory.mktemp("node")
-    with services.needs(f"{request.param} to be killed"):
-        node = KillableNode(folder, request.param)
-    try:
-        with services.needs(f"{request.param} to be killed"):
-            node.start()
-        yield node
-    finally:
-        node.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    yield from killable(services, tmp_path_factory.mktemp("node"), request.param)
 
 
 @pytest.fixture

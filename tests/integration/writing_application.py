@@ -14,7 +14,7 @@ from tests.waiting import until
 
 from vidsearch.engines import Engine, Json, Write
 from vidsearch.engines.steps import Steps
-from vidsearch.errors import BackendAccessDeniedError
+from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError
 
 __all__ = ["COUNT", "Application", "Calls", "body", "routing"]
 
@@ -74,6 +74,8 @@ class Application:
         self.refused: list[tuple[float, float]] = []
         """When a write was sent, and when it was refused."""
         self.taken = 0
+        self.outages = 0
+        """Writes that the engine was away for; whether they were done is not known."""
         self.errors: list[BaseException] = []
 
     def fill(self, index: str) -> None:
@@ -137,7 +139,7 @@ class Application:
             self.errors.append(error)
 
     def until_taken(self, write: Callable[[], Any]) -> None:
-        """Write, again and again while that is refused."""
+        """Write, again and again while that is refused, or the engine is away."""
         while True:
             sent = time.monotonic()
             try:
@@ -147,6 +149,9 @@ class Application:
                     raise
                 self.refused.append((sent, time.monotonic()))
                 time.sleep(0.002)
+            except BackendUnavailableError:
+                self.outages += 1
+                time.sleep(0.05)
             else:
                 self.taken += 1
                 break

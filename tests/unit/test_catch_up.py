@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from vidsearch.engines import BulkResult, ShardsRead, Write
+from vidsearch.engines.calls import Calls
 from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.comparison import CompareVersions
@@ -23,7 +25,8 @@ from vidsearch.index.following import (
     WritesWaitLongError,
 )
 from vidsearch.index.kept import kept_of
-from vidsearch.index.swap import RefusedWrites, alias_moves, swap
+from vidsearch.index.swap import Swap
+from vidsearch.interrupts import Uninterrupted
 from vidsearch.testing.memory_engine import MemoryEngine
 
 PAIR = ("old", "new")
@@ -466,12 +469,11 @@ def test_writes_are_stopped_again_where_the_engine_has_become_slow(
     changes.until_short()
     between: list[int] = []
 
-    def allow() -> None:
-        slow.put_settings("old", {"blocks.write": None})
+    def write() -> None:
         between.append(len(between))
         slow.put("shop", "a", {"n": len(between)})
 
-    assert _swap(slow, changes, allow_writes=allow) == tries, "a second of each try"
+    assert _swap(slow, changes, between=write) == tries, "a second of each try"
     assert slow.tries == tries
     assert slow.indices_of("shop") == ("new",)
     old, new = _both(slow)
@@ -484,9 +486,6 @@ def test_the_last_try_waits_for_as_long_as_it_takes(slow: Slow) -> None:
     changes = CatchUp(slow, "old", "new")
     changes.until_short()
 
-    def allow() -> None:
-        slow.put_settings("old", {"blocks.write": None})
-
     done = threading.Timer(0.2, slow.taken.set)
     block = slow.block_writes
 
@@ -496,7 +495,7 @@ def test_the_last_try_waits_for_as_long_as_it_takes(slow: Slow) -> None:
             done.start()
 
     slow.block_writes = block_writes  # type: ignore[method-assign]
-    _swap(slow, changes, allow_writes=allow)
+    _swap(slow, changes)
     assert slow.tries == 4
 
 
@@ -504,13 +503,10 @@ def test_an_interrupt_between_two_tries_leaves_an_index_that_takes_writes(slow: 
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    def allow() -> None:
-        slow.put_settings("old", {"blocks.write": None})
-
     changes = CatchUp(slow, "old", "new")
     changes.until_short()
     with pytest.raises(KeyboardInterrupt):
-        _swap(slow, changes, allow_writes=allow, interrupted=interrupt)
+        _swap(slow, changes, interrupted=interrupt)
     assert slow.tries == 1
     slow.put("old", "a", {"n": 1})
 
@@ -525,29 +521,102 @@ def test_writes_are_not_allowed_again_by_one_that_has_lost_the_right(slow: Slow)
             raise ReindexTakenOverError("taken over by b")
 
     with pytest.raises(ReindexTakenOverError):
-        _swap(slow, changes, allow_writes=lambda: pytest.fail("allowed"), confirm=confirm)
+        _swap(slow, changes, between=lambda: pytest.fail("allowed"), confirm=confirm)
     slow.taken.set()
+
+
+class Noting(Slow):
+    """Notes in which calls what is turned away would be sent again."""
+
+    def __init__(self) -> None:
+        super().__init__(refreshes=1)
+        self.once: list[str] = []
+        self.again: list[str] = []
+        self.is_once = False
+
+    @property
+    def calls(self) -> Calls:
+        calls: Any = super().calls
+        calls.dialect.sending_once = self.sending_once
+        return cast(Calls, calls)
+
+    @contextmanager
+    def sending_once(self) -> Iterator[None]:
+        self.is_once = True
+        try:
+            yield
+        finally:
+            self.is_once = False
+
+    def block_writes(self, index: str) -> None:
+        super().block_writes(index)
+        self._note("block")
+
+    def put_settings(self, index: str, settings: Any) -> None:
+        super().put_settings(index, settings)
+        if settings != {"blocks.write": True}:  # a part of the call to block
+            self._note("allow" if "blocks.write" in settings else "settings")
+
+    def update_aliases(self, actions: Any) -> None:
+        super().update_aliases(actions)
+        self._note("move")
+
+    def _note(self, call: str) -> None:
+        (self.once if self.is_once else self.again).append(call)
+
+
+@pytest.mark.parametrize("is_cheap", [True, False])
+def test_what_is_turned_away_while_writes_are_refused_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch, is_cheap: bool
+) -> None:
+    """But where much would have to be done again."""
+    engine = Noting()
+    for name in PAIR:
+        engine.create_index(name, {"mappings": {"properties": {}}})
+    engine.put_settings("old", {"final_pipeline": "last"})
+    engine.again.clear()
+    changes = CatchUp(engine, "old", "new")
+    changes.until_short()
+    monkeypatch.setattr(CatchUp, "is_cheap", is_cheap)
+    _swap(engine, changes)
+    if is_cheap:
+        assert engine.once == ["block", "block", "settings", "move"]
+        assert engine.again == ["allow"]
+    else:
+        assert engine.once == []
+        assert engine.again == ["block", "allow", "block", "settings", "move"]
+
+
+class Between(Swap):
+    """Does something when writes are allowed again."""
+
+    act: Callable[[], object] = lambda: None
+
+    def _allow_writes(self) -> None:
+        super()._allow_writes()
+        self.act()
 
 
 def _swap(
     engine: MemoryEngine,
     changes: CatchUp,
     *,
-    allow_writes: Callable[[], object],
+    between: Callable[[], object] = lambda: None,
     confirm: Callable[[], object] = lambda: None,
     interrupted: Callable[[], object] = lambda: None,
 ) -> float:
-    refused = RefusedWrites()
-    swap(
-        engine,
-        changes,
+    interrupts = Uninterrupted("the swap")
+    interrupts.check = interrupted  # type: ignore[method-assign]
+    swap = Between(
+        engine=engine,
         old="old",
         new="new",
-        kept=kept_of(engine, "old"),
+        alias="shop",
+        note_in="old",
+        follower=lambda: changes,
         confirm=confirm,
-        interrupted=interrupted,
-        move=lambda aliases: engine.update_aliases(alias_moves(aliases, old="old", new="new")),
-        refused=refused,
-        allow_writes=allow_writes,
+        interrupts=interrupts,
     )
-    return refused.seconds
+    swap.act = between  # type: ignore[method-assign]
+    swap._put_in_place(changes, kept_of(engine, "old"))
+    return swap.refused.seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -71,6 +72,18 @@ def test_a_bulk_has_its_own_tries_and_no_more(slept: list[float]) -> None:
     with pytest.raises(BackendUnavailableError, match="1 of 1 writes"):
         run(bulk.bulk("videos", [Write("index", "a", {})]), cluster)
     assert len(cluster.asked) == 4
+
+
+def test_while_somebody_waits_nothing_is_sent_again(slept: list[float]) -> None:
+    made = calls(ElasticsearchDialect, tries=4)
+    made._aliases.add("videos")
+    for tries in (1, 4):
+        for work in (made.count, lambda name: made.bulk(name, [Write("index", "a", {})])):
+            cluster = Cluster(busy=99)
+            sending = made.dialect.sending_once() if tries == 1 else nullcontext()
+            with sending, pytest.raises(BackendUnavailableError):
+                run(work("videos"), cluster)
+            assert len(cluster.asked) == tries
 
 
 def test_the_next_page_of_a_scroll_is_asked_for_once(slept: list[float]) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -21,8 +21,8 @@ from vidsearch.errors import (
 )
 from vidsearch.index import attach_index, open_videos_index
 from vidsearch.index.comparison import CompareVersions
+from vidsearch.index.swap import Swap
 from vidsearch.reindex import Changes, ReindexRun, Step
-from vidsearch.reindex.attached_steps import AttachedSteps
 from vidsearch.reindex.lease import RunLease
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -30,7 +30,7 @@ from vidsearch.testing.memory_engine import MemoryEngine
 RENEW = RunLease._renew
 SHARDS = Changes(shards=2)
 CHANGING = {"put_settings", "put_mapping", "block_writes", "update_aliases", "create_index"}
-CHANGES, CHANGES_BACK = 12, 9
+CHANGES, CHANGES_BACK = 13, 10
 STEPS = [Step.PLANNED, Step.COPYING, Step.CATCHING_UP, Step.VERIFIED, Step.SWAPPED]
 
 
@@ -161,7 +161,7 @@ class Mortal(MemoryEngine):
 
 
 @pytest.mark.parametrize("end", ["resume", "rollback"])
-@pytest.mark.parametrize("changes", range(13))
+@pytest.mark.parametrize("changes", range(14))
 def test_a_run_killed_at_any_change_is_finished_or_undone(
     monkeypatch: pytest.MonkeyPatch, changes: int, end: str
 ) -> None:
@@ -316,7 +316,7 @@ def test_what_is_not_on_disk_when_writes_stop_is_brought_as_well() -> None:
     assert shop.titles() == {"a": ("last", 6), "c": ("c", 5)}
 
 
-@pytest.mark.parametrize("changes", range(10))
+@pytest.mark.parametrize("changes", range(11))
 def test_a_rollback_killed_at_any_change_is_finished(
     monkeypatch: pytest.MonkeyPatch, changes: int
 ) -> None:
@@ -392,13 +392,33 @@ def test_after_a_kill_in_the_swap_writes_wait_for_the_next_swap_alone(
         made.start(SHARDS)
     with monkeypatch.context() as killed:
         killed.setattr(shop.engine, "update_aliases", kill)
-        killed.setattr(AttachedSteps, "_undone", lambda *args, **options: nullcontext())
+        killed.setattr(Swap, "undo", lambda swap: False)
         with pytest.raises(Killed):
             made.roll_back() if back else made.start(SHARDS)
     assert not shop.takes_writes(old)
     monkeypatch.setattr(shop.engine, "merging", write)  # asked for while a calm moment is awaited
     assert made.resume().step is (Step.ROLLED_BACK if back else Step.SWAPPED)
     assert shop.titles()["a"][0] == "a 7"
+
+
+def test_a_run_killed_when_its_aliases_had_moved_is_finished_though_its_old_index_is_gone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_place = Swap._put_in_place
+
+    def kill(swap: Swap, *args: Any) -> None:
+        put_in_place(swap, *args)
+        raise Killed
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Swap, "_put_in_place", kill)
+        killed.setattr(Swap, "undo", lambda swap: False)
+        with pytest.raises(Killed):
+            shop.reindexer().start(SHARDS)
+    assert shop.engine.indices_of("shop") == (NEW,)
+    shop.engine.delete_index(OLD)
+    assert shop.reindexer().resume().step is Step.DONE
+    shop.write(1)
 
 
 def test_a_process_that_has_lost_the_run_while_writes_wait_swaps_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from vidsearch import outages
 from vidsearch.cli.reindex_output import show_run
 from vidsearch.errors import BackendUnavailableError, ReindexError
 from vidsearch.index.following import Follower, Pass
-from vidsearch.index.swap import alias_moves
+from vidsearch.index.swap import Swap, alias_moves
 from vidsearch.outages import Outages
 from vidsearch.reindex import Changes, ReindexRun, RunStore, Step, steps
 from vidsearch.reindex import target as targets
@@ -277,6 +278,125 @@ def test_an_engine_that_was_away_within_a_swap_lets_writes_go_on_before_the_next
     assert all(before_the_swap), "all that changed since the start is brought, which may take long"
 
 
+class Gone(MemoryEngine):
+    """Away from when the writes of an index are stopped, for so many calls."""
+
+    for_calls = 10**9
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.index, self.left = "", 0
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name.startswith("_") or name in {"index", "left", "run", "calls", "info", "kind"}:
+            return found
+        if self.left and callable(found):
+            self.left -= 1
+            raise TURNED_AWAY
+        if name != "block_writes":
+            return found
+
+        def last(index: str) -> None:
+            found(index)
+            if index == self.index:
+                self.index, self.left = "", self.for_calls
+
+        return last
+
+
+@pytest.fixture
+def gone(at_once: None, monkeypatch: pytest.MonkeyPatch) -> Gone:
+    monkeypatch.setattr("vidsearch.index.swap._UNDO_SECONDS", 0.0)
+    return Gone()
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("tries", [1, 3])
+def test_a_swap_that_cannot_be_undone_is_told_with_what_to_do(
+    gone: Gone, monkeypatch: pytest.MonkeyPatch, tries: int, back: bool
+) -> None:
+    monkeypatch.setattr("vidsearch.reindex.lease._LOOK_SECONDS", 0.05)
+    shop, left = Shop(engine=gone), iter(range(tries - 1))
+    made, old = shop.reindexer(outage_seconds=0.0), NEW if back else OLD
+    if back:
+        made.start(Changes(shards=3))
+    gone.index = old
+    monkeypatch.setattr(
+        made._outages, "outlast", lambda work, **options: tried(work, lambda: next(left, None))
+    )
+    with pytest.raises(BackendUnavailableError) as raised:
+        made.roll_back() if back else made.start(Changes(shards=3))
+    told = f"index '{old}' may take no writes until `vidsearch reindex resume` or `vidsearch "
+    assert f"{told}reindex rollback` is run, as the swap could not be undone" in str(raised.value)
+    gone.left = 0
+    assert not shop.takes_writes(old)
+    again = shop.reindexer()
+    assert again.resume().step is (Step.ROLLED_BACK if back else Step.SWAPPED), "so it is"
+    shop.write(1)
+
+
+def tried(work: Callable[[], Any], goes_on: Callable[[], object]) -> Any:
+    """As often as is said."""
+    while True:
+        try:
+            return work()
+        except BackendUnavailableError:
+            if goes_on() is None:
+                raise
+
+
+def test_an_interrupt_in_an_outage_in_the_swap_tells_what_is_left_in_the_log(
+    gone: Gone, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt(error: BackendUnavailableError, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    shop = Shop(engine=gone)
+    gone.index = OLD
+    with pytest.raises(KeyboardInterrupt):
+        shop.reindexer(outage_seconds=60, on_outage=interrupt).start(Changes(shards=3))
+    (told,) = [one.message for one in caplog.records if one.levelname == "ERROR"]
+    assert f"index '{OLD}' may take no writes until `vidsearch reindex resume`" in told
+
+
+def test_an_engine_that_is_back_within_seconds_is_told_to_allow_the_writes_of_a_run_again(
+    gone: Gone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("vidsearch.index.swap._UNDO_SECONDS", 10.0)
+    gone.for_calls = 8
+    shop = Shop(engine=gone)
+    gone.index = OLD
+    with pytest.raises(BackendUnavailableError) as raised:
+        shop.reindexer(outage_seconds=0.0).start(Changes(shards=3))
+    assert not gone.left
+    assert "may take no writes" not in str(raised.value)
+    assert shop.takes_writes(OLD)
+    run = shop.reindexer().runs.open()
+    assert run is not None
+    assert run.owner is None
+
+
+def test_the_seconds_of_all_tries_of_a_swap_are_recorded(
+    at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    move = Swap._move
+    moves = failing(2, move)
+    block = shop.engine.block_writes
+
+    def slowly(index: str) -> None:
+        block(index)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(shop.engine, "block_writes", slowly)
+    monkeypatch.setattr(Swap, "_move", lambda swap, aliases: moves(swap, aliases))
+    run = shop.reindexer(outage_seconds=60).start(Changes(shards=3))
+    assert run.blocked_seconds is not None
+    assert run.blocked_seconds > 0.15
+
+
 class Late(MemoryEngine):
     """Does the first move of the shop's alias only before the next change that it takes."""
 
@@ -322,7 +442,7 @@ def test_a_move_that_the_engine_does_after_its_answer_was_lost_is_not_worked_aga
         swaps.append(options["new"])
         return moves(aliases, **options)
 
-    monkeypatch.setattr("vidsearch.reindex.attached_steps.alias_moves", about_to_move)
+    monkeypatch.setattr("vidsearch.index.swap.alias_moves", about_to_move)
     taken: list[bool] = []
     delete = engine.delete_index
 

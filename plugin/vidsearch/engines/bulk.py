@@ -26,7 +26,7 @@ from vidsearch.errors import (
 __all__ = ["ATTEMPTS", "Item", "Progress", "as_stored", "bulk", "chunks", "encoded", "lines_of"]
 
 ATTEMPTS = 4
-"""Of one write, the first included."""
+"""Of one write, the first included, but where somebody waits: :meth:`Dialect.sending_once`."""
 
 _RETRIES_ON_CONFLICT = 3
 """How often an engine repeats an update that conflicts with another write. An update merges fields,
@@ -51,6 +51,7 @@ class Progress:
     index: str
     url: str
     total: int
+    tries: int = ATTEMPTS
     written: int = 0
     retried: int = 0
     requests: int = 0
@@ -213,7 +214,7 @@ def _write(
 ) -> Steps[None]:
     """Send a chunk, then what of it was turned away, until all is accepted or attempts run out."""
     answer_lost = False
-    for attempt in range(ATTEMPTS):
+    for attempt in range(progress.tries):
         pause = 0.0
         if attempt:
             pause = backoff.delay(attempt, first=FIRST_PAUSE, longest=LONGEST_PAUSE)

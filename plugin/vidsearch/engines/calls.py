@@ -249,7 +249,8 @@ class Calls(IndexCalls, HistoryCalls):
                 "POST", path, index=index, params=params, lines=lines, pause=pause
             )
 
-        progress = bulk.Progress(index, self.url, len(writes))
+        tries = bulk.ATTEMPTS if self.dialect.is_patient else 1
+        progress = bulk.Progress(index, self.url, len(writes), tries=tries)
         with self._alias_forgotten_if_missing(index):
             return (yield from bulk.bulk(writes, progress, order=order, send=send, read=self.mget))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -45,6 +46,8 @@ class Dialect(ABC):
 
     tries = 1
     """How often a request is sent at most where it is turned away for load (429)."""
+    is_patient = True
+    """Whether anything is sent again."""
 
     def __init__(self, url: str) -> None:
         self.url = url  # without credentials; for messages
@@ -129,12 +132,21 @@ class Dialect(ABC):
     def sent(self, request: Request) -> Steps[Answer]:
         """Send one request as it is, and again where it is turned away and may be repeated."""
         answer: Answer = yield request
-        for attempt in range(1, self.tries):
+        for attempt in range(1, self.tries if self.is_patient else 1):
             if answer.status != 429 or not self.may_repeat(request):
                 break
             pause = backoff.delay(attempt, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
             answer = yield replace(request, pause=pause)
         return answer
+
+    @contextmanager
+    def sending_once(self) -> Iterator[None]:
+        """Within, nothing is sent again, whichever thread asks."""
+        self.is_patient = False
+        try:
+            yield
+        finally:
+            self.is_patient = True
 
     def may_repeat(self, request: Request) -> bool:
         """Whether a request that was turned away has moved nothing on, and nobody else sends it

@@ -71,6 +71,8 @@ class CatchUp(Follower):
         since: what :attr:`since` was when an earlier one was made, before the copy; ``None``: now.
     """
 
+    is_cheap = True
+
     def __init__(
         self,
         engine: Engine,

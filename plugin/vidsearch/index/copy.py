@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -28,18 +28,15 @@ from vidsearch.index.copy_note import (
     undo_copy,
 )
 from vidsearch.index.follow import BY_NUMBERS, Following
-from vidsearch.index.kept import WHILE_FILLED, Kept, kept_of
-from vidsearch.index.policies import put_policy
-from vidsearch.index.swap import RefusedWrites, alias_moves, swap
+from vidsearch.index.following import Follower
+from vidsearch.index.kept import Kept, kept_of
+from vidsearch.index.swap import Swap, undone_or_told
 from vidsearch.interrupts import Uninterrupted
 from vidsearch.outages import Outages, log_outage
 
 __all__ = ["copy_name", "copy_with_settings", "explained", "why_not_copied"]
 
-_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_UNDO_SECONDS = 10.0
-"""For which the engine may be away when a copy is undone."""
 _OURS_SECONDS = 0.5
 """For which nobody has undone the copy and made another one."""
 
@@ -128,20 +125,14 @@ def copy_with_settings(
             outlast(copying.make)
             outlast(lambda: copying.fill(outages.numbers(progress)))
             outlast(lambda: before_swap(copy))
-            blocked = outages.outlast(copying.swap)
+            outages.outlast(copying.put_in_place)
             with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
                 if alias is not None:
                     copying.held.put_mapping(copy, complete(mapping))
         except BaseException as error:
-            try:
-                Outages(_UNDO_SECONDS).outlast(copying.undo)
-            except VidsearchError as problem:
-                left = f"{copying.left}, as the copy could not be undone: {problem}"
-                if isinstance(error, VidsearchError):
-                    raise type(problem)(f"{error}; {left}") from error
-                _log.error(left)  # commands show no warnings unless asked
+            undone_or_told(copying.undo, error, left=copying.left)
             raise
-    return copy, blocked
+    return copy, copying.swap.refused.seconds
 
 
 @dataclass(slots=True)
@@ -160,32 +151,40 @@ class _Copying:
     following: Following
     held: Engine = field(init=False)
     """Changes nothing where another process has undone this copy meanwhile."""
-    _still_ours: Confirmation = field(init=False)
+    swap: Swap = field(init=False)
     _since: Mapping[str, int] | None = None
     """Where the index was before it was copied."""
-    _tries: int = 0
-    """To swap."""
-    _refused: RefusedWrites = field(default_factory=RefusedWrites)
-    _moves: int = 0
-    """That were sent."""
-    _settled: int = 0
-    """Of these, how many are done by now, or never will be."""
+    _changes: Follower | None = None
 
     def __post_init__(self) -> None:
         # So that a process that was stopped for a while writes nothing into the copy of another.
-        self._still_ours = Confirmation(self._require_ours, seconds=_OURS_SECONDS)
-        self.held = guarded(self.engine, self._still_ours)
+        still_ours = Confirmation(self._require_ours, seconds=_OURS_SECONDS)
+        self.held = guarded(self.engine, still_ours)
+        by_name: Callable[..., Swap] = partial(_SwapByName, mapping=self.mapping)
+        self.swap = (by_name if self.alias is None else Swap)(
+            engine=self.held,
+            old=self.name,
+            new=self.copy,
+            alias=self.alias or self.name,
+            note_in=self.name,
+            follower=self._follower,
+            confirm=still_ours.ask,
+            interrupts=self.interrupts,
+            blocked_before=self.note.blocked_before,
+        )
 
     @property
     def copy(self) -> str:
         return self.note.to
 
-    @property
     def left(self) -> str:
         """What is left where it cannot be undone, and what to do."""
-        stopped = self._refused.ongoing and not self.note.blocked_before
+        stopped = self.swap.refused.ongoing and not self.note.blocked_before
         state = "may take no writes" if stopped else f"has the incomplete copy {self.copy!r}"
-        return f"index {self.name!r} {state} until `vidsearch index attach` is run again"
+        return (
+            f"index {self.name!r} {state} until `vidsearch index attach` is run again, as the copy "
+            "could not be undone"
+        )
 
     def make(self) -> None:
         """Create it, empty."""
@@ -219,91 +218,26 @@ class _Copying:
             self._since = self.following.mark(self.engine, self.name)
         copy_documents(self.held, self.name, self.copy, keep_versions=True, progress=progress)
 
-    def swap(self) -> float:
-        """Bring what changed since, and put it in place. Interrupts wait where writes do.
-
-        Returns the seconds in which writes were refused.
-        """
-        self.interrupts.check()
-        if self._tries and self._was_moved():
-            return self._refused.seconds
-        with self.interrupts.allowed():
-            if self._tries:  # what is to be brought before the swap may take long
-                self._allow_writes_again()
-                self.held.put_settings(self.copy, WHILE_FILLED)
-            self._tries += 1
-            changes = self.following.follower(
-                self.held, self.name, self.copy, since=self._since, alias=self.alias
-            )
+    def put_in_place(self) -> None:
+        """Bring what changed since, and put it in place."""
         try:
-            with self.interrupts.allowed():
-                changes.until_small()
-                self.held.put_settings(self.copy, self.kept.before_swap())
-                put_policy(self.held, self.copy, self.kept.policy)
-                changes.until_short()
-            swap(
-                self.held,
-                changes,
-                old=self.name,
-                new=self.copy,
-                kept=self.kept,
-                confirm=self._still_ours.ask,
-                interrupted=self.interrupts.check,
-                move=self._move,
-                refused=self._refused,
-                allow_writes=None if self.note.blocked_before else self._allow_writes,
-            )
-            return self._refused.seconds
-        except BackendUnavailableError:
-            with suppress(VidsearchError):  # the application is not to wait as well
-                if not self._was_moved():
-                    self._allow_writes_again()
-            raise
+            self.swap.carry_out()
         finally:
-            changes.close()
+            if self._changes is not None:
+                self._changes.close()
 
     def undo(self) -> None:
         """Leave things as they were, but for what others may rely on by now."""
         if note_of(self.engine.mapping(self.name)) != self.note:
             return  # another run has taken over
-        if not self._was_moved():  # else the application uses it now
+        if self.swap.undo():  # else the application uses it now
             undo_copy(self.engine, self.name, self.note)
 
-    def _move(self, aliases: Json) -> None:
-        self._moves += 1
-        if self.alias is None:
-            self.held.put_mapping(self.copy, complete(self.mapping))
-        else:
-            self.held.update_aliases(alias_moves(aliases, old=self.name, new=self.copy))
-
-    def _was_moved(self) -> bool:
-        """Whether the copy is in place, though the answer that said so was lost; if so, the index
-        takes no writes."""
-        if self._settled < self._moves:
-            # A move whose answer was lost may be done a moment later. It is done, where it ever is,
-            # before this: the engines do changes of mappings, of which this is one, in their order
-            # and after those of aliases.
-            note = replace(self.note, change=self._moves)
-            leave_note(self.held, self.name, note)
-            self._settled = self._moves
-        if not self._is_in_place():
-            return False
-        self.held.block_writes(self.name)  # they may have been allowed meanwhile
-        return True
-
-    def _is_in_place(self) -> bool:
-        if self.alias is None:
-            return self.engine.run(is_complete(self.engine.calls, self.note))
-        return self.engine.indices_of(self.alias) == (self.copy,)
-
-    def _allow_writes(self) -> None:
-        self.held.put_settings(self.name, {"blocks.write": None})
-
-    def _allow_writes_again(self) -> None:
-        if self._refused.ongoing:
-            if not self.note.blocked_before:
-                self._allow_writes()
-            self._refused.end()
+    def _follower(self) -> Follower:
+        self._changes = self.following.follower(
+            self.held, self.name, self.copy, since=self._since, alias=self.alias
+        )
+        return self._changes
 
     def _require_ours(self) -> None:
         if note_of(self.engine.mapping(self.name)) != self.note:
@@ -311,6 +245,20 @@ class _Copying:
                 f"another process has undone this copy of index {self.name!r} meanwhile, and may "
                 "have begun one of its own: leave it to that, or attach again"
             )
+
+
+@dataclass(slots=True, kw_only=True)
+class _SwapByName(Swap):
+    """Of an index without an alias: the copy says that it is complete, and a person turns the
+    application to it."""
+
+    mapping: Mapping[str, Any]
+
+    def _is_in_place(self) -> bool:
+        return self.engine.run(is_complete(self.engine.calls, self.new))
+
+    def _move(self, aliases: Json) -> None:
+        self.engine.put_mapping(self.new, complete(self.mapping))
 
 
 def copy_name(name: str) -> str:

@@ -8,8 +8,9 @@ names the index until the copy is complete.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
+from uuid import uuid4
 
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.calls import Calls
@@ -27,6 +28,7 @@ __all__ = [
     "incomplete",
     "note_of",
     "refuse_complete_copy",
+    "settle",
     "undo_broken_copy",
     "undo_copy",
     "what_became_of",
@@ -35,6 +37,7 @@ __all__ = [
 
 _NOTE = "vidsearch_copy"
 _COPY_OF = "vidsearch_copy_of"
+_CHANGE = "vidsearch_change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +50,40 @@ class CopyNote:
     """Whether the index took no writes anyway."""
     run: str
     """Who copies; another run that took over has another."""
-    change: int = field(default=0, compare=False)
-    """How often the note was left anew, which makes each a change of the mapping."""
 
 
 def note_of(mapping: Mapping[str, Any]) -> CopyNote | None:
     """The note in a mapping, ``None`` where there is none."""
     note = (mapping.get("_meta") or {}).get(_NOTE)
-    return CopyNote(**note) if isinstance(note, Mapping) else None
+    if not isinstance(note, Mapping):
+        return None
+    return CopyNote(note["to"], note["blocked_before"], note["run"])
 
 
 def leave_note(engine: Engine, name: str, note: CopyNote | None) -> None:
     """Put the note into the ``_meta`` of an index, or take it out, and leave the rest."""
-    meta = dict(engine.mapping(name).get("_meta") or {})
-    meta.pop(_NOTE, None)
+    meta = _meta_without(engine, name, _NOTE)
     if note is not None:
         meta[_NOTE] = asdict(note)
     engine.put_mapping(name, {"_meta": meta})
+
+
+def settle(engine: Engine, name: str) -> None:
+    """Have all been done that the engine was sent, answered or not; else it never will be.
+
+    What waits in its queue is done before this: the engines do changes of mappings, of which this
+    is one, in their order, and after those of aliases and settings. One that changes nothing may
+    pass by the queue, so this changes the ``_meta`` of an index, and back.
+    """
+    meta = _meta_without(engine, name)
+    engine.put_mapping(name, {"_meta": {**meta, _CHANGE: uuid4().hex}})
+    engine.put_mapping(name, {"_meta": meta})
+
+
+def _meta_without(engine: Engine, name: str, *keys: str) -> Json:
+    """The ``_meta`` of an index without these keys, nor what a killed process was to take out."""
+    meta = engine.mapping(name).get("_meta") or {}
+    return {key: value for key, value in meta.items() if key not in {_CHANGE, *keys}}
 
 
 def incomplete(mapping: Mapping[str, Any], *, of: str) -> Json:
@@ -111,7 +131,7 @@ def refuse_complete_copy(engine: Engine, name: str, note: CopyNote) -> None:
     Raises:
         MappingConflictError: the message says where the copy is, and how to start again.
     """
-    if engine.run(is_complete(engine.calls, note)):
+    if engine.run(is_complete(engine.calls, note.to)):
         raise MappingConflictError(engine.run(what_became_of(engine.calls, name, note)))
 
 
@@ -125,7 +145,7 @@ def undo_copy(engine: Engine, name: str, note: CopyNote) -> None:
 
 def what_became_of(calls: Calls, name: str, note: CopyNote) -> Steps[str]:
     """What was done to an index with this note, and what to do."""
-    if (yield from is_complete(calls, note)):
+    if (yield from is_complete(calls, note.to)):
         return (
             f"index {name!r} was copied to {note.to!r}, which is attached, and takes no more "
             f"writes: set index.name to {note.to!r}, or to an alias of it. To start again, delete "
@@ -138,9 +158,9 @@ def what_became_of(calls: Calls, name: str, note: CopyNote) -> Steps[str]:
     )
 
 
-def is_complete(calls: Calls, note: CopyNote) -> Steps[bool]:
-    """Whether a copy was put in the place of the index of the note."""
-    if (yield from calls.indices_of(note.to)) != (note.to,):
+def is_complete(calls: Calls, copy: str) -> Steps[bool]:
+    """Whether a copy was put in the place of its index."""
+    if (yield from calls.indices_of(copy)) != (copy,):
         return False
-    meta = (yield from calls.mapping(note.to)).get("_meta") or {}
+    meta = (yield from calls.mapping(copy)).get("_meta") or {}
     return "vidsearch" in meta and _COPY_OF not in meta

@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import BulkResult, Document, Engine, Json, Write
@@ -92,6 +92,10 @@ class Follower(ABC):
         alias: that is to stand for the copy. Where it does so already, another process has put it
             there and others write to it: nothing is deleted from it then.
     """
+
+    is_cheap: ClassVar[bool] = False
+    """Whether :meth:`finish` costs what has changed, and not what is there: it is soon done again
+    where it breaks off."""
 
     def __init__(
         self,

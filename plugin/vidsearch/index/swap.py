@@ -1,25 +1,49 @@
-"""A copy takes the place of an index, while writes to it wait."""
+"""A copy takes the place of an index while the application goes on writing: one procedure.
+
+It is that of ``index attach``, of a reindex of an attached index, and of its rollback. It holds:
+
+- no write is lost: the old index refuses them (403 that names the block) from before the rest is
+  read, and from then on where the copy is in place;
+- that is short: all that can be done before is done before, the rest at once, and where the engine
+  is slow or busy just then, writes are allowed again, and stopped at a better moment;
+- all aliases move in one change, with their options, as they are then;
+- a move whose answer was lost is done, or will never be, before anybody goes by where they are;
+- what goes wrong is undone: the old index takes writes again, if it did before. Where the engine is
+  away for that as well, it is tried again, and what is left then is told, with what to do;
+- after a kill, or an outage in which nothing could be undone, writes are allowed again before what
+  may take long;
+- who has lost the copy to another process changes nothing any more, and undoes nothing;
+- an interrupt ends at once what may take long, and is put off while writes are refused.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from itertools import count
 
 from vidsearch.engines import Engine, Json
-from vidsearch.errors import VidsearchError
+from vidsearch.errors import IndexNotFoundError, VidsearchError
+from vidsearch.index.copy_note import is_blocked, settle
 from vidsearch.index.following import Follower, WritesWaitLongError
-from vidsearch.index.kept import Kept
+from vidsearch.index.kept import WHILE_FILLED, Kept, kept_of
+from vidsearch.index.policies import put_policy
+from vidsearch.interrupts import Uninterrupted
+from vidsearch.outages import Outages
 
-__all__ = ["RefusedWrites", "alias_moves", "swap"]
+__all__ = ["RefusedWrites", "Swap", "alias_moves", "undone_or_told"]
 
+_log = logging.getLogger(__name__)
 _TRIES = 4
 """How often at most writes are stopped, where what they wait for takes longer than expected."""
 _AFTER = 0.05
 """Seconds after which searches of the copy see the rest: writes that have waited go first."""
+_UNDO_SECONDS = 10.0
+"""For which the engine may be away when something is undone at last."""
 
 
 @dataclass(slots=True)
@@ -58,73 +82,170 @@ def alias_moves(aliases: Json, *, old: str, new: str) -> list[Json]:
     return moves
 
 
-def swap(
-    engine: Engine,
-    changes: Follower,
-    *,
-    old: str,
-    new: str,
-    kept: Kept,
-    confirm: Callable[[], object],
-    interrupted: Callable[[], object],
-    move: Callable[[Json], None],
-    refused: RefusedWrites,
-    allow_writes: Callable[[], object] | None = None,
+def undone_or_told(
+    undo: Callable[[], object], error: BaseException, *, left: Callable[[], str]
 ) -> None:
-    """Have ``old`` refuse writes (403 that names the block), bring the rest, and ``move``.
+    """Undo with some patience what broke off with an error; where that cannot be, tell it as well.
 
-    Searches go on. Writes are refused for as short as can be, so all that can be done before is
-    done before (see :meth:`Follower.until_short`), and what can be asked for at once is. Where the
-    engine has become slow just then, writes are allowed again, and stopped at a better moment:
-    several times for a short while, rather than once for a long one.
+    Args:
+        undo: safe to repeat.
+        error: is told with it; an interrupt is not, and the log has it then.
+        left: what is left then, and what to do; and what could not be undone.
 
-    The caller allows writes to ``old`` again where this ends with an error; after a swap it takes
-    none, so that none is lost.
+    Raises:
+        VidsearchError: it could not be undone.
+    """
+    try:
+        Outages(_UNDO_SECONDS).outlast(undo)
+    except VidsearchError as problem:
+        told = f"{left()}: {problem}"
+        if isinstance(error, VidsearchError):
+            raise type(problem)(f"{error}; {told}") from error
+        _log.error(told)  # commands show no warnings unless asked
+
+
+@dataclass(slots=True, kw_only=True)
+class Swap:
+    """The copy ``new`` takes the place of the index ``old`` behind all its aliases.
 
     The aliases cannot move first: until the rest is brought, an update of a part of a document
     would be one of what it was before, and the last change of the old index be lost.
-
-    Args:
-        engine: the cluster.
-        changes: of ``old``, for ``new``; passes are as short as can be.
-        old: the index that the application writes to.
-        new: its copy, with all settings but those of :meth:`Kept.at_swap`.
-        kept: what it keeps.
-        confirm: called while writes wait; raises where another process may swap by now.
-        interrupted: as of :meth:`Follower.finish`.
-        move: lets the copy take the place: one call. Told the aliases of ``old``.
-        refused: the time in which writes to ``old`` are refused is added to it.
-        allow_writes: has ``old`` take writes again; ``None``: it took none before this.
-
-    Raises:
-        MappingConflictError: the copy does not have as many documents.
     """
-    with ThreadPoolExecutor(thread_name_prefix="swap") as pool:
 
-        def stop_writes() -> tuple[Future[Json], Future[object]]:
-            refused.begin()
-            engine.block_writes(old)
-            # Aliases may have been added until now.
-            return pool.submit(engine.aliases, old), pool.submit(confirm)
+    engine: Engine
+    """Changes nothing where another process has the copy by now."""
+    old: str
+    new: str
+    alias: str
+    """How the application calls the index."""
+    note_in: str
+    """An index whose ``_meta`` may be changed: see :func:`settle`."""
+    follower: Callable[[], Follower]
+    """Of ``old``, for ``new``."""
+    confirm: Callable[[], object]
+    """Raises where another process may swap by now."""
+    interrupts: Uninterrupted
+    """That this is done in."""
+    prepared: Callable[[], object] = lambda: None
+    """Called when nearly all is brought, and writes are not refused yet."""
+    blocked_before: bool = False
+    """Whether ``old`` took no writes anyway."""
+    is_back: bool = False
+    """Whether ``new`` was in this place before, and takes no writes until it is there again."""
+    in_doubt: bool = False
+    """Whether a move was sent, perhaps by a process that was killed, whose answer is not known."""
+    refused: RefusedWrites = field(default_factory=RefusedWrites)
+    """By ``old``, of all tries of this process."""
 
-        for tries in count(1):
-            hurried = allow_writes is not None and tries < _TRIES
-            try:
-                aliases, confirmed = changes.finish(
-                    stop_writes, interrupted=interrupted, hurried=hurried
-                )
-                break
-            except WritesWaitLongError:
-                confirm()
-                if allow_writes is not None:
-                    allow_writes()
-                    refused.end()
-            changes.until_short()
-        if last := kept.at_swap():
-            engine.put_settings(new, last)
-        confirmed.result()
-        move(aliases.result())
-        refused.end()
-    time.sleep(_AFTER)
-    with suppress(VidsearchError):  # the next refresh shows it, and the copy is in place
-        engine.refresh(new)
+    def carry_out(self) -> None:
+        """Bring the rest and put the copy in place. Safe to repeat where it broke off.
+
+        Raises:
+            MappingConflictError: the copy has not as many documents, or the application writes
+                faster than this follows.
+        """
+        if self.is_done():
+            self._keep_stopped()
+            return
+        self.interrupts.check()
+        try:
+            with self.interrupts.allowed():
+                changes, kept = self._prepare()
+            self._put_in_place(changes, kept)
+        except BaseException:
+            with suppress(VidsearchError):  # the error that led here is the one to tell
+                self.undo()
+            raise
+
+    def is_done(self) -> bool:
+        """Whether the copy is in place."""
+        if self.in_doubt:
+            settle(self.engine, self.note_in)
+            self.in_doubt = False
+        return self._is_in_place()
+
+    def undo(self) -> bool:
+        """Have ``old`` take writes as before; ``False`` where the copy is in place: it takes none.
+
+        Raises:
+            VidsearchError: another process has the copy by now. It may have stopped the writes
+                itself, for a last pass that would lack what comes after.
+        """
+        self.confirm()
+        if self.is_done():
+            self._keep_stopped()
+            return False
+        if self.refused.ongoing:
+            self._allow_writes()
+        if self.is_back:
+            self.engine.block_writes(self.new)
+        return True
+
+    def _prepare(self) -> tuple[Follower, Kept]:
+        if is_blocked(self.engine.settings(self.old)):
+            # An earlier try was killed while writes waited, or its engine was away then. What is to
+            # be brought before the next one may take long.
+            self.refused.begin()
+            self._allow_writes()
+        kept = kept_of(self.engine, self.old)
+        # Documents have been through the pipelines of `old`. An earlier try may have come so far as
+        # to set those of `new`.
+        self.engine.put_settings(self.new, {**WHILE_FILLED, "blocks.write": None})
+        changes = self.follower()
+        changes.until_small()
+        self.engine.put_settings(self.new, kept.before_swap())
+        put_policy(self.engine, self.new, kept.policy)
+        self.prepared()
+        changes.until_short()
+        return changes, kept
+
+    def _put_in_place(self, changes: Follower, kept: Kept) -> None:
+        # Nobody whose writes are refused is to wait until what is turned away is sent again.
+        once = self.engine.calls.dialect.sending_once if changes.is_cheap else nullcontext
+        with ThreadPoolExecutor(thread_name_prefix="swap") as pool:
+
+            def stop_writes() -> tuple[Future[Json], Future[object]]:
+                self.refused.begin()
+                self.engine.block_writes(self.old)
+                # Aliases may have been added until now.
+                return pool.submit(self.engine.aliases, self.old), pool.submit(self.confirm)
+
+            for tries in count(1):
+                hurried = not self.blocked_before and tries < _TRIES
+                try:
+                    with once():
+                        aliases, confirmed = changes.finish(
+                            stop_writes, interrupted=self.interrupts.check, hurried=hurried
+                        )
+                        if last := kept.at_swap():
+                            self.engine.put_settings(self.new, last)
+                        confirmed.result()
+                        self.in_doubt = True
+                        self._move(aliases.result())
+                        self.in_doubt = False
+                    break
+                except WritesWaitLongError:
+                    self.confirm()
+                    self._allow_writes()
+                changes.until_short()
+            self.refused.end()
+        time.sleep(_AFTER)
+        with suppress(VidsearchError):  # the next refresh shows it, and the copy is in place
+            self.engine.refresh(self.new)
+
+    def _is_in_place(self) -> bool:
+        return self.engine.indices_of(self.alias) == (self.new,)
+
+    def _move(self, aliases: Json) -> None:
+        """One change of the engine's."""
+        self.engine.update_aliases(alias_moves(aliases, old=self.old, new=self.new))
+
+    def _keep_stopped(self) -> None:
+        """Writes may have been allowed meanwhile."""
+        with suppress(IndexNotFoundError):  # nor does it take any
+            self.engine.block_writes(self.old)
+
+    def _allow_writes(self) -> None:
+        if not self.blocked_before:
+            self.engine.put_settings(self.old, {"blocks.write": None})
+        self.refused.end()

@@ -8,17 +8,13 @@ target since the swap is brought to the source.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-from vidsearch.engines import Json
-from vidsearch.errors import ReindexError, VidsearchError
-from vidsearch.index.copy_note import is_blocked
-from vidsearch.index.kept import WHILE_FILLED, kept_of
-from vidsearch.index.policies import put_policy
+from vidsearch.errors import ReindexError
 from vidsearch.index.replacement import keep_attachment
-from vidsearch.index.swap import RefusedWrites, alias_moves, swap
+from vidsearch.index.swap import RefusedWrites, Swap, undone_or_told
 from vidsearch.interrupts import Uninterrupted
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.attached_documents import AttachedDocuments, following
@@ -34,6 +30,8 @@ class AttachedSteps(RunSteps):
     """The steps of the runs of one attached index."""
 
     documents: AttachedDocuments
+    _refused: dict[str, RefusedWrites] = field(default_factory=dict)
+    """By index, for how long this process has had it refuse writes."""
 
     def next(self, lease: RunLease) -> bool:
         """See :meth:`RunSteps.next`.
@@ -61,105 +59,102 @@ class AttachedSteps(RunSteps):
 
     def _swap(self, lease: RunLease) -> bool:
         run = lease.run
-        self._settle(run.target)
-        there, blocked = self.engine.indices_of(run.alias), run.blocked_seconds
-        if there == (run.source,):
-            blocked = self._move(lease, old=run.source, new=run.target)
-        elif there != (run.target,):
-            raise _moved_off(run, there)
+        blocked = self._put_in_place(lease) or run.blocked_seconds
         self.enter(lease, Step.SWAPPED, swapped_at=self.now(), blocked_seconds=blocked)
+        self._refused.clear()
         self.documents.end(run)
         return True
 
     def _undo(self, lease: RunLease) -> bool:
         run = lease.run
-        self._settle(run.source)
-        there = self.engine.indices_of(run.alias)
-        if there == (run.target,):
-            self._move(lease, old=run.target, new=run.source, back=True)
-        elif there != (run.source,) and run.swapped_at is not None:
-            raise _moved_off(run, there)
+        self._put_in_place(lease)
         self.engine.put_settings(run.source, {"blocks.write": None})
+        self._refused.clear()
         keep_attachment(self.engine, self.settings, run.source)
         targets.delete_target(self.engine, run)
         self.documents.end(run)
         self.enter(lease, Step.ROLLED_BACK, ended_at=self.now())
         return False
 
-    def _move(self, lease: RunLease, *, old: str, new: str, back: bool = False) -> float:
-        """Let all aliases of ``old`` stand for ``new``, which has all that is in it by then.
+    def end(self, error: BaseException, lease: Callable[[], RunLease]) -> None:
+        """A run breaks off with an error: have the index take writes again that a swap has left
+        without, as the engine was away.
 
-        Returns the seconds in which writes were refused.
+        Raises:
+            VidsearchError: it cannot be told so; the message says what to do.
         """
-        run, refused = lease.run, RefusedWrites()
 
-        def allow_writes() -> None:
-            self.engine.put_settings(old, {"blocks.write": None})
+        def undo() -> None:
+            with lease() as held:
+                if held.run.step in {Step.VERIFIED, Step.ROLLING_BACK}:
+                    self.under(held)._swap_of(held, interrupts).undo()
 
-        with (
-            Uninterrupted("the swap") as interrupts,
-            self._undone(lease, run, old=old, new=new),
-        ):
+        with Uninterrupted("the swap") as interrupts:
+            self._undone_or_told(undo, error)
+
+    def _put_in_place(self, lease: RunLease) -> float:
+        """Have the alias stand for the target; in a rollback, for the source again.
+
+        Returns the seconds in which this process had writes refused.
+        """
+        run = lease.run
+        with Uninterrupted("the swap") as interrupts:
+            swap = self._swap_of(lease, interrupts)
             with interrupts.allowed():
-                if is_blocked(self.engine.settings(old)):
-                    # An earlier try was killed within the swap, or its engine was away then. What
-                    # is to be brought before the next one may take long.
-                    allow_writes()
-                kept = kept_of(self.engine, old)
-                # Documents have been through the pipelines of `old`. An earlier try may have come
-                # so far as to set those of `new`.
-                self.engine.put_settings(new, {**WHILE_FILLED, "blocks.write": None})
-                changes = self.documents.changes(run, held=lease.held, back=back)
-                changes.until_small()
-                self.engine.put_settings(new, kept.before_swap())
-                put_policy(self.engine, new, kept.policy)
-                if not back:  # a way back that begins some writes earlier than it must loses none
-                    mark = following(run).mark(self.engine, new)
-                    lease.change(marks={**run.marks, "target": mark})
-                changes.until_short()
+                is_done, there = swap.is_done(), self.engine.indices_of(run.alias)
+            if not is_done and there != (swap.old,):
+                if swap.is_back and run.swapped_at is None:  # nor was it ever moved
+                    return 0.0
+                raise _moved_off(run, there)
+            try:
+                swap.carry_out()
+            except KeyboardInterrupt as error:  # at the end of this block the process may end
+                self._undone_or_told(swap.undo, error)
+                raise
+        return swap.refused.seconds
 
-            def move(aliases: Json) -> None:
-                self.engine.update_aliases(alias_moves(aliases, old=old, new=new))
+    def _swap_of(self, lease: RunLease, interrupts: Uninterrupted) -> Swap:
+        """That of a run, or the one that is its way back."""
+        run = lease.run
+        is_back = run.step is Step.ROLLING_BACK
+        old, new = (run.target, run.source) if is_back else (run.source, run.target)
 
-            # `change` raises where the lease is lost, which a paused process does not know.
-            swap(
-                self.engine,
-                changes,
-                old=old,
-                new=new,
-                kept=kept,
-                confirm=lease.change,
-                interrupted=interrupts.check,
-                move=move,
-                refused=refused,
-                allow_writes=allow_writes,
+        def mark() -> None:
+            if not is_back:  # a way back that begins some writes earlier than it must loses none
+                marked = following(run).mark(self.engine, new)
+                lease.change(marks={**run.marks, "target": marked})
+
+        return Swap(
+            engine=self.engine,
+            old=old,
+            new=new,
+            alias=run.alias,
+            note_in=new,  # which is there
+            follower=lambda: self.documents.changes(run, held=lease.held, back=is_back),
+            confirm=lease.change,  # raises where it is lost, which a paused process does not know
+            interrupts=interrupts,
+            prepared=mark,
+            is_back=is_back,
+            in_doubt=True,  # of a process that was killed
+            refused=self._refused.setdefault(old, RefusedWrites()),
+        )
+
+    def _undone_or_told(self, undo: Callable[[], object], error: BaseException) -> None:
+        stopped = [repr(name) for name, refused in self._refused.items() if refused.ongoing]
+
+        def unless_lost() -> None:
+            with suppress(ReindexError):  # another process has the run
+                undo()
+
+        def left() -> str:
+            return (
+                f"index {' and '.join(stopped)} may take no writes until `vidsearch reindex "
+                "resume` or `vidsearch reindex rollback` is run, as the swap could not be undone"
             )
-        return refused.seconds
 
-    def _settle(self, index: str) -> None:
-        """Have the engine do a change that changes nothing, after what it was sent before.
-
-        A move of aliases whose answer was lost may be done a moment later, and is done then.
-        """
-        blocked = is_blocked(self.engine.settings(index)) or None
-        self.engine.put_settings(index, {"blocks.write": blocked})
-
-    @contextmanager
-    def _undone(self, lease: RunLease, run: ReindexRun, *, old: str, new: str) -> Iterator[None]:
-        """Where it ends with an error, ``old`` takes writes as before, and the source none but
-        where it is behind the alias. Nothing is done where another process has the run by now: it
-        may have stopped the writes itself, for a last pass that would lack what comes after."""
-        try:
-            yield
-        except BaseException:
-            with suppress(VidsearchError):  # the error that led here is the one to tell
-                lease.change()  # raises where it is lost
-                self._settle(old)
-                if self.engine.indices_of(run.alias) != (new,):
-                    self.engine.put_settings(old, {"blocks.write": None})
-                    if new == run.source:
-                        self.engine.block_writes(new)
-            raise
+        if stopped:
+            undone_or_told(unless_lost, error, left=left)
+        self._refused.clear()
 
 
 def _moved_off(run: ReindexRun, there: tuple[str, ...]) -> ReindexError:

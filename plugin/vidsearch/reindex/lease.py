@@ -34,16 +34,20 @@ class RunLease:
         id: of the run.
         owner: this process.
         seconds: for which the lease is taken each time.
+        waits: whether entering waits; else it fails where any other process has the lease.
 
     Raises:
         ReindexError: there is no such run, or another process drives it.
     """
 
-    def __init__(self, runs: RunStore, id: str, *, owner: str, seconds: float) -> None:
+    def __init__(
+        self, runs: RunStore, id: str, *, owner: str, seconds: float, waits: bool = True
+    ) -> None:
         self._runs = runs
         self._id = id
         self._owner = owner
         self._seconds = seconds
+        self._waits = waits
         self._lost: ReindexTakenOverError | None = None
         # Nobody else can have it for twice as long, so that a clock may be wrong by that.
         self._confirmation = Confirmation(self._extend, seconds=seconds / 2)
@@ -130,7 +134,8 @@ class RunLease:
                 return
             except ReindexError:
                 now = self._runs.get(self._id)
-                if (now.owner, now.lease_until) != (seen.owner, seen.lease_until):
+                same = (now.owner, now.lease_until) == (seen.owner, seen.lease_until)
+                if not (same and self._waits):
                     raise  # it is renewed: that process is alive
                 time.sleep(_LOOK_SECONDS)
 

@@ -300,10 +300,14 @@ class Reindexer:
     def drive(self, id: str, *, throttle: float | None = None) -> ReindexRun:
         """As :meth:`resume`, but what workers gave up stays so, and a run that is over is left as
         it is."""
-        return self._outages.outlast(
-            lambda: self._drive(id, throttle=throttle),
-            noted=lambda seconds: self.runs.note_wait(id, seconds),
-        )
+        try:
+            return self._outages.outlast(
+                lambda: self._drive(id, throttle=throttle),
+                noted=lambda seconds: self.runs.note_wait(id, seconds),
+            )
+        except BaseException as error:
+            self._attached_steps.end(error, lambda: self._lease(id, waits=False))
+            raise
 
     def _drive(self, id: str, *, throttle: float | None) -> ReindexRun:
         with self._lease(id) as lease:
@@ -360,8 +364,9 @@ class Reindexer:
 
         return self.drive(self._outages.outlast(decided))
 
-    def _lease(self, id: str) -> RunLease:
-        return RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds)
+    def _lease(self, id: str, *, waits: bool = True) -> RunLease:
+        seconds = self._lease_seconds
+        return RunLease(self.runs, id, owner=self._owner, seconds=seconds, waits=waits)
 
     def _steps_of(self, run: ReindexRun) -> RunSteps:
         return self._attached_steps if run.attached else self._steps

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from vidsearch.config import IndexSettings
 from vidsearch.defaults import NOTICE_SECONDS
@@ -28,6 +28,7 @@ __all__ = ["Documents", "Held", "Report", "RunSteps"]
 Held = Callable[[], object]
 """Raises where a run is not this process's any more; called before each write."""
 
+_S = TypeVar("_S", bound="RunSteps")
 _NOTE_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
 
@@ -99,7 +100,7 @@ class RunSteps:
     on_progress: Callable[[int, int], None] = lambda done, total: None
     """Told how many videos of how many are in the target."""
 
-    def under(self, lease: RunLease) -> RunSteps:
+    def under(self: _S, lease: RunLease) -> _S:
         """The same steps, which change nothing any more where the lease is lost."""
         return replace(self, engine=guarded(self.engine, lease.held))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from vidsearch.engines import Engine
@@ -46,6 +47,9 @@ class _MemoryCalls:
 
 class _NoDialect:
     """There is nothing to send a request to."""
+
+    def sending_once(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def send(self, request: Request) -> Steps[Answer]:
         yield from ()
