@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
+import select
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.command_line import Run, runner
+from tests.docs_pages import PAGES
+from tests.programs import program
+from tests.waiting import until
 
-BASH = shutil.which("bash")
+# What a person types before TAB, and the arguments that the command then gets.
+TYPED = {
+    "index up": ["index", "upgrade"],
+    "search x --mode v": ["search", "x", "--mode", "vector"],
+    "ingest --fol": ["ingest", "--folder"],
+    "ingest clip.mp4 pi": ["ingest", "clip.mp4", "picture of it.png"],
+    "embed video cl": ["embed", "video", "clip.mp4"],
+    "search --image pi": ["search", "--image", "picture of it.png"],
+    "ingest --csv li": ["ingest", "--csv", "list.csv"],
+    "ingest --base fi": ["ingest", "--base", "films"],
+    "--config vi": ["--config", "vidsearch.toml"],
+}
+_FILES = ("clip.mp4", "picture of it.png", "list.csv", "vidsearch.toml", "filenames.txt")
+_START_UP = {
+    # From docs/install.md: the file, below the home folder, and what has to stand before the line.
+    "bash": (".bashrc", ""),
+    "zsh": (".zshrc", "autoload -U compinit && compinit -u -D\n"),
+    "fish": (".config/fish/config.fish", ""),
+}
 
 
 @pytest.fixture
@@ -19,40 +42,91 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return runner(capsys)
 
 
-def on_path(folder: Path) -> dict[str, str]:
-    """Variables of a shell that finds ``vidsearch``."""
-    command = folder / "vidsearch"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m vidsearch.cli "$@"\n')
-    command.chmod(0o755)
-    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+def line_of(shell: str) -> str:
+    """What the docs have a person put into the start-up file."""
+    (row,) = re.findall(rf"^\| {shell}\b.*\|$", PAGES["docs/install.md"], re.MULTILINE)
+    first, *more = re.findall(r"`([^`]+)`", row.rsplit("|", 2)[1])
+    return f"{first} | {more[0]}" if more else str(first)
 
 
-def completed(folder: Path, script: str, *words: str) -> list[str]:
-    """What bash offers for the last word of a line."""
-    line = " ".join(f"'{word}'" for word in words)
-    asked = f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _vidsearch_completion vidsearch\n"
-    done = subprocess.run(
-        [str(BASH), "--norc", "-c", f'{script}\n{asked}printf "%s\\n" "${{COMPREPLY[@]}}"'],
-        env=on_path(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.split()
+class Terminal:
+    """A shell that somebody types into, with a ``vidsearch`` that writes down its arguments."""
+
+    def __init__(self, shell: str, home: Path) -> None:
+        self._got = home / "arguments"
+        self._written = home / "written"
+        name, before = _START_UP[shell]
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(f"{before}{line_of(shell)}\n")
+        command = home / "bin/vidsearch"
+        command.parent.mkdir()
+        command.write_text(
+            "#!/bin/sh\n"
+            'if [ "$1" = completion ] || [ -n "$_VIDSEARCH_COMPLETE" ]; then\n'
+            f'exec {sys.executable} -m vidsearch.cli "$@"\nfi\n'
+            f'printf "%s\\n" "$@" >"{self._written}" && mv "{self._written}" "{self._got}"\n'
+        )
+        command.chmod(0o755)
+        self._output = (home / "terminal.log").open("wb+")
+        self._ours, theirs = os.openpty()
+        # With a terminal of its own, as a shell at a desk has it.
+        self._process = subprocess.Popen(
+            [program("setsid", package="util-linux"), "--ctty", program(shell), "-i"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=home / "work",
+            env={
+                **os.environ,
+                "HOME": str(home),
+                "ZDOTDIR": str(home),
+                "XDG_CONFIG_HOME": str(home / ".config"),
+                "XDG_DATA_HOME": str(home / ".local"),
+                "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
+                "TERM": "dumb",
+            },
+        )
+        os.close(theirs)
+
+    def arguments(self, typed: str) -> list[str]:
+        """What the command gets where somebody types this, TAB, and Enter."""
+        self._got.unlink(missing_ok=True)
+        os.write(self._ours, f"vidsearch {typed}\t\r".encode())
+        until(self._has_run, what=f"a command made of {typed!r} and TAB", worker=self)
+        # zsh takes away the slash that it has added; the others leave it.
+        return [word.rstrip("/") for word in self._got.read_text().splitlines()]
+
+    def _has_run(self) -> bool:
+        while select.select([self._ours], [], [], 0)[0]:
+            with suppress(OSError):  # the shell has ended
+                self._output.write(os.read(self._ours, 65536))
+        return self._got.exists()
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def text(self) -> str:
+        self._output.flush()
+        return Path(self._output.name).read_text(errors="replace")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._ours)
+        self._output.close()
 
 
-@pytest.mark.skipif(BASH is None, reason="there is no bash here")
-def test_bash_completes_commands_options_and_values(run: Run, tmp_path: Path) -> None:
-    shown = run("completion", "bash")
-    assert (shown.code, shown.err) == (0, "")
-    assert completed(tmp_path, shown.out, "vidsearch", "ind") == ["index"]
-    assert completed(tmp_path, shown.out, "vidsearch", "index", "up") == ["upgrade"]
-    assert completed(tmp_path, shown.out, "vidsearch", "search", "x", "--mode", "") == [
-        *("hybrid", "vector", "keyword"),
-    ]
-    assert "--folder" in completed(tmp_path, shown.out, "vidsearch", "ingest", "--f")
+@pytest.mark.parametrize("shell", _START_UP)
+def test_a_shell_completes_commands_options_values_and_files(shell: str, tmp_path: Path) -> None:
+    program(shell)
+    (tmp_path / "work/films").mkdir(parents=True)
+    for name in _FILES:
+        (tmp_path / "work" / name).touch()
+    terminal = Terminal(shell, tmp_path)
+    try:
+        assert {typed: terminal.arguments(typed) for typed in TYPED} == TYPED
+    finally:
+        terminal.close()
 
 
 @pytest.mark.parametrize(
@@ -90,28 +164,6 @@ def test_other_shells_have_scripts_that_ask_as_click_answers(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv(*asked.split("="))
     assert run().out.startswith(answer)
-
-
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh here")
-def test_zsh_parses_its_script(run: Run) -> None:
-    script = run("completion", "zsh").out
-    done = subprocess.run(["zsh", "-fn"], input=script, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish here")
-def test_fish_completes_commands(run: Run, tmp_path: Path) -> None:
-    command = on_path(tmp_path)
-    script = run("completion", "fish").out
-    asked = f"{script}\ncomplete -C 'vidsearch index up'"
-    done = subprocess.run(
-        ["fish", "--no-config", "-c", asked],
-        env=command,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout.split()[:1]) == (0, ["upgrade"])
 
 
 def test_an_unknown_shell_is_refused_with_those_that_there_are(run: Run) -> None:

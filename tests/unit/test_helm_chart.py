@@ -57,12 +57,21 @@ def containers(name: str) -> Iterator[Json]:
         yield from pod["spec"]["containers"]
 
 
+def variables_of(pod: Json) -> dict[str, str]:
+    (container,) = pod["spec"]["containers"]
+    return {each["name"]: each["value"] for each in container["env"]}
+
+
 # -- values
 
 
 def test_the_version_of_the_app_is_that_of_the_package() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
     assert chart["appVersion"] == __version__
+    pushed = re.findall(r"docker push (\S+)", PAGES["docs/deployment.md"])
+    (example,) = blocks("docs/deployment.md", "yaml")
+    repository = yaml.safe_load(example)["image"]["repository"]
+    assert pushed == [f"{repository}:{__version__}"], "what the pods of the docs' values ask for"
 
 
 def test_values_follow_the_schema_and_the_schema_knows_all_of_them() -> None:
@@ -163,6 +172,19 @@ def test_names_are_unique_and_selectors_match(name: str) -> None:
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
 
 
+@pytest.mark.parametrize("end", ["oldest", "newest"])
+@each_set
+def test_manifests_follow_the_schemas_of_kubernetes(name: str, end: str) -> None:
+    known = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is missing")
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
+    (oldest,) = re.findall(r"^>=(\d+\.\d+)\.", chart["kubeVersion"])
+    version = oldest if end == "oldest" else known.latest_version()
+    for manifest in rendered(name):
+        group = manifest["apiVersion"].partition("/")[0]
+        if group not in {"keda.sh", "monitoring.coreos.com"}:  # these bring schemas of their own
+            known.validate(manifest, version, strict=True)
+
+
 @each_set
 def test_containers_run_commands_that_there_are(name: str) -> None:
     from celery.bin.celery import celery
@@ -241,10 +263,38 @@ def test_workers_are_scaled_by_what_the_registry_counts(
     asked = only["metadata"].get("valueLocation") or only["metadata"]["query"]
     exported = generate_latest(metrics_registry(request.getfixturevalue("services"))).decode()
     assert re.search(rf"^{re.search('vidsearch_[a-z]+', asked)[0]} ", exported, re.MULTILINE)  # type: ignore[index]
-    if trigger == "metrics-api":
+    if trigger == "prometheus":
+        assert only["metadata"]["ignoreNullValues"] == "false", "no number is not the number 0"
+    else:
         service = of_kind(name, "Service")["metrics"]
         host = f"{service['metadata']['name']}.video.svc:{service['spec']['ports'][0]['port']}"
         assert only["metadata"]["url"] == f"http://{host}/metrics"
+
+
+def test_the_job_of_the_index_needs_no_gpu_where_the_workers_have_one() -> None:
+    devices = {
+        pod["metadata"]["labels"][_COMPONENT]: variables_of(pod).get("VIDSEARCH_MODEL__DEVICE")
+        for pod in pods("full")
+    }
+    assert devices["worker"] == "cuda"
+    assert devices["index"] == "cpu"
+
+
+def test_the_prometheus_operator_finds_the_service_of_the_metrics() -> None:
+    assert of_kind("default", "ServiceMonitor") == {}
+    monitor = of_kind("full", "ServiceMonitor")["metrics"]
+    assert monitor["metadata"]["labels"]["release"] == "monitoring"
+    service = of_kind("full", "Service")["metrics"]
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    assert wanted <= service["metadata"]["labels"].items()
+    assert [each["port"] for each in monitor["spec"]["endpoints"]] == ["metrics"]
+
+
+def test_of_several_pages_one_at_a_time_may_be_drained() -> None:
+    budget = of_kind("full", "PodDisruptionBudget")["page"]["spec"]
+    page = of_kind("full", "Deployment")["page"]["spec"]
+    assert page["replicas"] == 2
+    assert budget == {"maxUnavailable": 1, "selector": page["selector"]}
 
 
 @pytest.mark.parametrize(("name", "port"), [("default", 9850), ("full", 9900)])
@@ -258,12 +308,7 @@ def test_prometheus_is_told_the_port_that_the_metrics_are_on(name: str, port: in
 
 
 def test_the_page_answers_to_its_host_beside_those_of_the_settings() -> None:
-    variables = {
-        each["name"]: each["value"]
-        for each in of_kind("full", "Deployment")["page"]["spec"]["template"]["spec"]["containers"][
-            0
-        ]["env"]
-    }
+    variables = variables_of(of_kind("full", "Deployment")["page"]["spec"]["template"])
     hosts = json.loads(variables["VIDSEARCH_WEB__ALLOWED_HOSTS"])
     (rule,) = of_kind("full", "Ingress")["page"]["spec"]["rules"]
     assert hosts == ["videos.internal", rule["host"]]

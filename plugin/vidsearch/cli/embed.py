@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.options import json_option
+from vidsearch.cli.options import file_or_uri, json_option
 from vidsearch.config import load_settings
 from vidsearch.errors import QueryError, VidsearchError
 
@@ -55,7 +55,7 @@ def text(text: str, out: Path | None, as_json: bool) -> None:
 
 
 @embed.command()
-@click.argument("uri", metavar="FILE")
+@click.argument("uri", type=file_or_uri, metavar="FILE")
 @_out_option
 @json_option
 def video(uri: str, out: Path | None, as_json: bool) -> None:

@@ -10,7 +10,13 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.left_out import tell_left_out
-from vidsearch.cli.options import existing_file, json_option, pairs_options, report_option
+from vidsearch.cli.options import (
+    existing_file,
+    folder_or_uri,
+    json_option,
+    pairs_options,
+    report_option,
+)
 from vidsearch.config import load_settings
 from vidsearch.errors import EvaluationError
 
@@ -48,6 +54,7 @@ _VARIANTS = ("exact",)
     "--model",
     "models",
     multiple=True,
+    type=folder_or_uri,
     metavar="M",
     help="Model, as the setting model.name; repeat for more rows.  [default: that setting]",
 )
@@ -63,6 +70,7 @@ _VARIANTS = ("exact",)
 )
 @click.option(
     "--store",
+    type=folder_or_uri,
     metavar="URL",
     help="Folder or bucket that keeps the vectors of frames, so that no video is decoded twice.  "
     f"[default: the setting embeddings.url, else {_STORE}]",

@@ -10,7 +10,7 @@ import click
 
 from vidsearch.cli import output as out
 from vidsearch.cli.left_out import tell_left_out
-from vidsearch.cli.options import existing_file, json_option, pairs_options
+from vidsearch.cli.options import existing_file, folder_or_uri, json_option, pairs_options
 from vidsearch.config import load_settings
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _CACHE = Path(".vidsearch", "frames")
 )
 @click.option(
     "--model",
+    type=folder_or_uri,
     metavar="M",
     help="Checkpoint to begin with: hub id, folder, or demo.  [default: the setting model.name]",
 )
@@ -105,6 +106,7 @@ _CACHE = Path(".vidsearch", "frames")
 )
 @click.option(
     "--cache",
+    type=folder_or_uri,
     default=None,
     metavar="URL",
     help=f"Folder or bucket that keeps the frames.  [default: {_CACHE}]",

@@ -15,7 +15,14 @@ from vidsearch.cli import output
 from vidsearch.cli.folder import PassedOver, Reason, Selection, is_utf8, videos_below
 from vidsearch.cli.gone import delete_gone, videos_gone
 from vidsearch.cli.lists import column_types, opened_list
-from vidsearch.cli.options import dry_run_option, json_option, wait_options, yes_option
+from vidsearch.cli.options import (
+    dry_run_option,
+    file_or_uri,
+    folder_or_uri,
+    json_option,
+    wait_options,
+    yes_option,
+)
 from vidsearch.cli.records import record_json, report, wait_for
 from vidsearch.cli.registering import Registering
 from vidsearch.cli.sources import from_files, from_uris, parse_columns, parse_fields
@@ -34,7 +41,7 @@ _list = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
 @click.command()
-@click.argument("uris", nargs=-1, metavar="[URI]...")
+@click.argument("uris", nargs=-1, type=file_or_uri, metavar="[URI]...")
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -100,6 +107,7 @@ _list = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )
 @click.option(
     "--base",
+    type=folder_or_uri,
     metavar="FOLDER|URL",
     help="What relative URIs of the file are below; by default the file's folder.",
 )

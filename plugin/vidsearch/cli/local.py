@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from vidsearch.cli.options import engine_option, json_option
+from vidsearch.cli.options import engine_option, folder_or_uri, json_option
 from vidsearch.cli.output import print_rows, talk
 
 __all__ = ["local"]
@@ -37,7 +37,9 @@ def local() -> None:
 @click.option(
     "--worker/--no-worker", default=True, show_default=True, help="Start a Celery worker with beat."
 )
-@click.option("--model", help="Model (VIDSEARCH_MODEL__NAME), for example `demo`.")
+@click.option(
+    "--model", type=folder_or_uri, help="Model (VIDSEARCH_MODEL__NAME), for example `demo`."
+)
 @click.option(
     "--index/--no-index",
     default=None,

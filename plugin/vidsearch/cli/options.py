@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 __all__ = [
     "Amount",
     "dry_run_option",
     "engine_option",
     "existing_file",
+    "file_or_uri",
+    "folder_or_uri",
     "json_option",
     "pairs_options",
     "report_option",
@@ -40,6 +43,20 @@ class Amount(click.FloatRange):
         return number
 
 
+class _PathOrUri(click.types.StringParamType):
+    """A path, a URI or another name, taken as it is; shells complete it as a path."""
+
+    def __init__(self, kind: Literal["file", "dir"]) -> None:
+        self._kind = kind
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type=self._kind)]
+
+
+file_or_uri = _PathOrUri("file")
+folder_or_uri = _PathOrUri("dir")
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 report_option = click.option(

@@ -7,7 +7,14 @@ from typing import Any, get_args
 
 import click
 
-from vidsearch.cli.options import Amount, dry_run_option, json_option, wait_options, yes_option
+from vidsearch.cli.options import (
+    Amount,
+    dry_run_option,
+    folder_or_uri,
+    json_option,
+    wait_options,
+    yes_option,
+)
 from vidsearch.cli.reindex_runs import (
     THROTTLE,
     clean,
@@ -72,6 +79,7 @@ class _Group(click.Group):
 )
 @click.option(
     "--model",
+    type=folder_or_uri,
     metavar="NAME",
     help="Model of the new index, as the setting model.name; NAME@REVISION for one of a hub id.",
 )

@@ -15,7 +15,7 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.facets import parse_facets, print_facets
-from vidsearch.cli.options import json_option
+from vidsearch.cli.options import file_or_uri, json_option
 from vidsearch.config import load_settings
 from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
 from vidsearch.npy import load_npy
@@ -28,8 +28,10 @@ __all__ = ["parse_conditions", "print_result", "search"]
 
 @click.command()
 @click.argument("text", required=False)
-@click.option("--image", metavar="FILE", help="Search by an image: a path or a URL.")
-@click.option("--clip", metavar="FILE", help="Search by a clip: a path or a URL.")
+@click.option(
+    "--image", type=file_or_uri, metavar="FILE", help="Search by an image: a path or a URL."
+)
+@click.option("--clip", type=file_or_uri, metavar="FILE", help="Search by a clip: a path or a URL.")
 @click.option("--like", metavar="ID", help="Search for videos like the one with this id.")
 @click.option(
     "--at",

@@ -13,7 +13,7 @@ from vidsearch.local.installation import Talk
 from vidsearch.local.java import find_jdks
 from vidsearch.local.node import SearchNode
 from vidsearch.local.process import Process
-from vidsearch.local.redis import RedisServer
+from vidsearch.local.redis import RedisServer, redis_program
 from vidsearch.local.releases import release
 from vidsearch.local.worker import start_worker, wait_for_worker
 
@@ -88,6 +88,7 @@ class Stack:
             if present is not None:
                 talk("the last stack is gone or incomplete; starting anew")
                 present._stop()
+            redis_program()  # before the node, which takes its time, is started in vain
             stack = cls(folder)
             try:
                 stack = stack._start_node(engine, version, heap=heap, bound=bound, talk=talk)

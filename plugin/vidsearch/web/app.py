@@ -17,7 +17,9 @@ try:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 except ImportError as _error:
-    raise MissingExtraError.of("web", needed_for="the search page and the HTTP API") from _error
+    raise MissingExtraError.of(
+        "web", needed_for="serving the search page and the HTTP API"
+    ) from _error
 
 from vidsearch.search import AsyncVideoSearch
 from vidsearch.web import api, health, pages
