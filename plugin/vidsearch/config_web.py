@@ -15,6 +15,15 @@ __all__ = ["WebSettings"]
 
 _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 _ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9_.-]+(:\d+)?")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~.-]*[A-Za-z0-9_~-])+")
+_OWN_PATHS = frozenset(
+    {
+        *("admin", "api", "healthz", "login", "logout", "mcp", "metrics"),
+        *("picture", "readyz", "static", "thumbnail", "video"),
+    }
+)
+"""First parts of the paths that are served, with which none of a proxy may begin: whether the proxy
+has taken it off could not be told."""
 _TOKEN = re.compile(r"[!-~]{16,}")
 
 
@@ -23,6 +32,11 @@ class WebSettings(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen at.")
     port: int = Field(8800, ge=1, le=65_535, description="Number of the port to listen at.")
+    root_path: str = Field(
+        "",
+        description="Path below which a proxy serves the page, such as `/videos`; links begin with "
+        "it. The proxy may take it off or leave it. For `vidsearch web` and `vidsearch mcp`.",
+    )
     token: SecretStr | None = Field(
         None,
         description="Token, of at least 16 characters, that every request must bring, as "
@@ -94,6 +108,18 @@ class WebSettings(Section):
         description="Origins besides the server's own that pages may load pictures and videos "
         "from, such as `https://media.example.com`.",
     )
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_path(cls, path: str) -> str:
+        if path and not _ROOT_PATH.fullmatch(path):
+            raise ValueError("must be a path such as /videos, without a slash at its end")
+        if path and path.split("/")[1] in _OWN_PATHS:
+            raise ValueError(
+                f"must not begin with a path that the server has itself, as {path} does; take "
+                "another, such as /videos"
+            )
+        return path
 
     @field_validator("token")
     @classmethod

@@ -213,6 +213,54 @@ def test_a_choice_searches_at_once_and_keeps_the_focus(tab: OpenTab) -> None:
     expect(page.get_by_role("radio", name="Look and words")).to_be_checked()
 
 
+def test_rarer_options_stay_open_only_while_they_are_chosen(tab: OpenTab) -> None:
+    page = tab("/?q=circle")
+    page.get_by_text("More options").click()
+    level = page.get_by_label("A video counts by")
+    level.select_option("the whole of it")
+    page.wait_for_url("**level=video**")
+    expect(level).to_be_focused()
+    page.goto("/?q=circle&level=video")
+    expect(page.get_by_text("More options (1)")).to_be_visible()
+    expect(level).to_be_hidden()
+
+
+def test_a_long_title_takes_three_lines_of_a_card_until_it_has_the_focus(tab: OpenTab) -> None:
+    page = tab("/?q=circle")
+    title = page.locator(".card h2").first
+    one = title.bounding_box()
+    title.locator("a").evaluate("it => { it.textContent = 'Harbour '.repeat(100); }")
+    three = title.bounding_box()
+    page.locator(".card .still").first.focus()
+    page.keyboard.press("Tab")
+    whole = title.bounding_box()
+    assert one
+    assert three
+    assert whole
+    assert one["height"] < three["height"] < 3.5 * one["height"] < whole["height"]
+
+
+def test_the_player_says_why_a_video_is_not_played(tab: OpenTab, site: Site) -> None:
+    clip = site.clips[4]
+    page = tab(f"/?q={clip.scenes[0].caption}&mode=vector")
+    still = page.locator(f'.card[data-video="{clip.id}"] .still')
+    told = page.locator("#told")
+    away = clip.path.rename(clip.path.with_suffix(".away"))
+    try:
+        still.click()
+        expect(told).to_have_text("The file of this video is gone.")
+        for what in ("a part of it", "this frame"):
+            page.get_by_role("button", name=f"Search by {what}").click()
+        expect(page.locator("#drawing")).to_be_hidden()
+        expect(told).to_have_text("The file of this video is gone.")
+        page.get_by_role("button", name="Close").click()
+    finally:
+        away.rename(clip.path)
+    page.route("**/video/**", lambda route: route.fulfill(status=503))
+    still.click()
+    expect(told).to_contain_text("The server cannot read this video now")
+
+
 def test_the_newest_come_first_where_that_is_chosen(tab: OpenTab, site: Site) -> None:
     page = tab("/?q=circle&mode=vector")
     page.get_by_label("Order").select_option("newest (shot)")

@@ -122,11 +122,19 @@ def test_a_file_outside_of_the_roots_is_refused_and_not_named(page: Page, folder
     page.put_record("out", folder / "out.mp4")
     (folder / "in" / "link.mp4").symlink_to(folder / "out.mp4")
     page.put_record("link", folder / "in" / "link.mp4")
-    page.put_record("gone", folder / "in" / "gone.mp4")
-    for id in ("out", "link", "gone"):
+    page.put_record("away", folder / "away.mp4")
+    for id in ("out", "link", "away"):
         answer = page.get(f"/video/{id}")
         assert answer.status_code == 422
         assert str(folder) not in answer.text
+
+
+def test_a_file_that_is_gone_is_told(page: Page, folder: Path) -> None:
+    page.put_record("gone", folder / "in" / "gone.mp4")
+    answer = page.get("/video/gone")
+    assert answer.status_code == 404
+    assert "The file of video &#39;gone&#39; is not there any more." in answer.text
+    assert str(folder) not in answer.text
 
 
 def test_a_video_of_a_listed_server_is_sent_there(page: Page) -> None:

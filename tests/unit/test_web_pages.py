@@ -164,6 +164,8 @@ def test_where_a_video_lies_is_not_shown(page: Page) -> None:
     [
         ("q=red&mode=smell", "mode must be hybrid, vector or keyword"),
         ("q=red&page=x", "Page must be a number"),
+        ("q=red&page=10", "Page must be at most 9, not 10"),
+        ("q=red&page=" + "9" * 30, "Page must be at most 9"),
         ("q=red&where=year", "is no condition"),
         ("like=nobody", "no video &#39;nobody&#39;"),
         ("q=red&sort=-nothing", "nothing"),
@@ -191,8 +193,11 @@ def test_a_search_that_failed_keeps_filters_and_order_and_can_be_done_without(pa
 def test_nothing_found_gives_hints(page: Page) -> None:
     html = page.get("/?q=zebra&mode=keyword&f.tags=sea").text
     assert cards(html) == []
-    assert "Compare with what is seen, too" in html
+    assert "No video that matches the filters contains these words" in html
+    assert "Search by look and words" in html
     assert 'href="/?q=zebra&amp;mode=keyword"' in html, "without the filters"
+    assert "No video matches the filters" in page.get("/?q=red&f.tags=none").text
+    assert "No video contains these words" in page.get("/?q=zebra&mode=keyword").text
 
 
 def test_an_index_without_videos_says_so(own: Page) -> None:
@@ -203,16 +208,47 @@ def test_an_index_without_videos_says_so(own: Page) -> None:
     own.remove_video("r")
     html = own.get("/?q=red").text
     assert cards(html) == []
-    assert "There are no videos to search yet" in html
+    assert "There are no videos in the index yet" in html
     assert re.search(r'<a href="/admin">See what waits', html)
 
 
 def test_a_page_after_the_last_one_leads_back(page: Page) -> None:
     html = page.get("/?q=red&page=3").text
     assert cards(html) == []
-    assert "There are no more results" in html
+    assert "The results end before this page" in html
     assert "no videos" not in html.lower()
     assert re.search(r'<a href="/\?q=red">Go back to the first page</a>', html)
+
+
+def test_another_name_of_the_server_is_told_as_what_is_wrong(page: Page) -> None:
+    answer = page.client.get("/", headers={"accept": "text/html", "host": "films.example.com"})
+    assert answer.status_code == 421
+    assert "<h1>This is not a name of this server</h1>" in answer.text
+    assert "web.allowed_hosts" in answer.text
+
+
+def test_a_page_beyond_all_that_can_be_shown_leads_back(page: Page) -> None:
+    html = page.get("/?q=red&f.tags=sea&page=10").text
+    assert 'href="/?q=red&amp;f.tags=sea">Go to the first page</a>' in html
+
+
+def test_a_video_that_is_gone_is_told_without_commands(page: Page) -> None:
+    html = page.get("/?like=nobody").text
+    assert "Like: no video &#39;nobody&#39; in the index." in html
+    assert "vidsearch videos" not in html
+
+
+def test_rarer_options_are_counted_and_open_only_where_one_may_be_wrong(page: Page) -> None:
+    for query, summary, is_open in (
+        ("q=red", "More options", False),
+        ("q=red&level=video&where=tags=sea", "More options (2)", False),
+        ("q=red&where=tags", "More options (1)", True),
+    ):
+        html = page.get(f"/?{query}").text
+        assert re.search(r'<details class="more"( open)?>', html).groups() == (
+            (" open",) if is_open else (None,)
+        )
+        assert f"<summary>{summary}</summary>" in html
 
 
 @pytest.mark.parametrize("limit", [{"web": {"max_k": 3}}, {"search": {"window": 3}}])
@@ -348,7 +384,8 @@ def test_a_frame_is_called_as_its_player_says(page: Page) -> None:
 def test_what_is_no_picture_is_refused(page: Page, content: bytes) -> None:
     answer = page.post("/picture", files={"image": ("a.png", content, "image/png")})
     assert answer.status_code == 422
-    assert "picture" in answer.text or "image" in answer.text
+    assert "picture" in answer.text or "image" in answer.text.lower()
+    assert "Pillow" not in answer.text
     assert 'href="/"' in answer.text
 
 
@@ -400,6 +437,10 @@ def test_the_token_is_asked_for_and_lets_in() -> None:
         there = asked.headers["location"]
         assert 'type="password"' in locked.get(there).text
         (target,) = parse_qs(urlsplit(there).query)["next"]
+        out = locked.post("/picture", files={"image": ("a.png", picture("red"), "image/png")})
+        assert out.status_code == 401
+        assert "You are not signed in" in out.text
+        assert "Bearer" not in out.text
         wrong = locked.post("/login", data={"token": "no", "next": target})
         assert wrong.status_code == 401
         right = locked.post("/login", data={"token": TOKEN, "next": target})
@@ -407,6 +448,15 @@ def test_the_token_is_asked_for_and_lets_in() -> None:
         assert cards(locked.get("/?q=red").text)[0] == "r"
         assert locked.post("/logout").status_code == 303
         assert locked.get("/?q=red").status_code == 303
+
+
+def test_below_a_path_the_cookie_is_of_that_path_alone() -> None:
+    with open_page(root_path="/videos", web={"token": TOKEN}) as locked:
+        signed_in = locked.post("/videos/login", data={"token": TOKEN})
+        assert "Path=/videos;" in signed_in.headers["set-cookie"]
+        assert locked.get("/videos/admin").status_code != 303
+        assert "Path=/videos;" in locked.post("/videos/logout").headers["set-cookie"]
+        assert locked.get("/videos/admin").status_code == 303
 
 
 def test_after_signing_in_no_link_leads_elsewhere() -> None:

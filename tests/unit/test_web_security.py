@@ -138,10 +138,10 @@ def test_token_is_needed_where_one_is_set() -> None:
 
 def test_cookie_of_a_sign_in_lets_in_and_does_not_hold_the_token() -> None:
     response = Response()
-    sign_in(response, LOCKED, secure=True)
+    sign_in(response, LOCKED, root="", secure=True)
     set_cookie = response.headers["set-cookie"]
     assert TOKEN not in set_cookie
-    for attribute in ("HttpOnly", "SameSite=lax", "Secure"):
+    for attribute in ("HttpOnly", "Path=/;", "SameSite=lax", "Secure"):
         assert attribute in set_cookie
     cookie = set_cookie.partition(";")[0]
     # Those of other servers of the same host come along, whatever they look like.
@@ -151,7 +151,7 @@ def test_cookie_of_a_sign_in_lets_in_and_does_not_hold_the_token() -> None:
     assert _ask(other, "/", headers={"cookie": cookie}).status_code == 401
     assert _ask(LOCKED, "/", headers={"cookie": f"{cookie}0"}).status_code == 401
     gone = Response()
-    sign_out(gone)
+    sign_out(gone, root="")
     assert "Max-Age=0" in gone.headers["set-cookie"]
 
 

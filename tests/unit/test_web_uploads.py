@@ -73,8 +73,14 @@ def test_a_picture_that_cannot_be_made_smaller_may_have_fewer_pixels() -> None:
 
 
 def test_a_format_that_no_client_may_send_is_not_even_tried() -> None:
-    with pytest.raises(QueryError, match="no format") as no:
+    with pytest.raises(QueryError, match="a format that this server cannot decode") as no:
         opened_upload(_file((9, 9), "TGA"), Settings())
+    assert no.value.argument == "image"
+
+
+def test_a_file_that_begins_as_a_picture_and_is_none_is_called_damaged() -> None:
+    with pytest.raises(QueryError, match="the image is damaged, or in a format that") as no:
+        opened_upload(b"\x89PNG\r\n\x1a\n but no more", Settings())
     assert no.value.argument == "image"
 
 

@@ -42,5 +42,5 @@ def mcp(ctx: click.Context, http: bool, host: str | None, port: int) -> None:
         return
     host = host or settings.web.host
     app = mcp_server.http_app(settings)
-    output.talk(f"MCP server at {url_of(host, port)}/mcp")
+    output.talk(f"MCP server at {url_of(host, port, settings.web)}/mcp")
     serve(app, settings.web, host=host, port=port, extra="mcp")

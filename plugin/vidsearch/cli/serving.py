@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = ["serve", "url_of"]
 
-_log = logging.getLogger(__name__)
 _LOCAL = {"127.0.0.1", "::1", "localhost"}
-_ALIVE = "/healthz"
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, settings: WebSettings) -> str:
     """The URL of what is served there, without a slash at its end."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}{settings.root_path}"
 
 
 def serve(app: Any, settings: WebSettings, *, host: str, port: int, extra: str) -> None:
     """Serve an app with uvicorn.
 
     Args:
-        app: to serve.
+        app: to serve; the guard of :mod:`vidsearch.web.security` stands before it.
         settings: of web.
         host: address to listen at.
         port: to listen at.
@@ -55,7 +53,7 @@ def serve(app: Any, settings: WebSettings, *, host: str, port: int, extra: str) 
     connections, most = OpenConnections(), settings.max_connections
     # A client cannot hold the server up at its end for longer than a search may take.
     uvicorn.run(
-        app,
+        _below(app, settings.root_path) if settings.root_path else app,
         host=host,
         port=port,
         http=http_protocol(
@@ -73,24 +71,25 @@ def serve(app: Any, settings: WebSettings, *, host: str, port: int, extra: str) 
 
 
 def _limited(app: ASGIApp, are_too_many: Callable[[], bool]) -> ASGIApp:
-    """The app for a connection beyond those allowed: it answers 503 while there are too many.
-
-    But whether it is alive is told all the same: who starts servers again that are not would end
-    one that is only busy.
-    """
-    from vidsearch.web.problems import RETRY_SECONDS, Problem
+    """The app for a connection beyond those allowed: its guard refuses while there are too many."""
+    from vidsearch.web.security import CROWDED
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == _ALIVE or not are_too_many():
-            await app(scope, receive, send)
-            return
-        _log.warning("a request was refused: more connections than web.max_connections")
-        problem = Problem.of_status(
-            503,
-            "the server has too many connections",
-            retry_after=RETRY_SECONDS,
-            headers={"connection": "close"},
-        )
-        await problem.response()(scope, receive, send)
+        await app({**scope, CROWDED: are_too_many()}, receive, send)
 
     return limited
+
+
+def _below(app: ASGIApp, root_path: str) -> ASGIApp:
+    """The app below the path that a proxy serves it at, whether the proxy takes that off or not."""
+
+    async def below(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            inside = (
+                path.removeprefix(root_path) if f"{path}/".startswith(f"{root_path}/") else path
+            )
+            scope = {**scope, "root_path": root_path, "path": f"{root_path}{inside or '/'}"}
+        await app(scope, receive, send)
+
+    return below

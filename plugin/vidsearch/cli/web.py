@@ -27,5 +27,6 @@ def web(host: str | None, port: int | None) -> None:
 
     host, port = host or settings.web.host, port or settings.web.port
     app = create_app(settings)
-    output.talk(f"search page at {url_of(host, port)}/, API at {url_of(host, port)}/api")
+    url = url_of(host, port, settings.web)
+    output.talk(f"search page at {url}/, API at {url}/api")
     serve(app, settings.web, host=host, port=port, extra="web")

@@ -184,14 +184,16 @@ def stored_vector(
     """
     if source is None:
         raise QueryError(
-            f"like: no video {id!r} in the index; `vidsearch videos show {id}` tells whether it is "
-            "registered, `vidsearch videos list` shows the ids"
+            f"like: no video {id!r} in the index",
+            known=f"; `vidsearch videos show {id}` tells whether it is registered, `vidsearch "
+            "videos list` shows the ids",
         )
     stored = source.get(field) or {}
     vector, segments = stored.get("vector"), stored.get("segments") or []
     if vector is None:
         raise QueryError(
-            f"like: video {id!r} has no vector yet; `vidsearch videos show {id}` tells its state"
+            f"like: video {id!r} has no vector yet",
+            known=f"; `vidsearch videos show {id}` tells its state",
         )
     if at is None:
         return list(vector)

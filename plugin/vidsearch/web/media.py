@@ -7,6 +7,7 @@ which was. Where the settings let it be read from (``sources.*``) holds as for a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from vidsearch.errors import SourceNotFoundError
 from vidsearch.media import ThumbnailStore, open_source
 from vidsearch.once import Once
 from vidsearch.web.problems import Problem
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["media_routes", "thumbnail_path"]
 
+_log = logging.getLogger(__name__)
 _SIGNED_SECONDS = 6 * 3600
 """For which a signed URL holds: a paused player goes on with it."""
 _TYPES = {
@@ -98,14 +101,18 @@ def _place(context: WebContext, id: str) -> Path | str:
     """Where a video is read.
 
     Raises:
-        Problem: it was never ingested, or was deleted.
-        VidsearchError: it is not known or not there, or may not be read.
+        Problem: it was never ingested, was deleted, or its file is gone.
+        VidsearchError: it is not known, or may not be read.
     """
     record = context.record(id)
     if not _was_ingested(record, context.services):
         raise Problem.of_status(404, f"video {id!r} cannot be played: it is {record.state}")
-    with open_source(record.uri, settings=context.services.settings.sources) as source:
-        return source.to_play(seconds=_SIGNED_SECONDS)
+    try:
+        with open_source(record.uri, settings=context.services.settings.sources) as source:
+            return source.to_play(seconds=_SIGNED_SECONDS)
+    except SourceNotFoundError as error:
+        _log.info("%s", error)
+        raise Problem.of_status(404, f"the file of video {id!r} is not there any more") from error
 
 
 def _was_ingested(record: VideoRecord, services: Services) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 import re
 from collections.abc import Callable, Iterable
 from urllib.parse import quote, urlsplit
@@ -22,6 +23,7 @@ from vidsearch.web.problems import RETRY_SECONDS, Problem, problem_of
 
 __all__ = [
     "COOKIE",
+    "CROWDED",
     "FOR_PROGRAMS",
     "Guard",
     "is_allowed_host",
@@ -34,9 +36,13 @@ __all__ = [
 
 COOKIE = "vidsearch_session"
 """Name of the cookie of people who have signed in."""
+CROWDED = "vidsearch.crowded"
+"""In the scope of a request: whether it came on a connection beyond those allowed."""
 LOGIN = "/login"
-_ALWAYS_OPEN = ("/healthz", "/readyz")
+_ALIVE = "/healthz"
+_ALWAYS_OPEN = (_ALIVE, "/readyz")
 """Probes of a cluster call them by an address, and bring no token."""
+_log = logging.getLogger(__name__)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FOR_PROGRAMS = ("/api", "/mcp", "/metrics")
 """Paths that answer no person: neither with a page nor by sending them to sign in."""
@@ -102,6 +108,16 @@ class Guard:
             Problem: the request is not let in.
         """
         root, path, headers = scope.get("root_path", ""), route_path(scope), Headers(scope=scope)
+        # Whether it is alive is told all the same: who starts servers again that are not would end
+        # one that is only busy.
+        if scope.get(CROWDED) and path != _ALIVE:
+            _log.warning("a request was refused: more connections than web.max_connections")
+            raise Problem.of_status(
+                503,
+                "the server has too many connections",
+                retry_after=RETRY_SECONDS,
+                headers={"connection": "close"},
+            )
         if path in _ALWAYS_OPEN:
             return None
         if not is_allowed_host(headers.get("host", ""), self._settings.allowed_hosts):
@@ -137,22 +153,29 @@ def is_token(given: str, settings: WebSettings) -> bool:
     return _are_equal(given, settings.token.get_secret_value())
 
 
-def sign_in(response: Response, settings: WebSettings, *, secure: bool) -> None:
+def sign_in(response: Response, settings: WebSettings, *, root: str, secure: bool) -> None:
     """Let the browser that gets this response in for a week, by a cookie.
 
     Args:
         response: is given the cookie.
         settings: have a token.
+        root: where the app is mounted; the browser tells nobody else of the host.
         secure: whether the request came over https.
     """
     response.set_cookie(
-        COOKIE, _session(settings), max_age=_WEEK, httponly=True, samesite="lax", secure=secure
+        COOKIE,
+        _session(settings),
+        max_age=_WEEK,
+        path=root or "/",
+        httponly=True,
+        samesite="lax",
+        secure=secure,
     )
 
 
-def sign_out(response: Response) -> None:
+def sign_out(response: Response, *, root: str) -> None:
     """Take the cookie back."""
-    response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+    response.delete_cookie(COOKIE, path=root or "/", httponly=True, samesite="lax")
 
 
 def local_target(next: str | None) -> str:

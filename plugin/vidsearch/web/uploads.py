@@ -49,9 +49,22 @@ def opened_upload(data: bytes, settings: Settings) -> Image.Image:
         picture.draft(None, (max(1, picture.width // parts), max(1, picture.height // parts)))
         require_few_pixels(picture, limit, what=_WHAT, setting="web.max_pixels")
     except QueryError as error:
+        if _is_unknown(error):
+            raise QueryError(
+                "the image is damaged, or in a format that this server cannot decode: save it as "
+                "JPEG",
+                argument="image",
+            ) from error
         error.argument = "image"
         raise
     return picture
+
+
+def _is_unknown(error: QueryError) -> bool:
+    """Whether no decoder knew the file, which began as one of a format that is read."""
+    from PIL import UnidentifiedImageError
+
+    return isinstance(error.__cause__, UnidentifiedImageError)
 
 
 def _parts(width: int, height: int, most: int) -> int:

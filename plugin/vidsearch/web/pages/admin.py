@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["AdminPage"]
 
 _log = logging.getLogger(__name__)
+_DOUBLE_CLICK = 1.0
+"""Seconds after a retry within which one of the same cause is its second click."""
 _SOME = "some"
 """In the address in place of their number, where videos are still being queued."""
 
@@ -46,6 +49,8 @@ class AdminPage:
         )
         self._being_retried: str | None = None
         """The cause whose videos are being queued again."""
+        self._retried: tuple[str, int, float] | None = None
+        """The last cause, the number of its videos, and when the last of them was queued."""
 
     async def show(self, request: Request) -> Response:
         """The numbers of ``vidsearch status``, and the runs of ``vidsearch reindex list``.
@@ -72,7 +77,8 @@ class AdminPage:
         """Enqueue the videos again that failed for one cause.
 
         It goes on where it takes longer than ``web.timeout``. A second click waits for it, so that
-        both do not find the same videos.
+        both do not find the same videos, and is told the number of the first: after a double
+        click a browser shows the second answer.
 
         Raises:
             Problem: the settings allow no writes, or those of another cause took all the time.
@@ -86,12 +92,18 @@ class AdminPage:
             cause = form.get("error")
         if not isinstance(cause, str) or not cause:
             raise QueryError("name the class of errors to retry", argument="error")
-        is_waited_for = True
+        is_waited_for, asked_at = True, time.monotonic()
 
         def carry_out() -> int:
+            if self._retried is not None:
+                last, number, ended_at = self._retried
+                if last == cause and asked_at <= ended_at + _DOUBLE_CLICK:
+                    return number
             self._being_retried = cause
             try:
-                return _retry(self._context.services, cause)
+                number = _retry(self._context.services, cause)
+                self._retried = (cause, number, time.monotonic())
+                return number
             except Exception as error:
                 if not is_waited_for:
                     _log.error("not all videos with %r are queued again: %s", cause, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -107,9 +108,9 @@ class PageQuery:
         return "" if self.at is None else f"{self.at:g}"
 
     @property
-    def has_more(self) -> bool:
-        """Whether one of the rarer options differs from its default."""
-        return any(getattr(self, name) != _DEFAULTS[name] for name in _RARER)
+    def rarer(self) -> int:
+        """Number of the rarer options that differ from their defaults."""
+        return sum(getattr(self, name) != _DEFAULTS[name] for name in _RARER)
 
     @property
     def chosen(self) -> int:
@@ -174,14 +175,20 @@ class PageQuery:
         Raises:
             QueryError: a value is wrong; the message says how.
         """
-        before = size * (self.page - 1)
+        before, last = size * (self.page - 1), math.ceil(window / size)
+        if self.page > last:
+            raise QueryError(
+                f"page must be at most {last}, not {self.page}: no search goes further than its "
+                f"{window} best hits (search.window)",
+                argument="page",
+            )
         return SearchRequest.model_validate(
             {
                 "text": self.q or None,
                 "like": self.like,
                 "at": self.at if self.like is not None else None,
                 "vector": vector,
-                "k": min(size, window - before) if before < window else size,
+                "k": min(size, window - before),
                 "from": before,
                 "mode": self._mode,
                 "level": self.level,

@@ -28,8 +28,11 @@ _TITLES = {
     405: "That cannot be done with this page",
     408: "That came too slowly",
     413: "That is too large",
+    421: "This is not a name of this server",
 }
 """By the status of the answer."""
+_TEXTS = {401: "You are not signed in, or not any more. Nothing was done."}
+"""In place of what is told to programs."""
 _OWN_TITLES: tuple[tuple[str, frozenset[int], str], ...] = (
     ("/video/", frozenset(), "This video cannot be shown"),
     ("/admin/retry", frozenset({400, 422, 503}), "The videos cannot be queued again"),
@@ -60,7 +63,8 @@ def failure_of(problem: Problem, *, path: str) -> Failure:
         problem: of a request.
         path: that was asked for, below the one that the app is mounted at.
     """
-    detail = problem.detail.replace("``", "").removesuffix(SEE_LOG)  # which the advice says
+    detail = _TEXTS.get(problem.status, problem.detail)
+    detail = detail.replace("``", "").removesuffix(SEE_LOG)  # which the advice says
     text = detail[:1].upper() + detail[1:]
     return Failure(
         title=_title(problem.status, path),

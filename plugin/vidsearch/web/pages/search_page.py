@@ -112,7 +112,6 @@ class SearchPage:
             **self._form(query, root),
             **_pages(found, query, root, size=size),
             "start": False,
-            "failure": None,
             "facets": facet_views(found.facets, query=query),
             "sorts": self._sorts(index, query),
             "heading": _heading(found),
@@ -168,6 +167,7 @@ class SearchPage:
             "fusions": _FUSIONS,
             "twins": _TWINS,
             "max_text": self._settings.web.max_text,
+            "failure": None,
             "notices": [],
             "carried": [],
         }
@@ -215,14 +215,16 @@ def _pages(found: SearchResult, query: PageQuery, root: str, *, size: int) -> di
 def _nothing(query: PageQuery) -> str:
     """Why nothing was found. By look the nearest are found, however far they are."""
     if query.page > 1:
-        return "There are no more results."
+        return "The results end before this page."
+    has_words = query.by_words and query.q
     if query.chosen or query.where:
-        return "No video fits both the filters and the search."
-    if query.by_words and query.q:
-        return "No video has these words."
+        both = "No video that matches the filters contains these words."
+        return both if has_words else "No video matches the filters."
+    if has_words:
+        return "No video contains these words."
     if query.like is not None:
-        return "There is no other video to compare with."
-    return "There are no videos to search yet."
+        return "There is no other video in the index."
+    return "There are no videos in the index yet."
 
 
 def _hints(found: SearchResult, query: PageQuery, root: str) -> list[dict[str, str]]:
@@ -236,9 +238,9 @@ def _hints(found: SearchResult, query: PageQuery, root: str) -> list[dict[str, s
         hints.append({"text": "Leave out the filters", "url": query.url(root, facets={}, where="")})
     if query.by_words:
         url = query.url(root, mode="")
-        hints.append({"text": "Compare with what is seen, too", "url": url})
+        hints.append({"text": "Search by look and words", "url": url})
     if query.by_words and query.q and query.page == 1:
-        hints.append({"text": "Say it in other words, or in fewer", "url": ""})
+        hints.append({"text": "Use other words, or fewer", "url": ""})
     if not hints:
-        hints.append({"text": "See what waits to be embedded", "url": f"{root}/admin"})
+        hints.append({"text": "See what waits to be indexed", "url": f"{root}/admin"})
     return hints

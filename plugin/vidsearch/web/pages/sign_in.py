@@ -32,12 +32,12 @@ def sign_in_routes(context: WebContext) -> list[BaseRoute]:
         if not isinstance(token, str) or not is_token(token.strip(), settings):
             return _form(request, there, wrong=True)
         answer = RedirectResponse(there, 303)
-        sign_in(answer, settings, secure=request.url.scheme == "https")
+        sign_in(answer, settings, root=root_of(request), secure=request.url.scheme == "https")
         return answer
 
     async def leave(request: Request) -> Response:
         answer = RedirectResponse(f"{root_of(request)}/login", 303)
-        sign_out(answer)
+        sign_out(answer, root=root_of(request))
         return answer
 
     return [

@@ -50,6 +50,8 @@
     if (focused) {
       const same = [...form.elements].filter((one) => one.name === focused[0]);
       const control = same.find((one) => one.value === focused[1]) || same[0];
+      const options = control?.closest("details");
+      if (options) options.open = true;
       control?.focus({ preventScroll: true });
     }
   }
@@ -197,8 +199,19 @@
       else one.removeAttribute("aria-current");
     }
   });
-  screen.addEventListener("error", () => {
-    if (screen.getAttribute("src")) told.textContent = "This video cannot be played here: its file is away, or its format is none that this browser plays.";
+  const REASONS = {
+    0: "The server does not answer. Try again in a moment.",
+    401: "You are signed out. Load this page anew to sign in.",
+    404: "The file of this video is gone.",
+    503: "The server cannot read this video now. Try again in a moment.",
+  };
+  screen.addEventListener("error", async () => {
+    const source = screen.getAttribute("src");
+    if (!source) return;
+    const answer = await fetch(source, { method: "HEAD", redirect: "manual" }).catch(() => ({ status: 0 }));
+    if (screen.getAttribute("src") !== source) return;
+    const isElsewhere = answer.type === "opaqueredirect";
+    told.textContent = (!isElsewhere && REASONS[answer.status]) || "This video cannot be played here: its file cannot be read, or its format is none that this browser plays.";
   });
   player.querySelector("[data-close]").addEventListener("click", () => player.close());
   player.addEventListener("click", (event) => {
@@ -248,7 +261,12 @@
     drawing.focus();
   }
   const limited = (value, least, most) => Math.max(least, Math.min(most, value));
-  boxButton.addEventListener("click", () => draw(drawing.hidden));
+  const hasFrame = () => {
+    // Why there is none stays to be read.
+    if (!screen.videoWidth) told.textContent ||= "There is no frame yet.";
+    return screen.videoWidth > 0;
+  };
+  boxButton.addEventListener("click", () => hasFrame() && draw(drawing.hidden));
   let corner = null;
   const share = (event) => {
     const at = content();
@@ -291,10 +309,7 @@
     screen.pause();
     const { videoWidth, videoHeight, currentTime } = screen;
     const [x, y, width, height] = box || [0, 0, 1, 1];
-    if (!videoWidth) {
-      told.textContent = "There is no frame yet.";
-      return;
-    }
+    if (!hasFrame()) return;
     const whole = document.createElement("canvas");
     whole.width = Math.max(1, Math.round(width * videoWidth));
     whole.height = Math.max(1, Math.round(height * videoHeight));
