@@ -397,4 +397,4 @@ class Plan:
             return body
         tags = self.settings.highlight_tags
         text, words = keywords.text, keywords.words
-        return highlighted(body, text=text, words=words, fields=fields, tags=tags)
+        return highlighted(self.kind, body, text=text, words=words, fields=fields, tags=tags)
