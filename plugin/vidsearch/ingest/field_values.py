@@ -61,7 +61,9 @@ def explained(error: BackendError) -> VidsearchError:
         advice = next(
             (said for words, said in _ADVICE.items() if re.search(words, str(error))), None
         )
-        return DocumentRejectedError(f"{error}. {advice}" if advice else str(error))
+        return DocumentRejectedError(
+            f"{str(error).rstrip('.')}. {advice}" if advice else str(error)
+        )
     if isinstance(error, RequestTooLargeError):
         return DocumentRejectedError(f"{error}, or no subtitles (ingest.subtitles)")
     return error
