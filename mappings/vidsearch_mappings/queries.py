@@ -42,6 +42,14 @@ __all__ = [
 SEGMENT_HITS = "moments"
 """Name of the inner hits of a segment-level vector leg."""
 
+_ANALYZED: Mapping[EngineKind, str] = {
+    "elasticsearch": "max_analyzed_offset",
+    "opensearch": "max_analyzer_offset",
+}
+"""How a request limits the characters that are analyzed for highlights."""
+_MOST_ANALYZED = 999_999
+"""Less than what an index allows by default (``index.highlight.max_analyzed_offset``)."""
+
 WITHOUT_DURATION = "without_duration"
 """Name of a count; see :func:`counts_query`."""
 
@@ -238,6 +246,7 @@ def stored_vectors_query(kind: EngineKind, *, field: str, id: str, segments: boo
 
 
 def highlighted(
+    kind: EngineKind,
     body: Mapping[str, Any],
     *,
     text: str,
@@ -247,7 +256,11 @@ def highlighted(
 ) -> Json:
     """A body whose hits bring fragments of the fields in which the keyword leg finds ``text``.
 
+    One text that is longer than the engines analyze at once would end the whole search with an
+    error: its fragments are of its beginning.
+
     Args:
+        kind: which engine.
         body: of any query; the fragments go by ``text`` and ``words`` alone.
         text: as in :func:`keyword_query`, and so are ``words``.
         fields: concrete fields, without boosts.
@@ -261,6 +274,7 @@ def highlighted(
             "post_tags": [tags[1]],
             "highlight_query": _text_match(text, words, fields),
             "fields": {name: {} for name in fields},
+            _ANALYZED[kind]: _MOST_ANALYZED,
         },
     }
 

@@ -224,6 +224,23 @@ def test_video_without_vectors_is_found_by_keyword(engine: Engine, index_name: s
     assert hit.fields == {"title": "aardvark"}
 
 
+def test_text_longer_than_the_engine_analyzes_for_highlights_does_not_end_the_search(
+    engine: Engine, index_name: str
+) -> None:
+    create_index(engine, index_name, VIDEOS[:3])
+    talk = "aardvark " + "word " * 200_000
+    writes = [Write("index", "long", {"title": talk}), Write("index", "short", {"title": talk[:8]})]
+    engine.bulk(index_name, writes, refresh=True)
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    for mode in ("keyword", "hybrid"):
+        found = search.search("aardvark", mode=mode, highlight=True, explain=True, source=False)
+        marked = {hit.id: hit.highlights for hit in found if hit.highlights}
+        assert marked.keys() == {"long", "short"}
+        assert marked["long"]["title"][0].startswith("<em>aardvark</em> word")
+        explained = {hit.id: hit.explanation for hit in found if hit.explanation}
+        assert explained["long"].matched_fields == ("title",)
+
+
 def test_min_cosine_cuts_the_vector_leg(search: VideoSearch) -> None:
     expected = nearest(VIDEOS, unit_vectors(QUERY, 1)[0])
     floor = expected[5][1] - 1e-4

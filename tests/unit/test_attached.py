@@ -210,6 +210,23 @@ def test_scan_of_a_deleted_video_whose_document_came_back_leaves_it_deleted(
     assert scan(engine, registry)["a"] == ("skip", "deleted")
 
 
+def test_scan_of_a_url_that_is_signed_anew_retries_what_failed_and_leaves_what_was_deleted(
+    engine: MemoryEngine, registry: Registry
+) -> None:
+    def sign(at: int) -> None:
+        for id in ("a", "b"):
+            url = f"https://h/{id}.mp4?X-Amz-Date={at}&X-Amz-Signature={at}"
+            engine.update("shop", id, {"url": url}, routing=f"r{id}")
+
+    sign(1)
+    scan(engine, registry)
+    registry.delete("a")
+    registry.fail(registry.claim("b", owner="w"), ErrorRecord("VideoError", "fetch", "expired"))
+    sign(2)
+    found = scan(engine, registry)
+    assert (found["a"], found["b"]) == (("skip", "deleted"), ("enqueue", ""))
+
+
 def test_scan_takes_fields_from_a_video_that_failed_by_them(
     engine: MemoryEngine, registry: Registry
 ) -> None:

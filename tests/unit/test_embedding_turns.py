@@ -84,6 +84,27 @@ def test_copies_that_two_workers_take_at_once_are_embedded_once(
     assert stage.video("a")["vector"] == stage.video("copy")["vector"]
 
 
+def test_slices_of_copies_that_two_workers_take_at_once_are_embedded_once(
+    stage: Stage,
+    tmp_path: Path,
+    second_waits: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage.ingest_settings = IngestSettings(slice_seconds=2.0)
+    times = [i / 5 for i in range(20)]
+    film = aged(write_clip(tmp_path / "film.mp4", times, rate=5, options={"g": "5"}))
+    first, copy = (stage.add(id, film).slices for id in ("a", "copy"))
+    held_back(stage, monkeypatch, lambda: second_waits.wait(_LONG))
+    with ThreadPoolExecutor(2) as pool:
+        ends = list(pool.map(stage.embed_slice, (first[0], copy[0])))
+    assert [end.status for end in ends] == ["indexed", "indexed"]
+    assert stage.work()[1] == 2, "the frames of one slice"
+    assert [stage.embed_slice(id).status for id in (first[1], copy[1])] == ["indexed"] * 2
+    assert [stage.ingest(id).status for id in ("a", "copy")] == ["indexed", "indexed"]
+    assert stage.work()[1] == 2
+    assert stage.video("a")["vector"] == stage.video("copy")["vector"]
+
+
 @pytest.mark.parametrize(("limit", "longest"), [(7200, 300.0), (40, 10.0)])
 def test_wait_leaves_time_to_embed_what_is_waited_for_in_vain(
     stage: Stage, clip: Path, monkeypatch: pytest.MonkeyPatch, limit: int, longest: float

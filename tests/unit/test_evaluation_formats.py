@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -95,6 +96,14 @@ def test_msvd_has_several_captions_per_video(tmp_path: Path) -> None:
     assert pairs.captions[2] == "A horse is running."
 
 
+def test_caption_that_holds_a_break_of_a_page_is_one_line(tmp_path: Path) -> None:
+    text = "v1 A dog\u2028runs.\r\nv2 A cat\x85sits.\n"
+    assert read_pairs(written(tmp_path, "msvd.txt", text), "msvd").captions == (
+        "A dog runs.",
+        "A cat sits.",
+    )
+
+
 def test_didemo_descriptions_make_a_paragraph(tmp_path: Path) -> None:
     pairs = read_pairs(written(tmp_path, "test_data.json", DIDEMO), "didemo")
     assert pairs.captions == ("a girl sits down she looks up.",)
@@ -173,3 +182,16 @@ def test_files_are_found_by_path_name_and_stem(tmp_path: Path) -> None:
     assert found("e/twice") == "e/twice.mkv"
     assert str(found("twice")).startswith("2 files may be it: ")
     assert found("3") == f"no such file in {tmp_path}"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_file_is_found_whose_name_has_its_accents_apart(
+    tmp_path: Path, form: Literal["NFC", "NFD"]
+) -> None:
+    name = unicodedata.normalize(form, "été/Café.mp4")
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).touch()
+    files = VideoFiles(tmp_path)
+    for asked in ("été/Café.mp4", "été/Café", "Café.mp4", "Café"):
+        for given in (unicodedata.normalize("NFC", asked), unicodedata.normalize("NFD", asked)):
+            assert files.find(ListedVideo(given, (given,))) == tmp_path / name

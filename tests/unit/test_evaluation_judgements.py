@@ -59,6 +59,16 @@ def test_json_lines_have_ids_or_grades(tmp_path: Path) -> None:
     assert [each.relevance for each in found] == [{"v1": 1}, {"v2": 2}]
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\u0085", "\x0b"])
+def test_text_that_holds_a_break_of_a_page_is_one_line(tmp_path: Path, mark: str) -> None:
+    lines = f'{{"query": "a{mark}dog", "relevant": ["v1"]}}\n'.replace("\x0b", "\\u000b")
+    (found,) = read_judgements(written(tmp_path, "judged.jsonl", lines))
+    assert found.text == f"a{mark}dog"
+    topics = written(tmp_path, "topics.txt", f"301\ta{mark}dog\n302\ta cat\n")
+    found, _ = read_judgements(written(tmp_path, "judged.qrels", QRELS), topics)
+    assert found.text == f"a{mark}dog"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "topics", "message"),
     [

@@ -133,7 +133,20 @@ class TestUpdate:
     @pytest.mark.parametrize(
         ("error", "advice"),
         [
-            (MappingConflictError("no"), r"no\. The first value .* index\.mapping"),
+            (MappingConflictError("type [long]"), r"\. The first value .* index\.mapping"),
+            (MappingConflictError("metadata field"), "metadata field$"),
+            (
+                MappingConflictError("Limit of total fields [1000] has been exceeded"),
+                r"exceeded\. Every name .*total_fields\.limit",
+            ),
+            (
+                MappingConflictError("Limit of mapping depth [20] has been exceeded"),
+                r"exceeded\. Register fields with fewer objects",
+            ),
+            (
+                MappingConflictError("field [k] of type [keyword]: at least one immense term"),
+                r"term\. A keyword has 32,766 bytes at most",
+            ),
             (RequestTooLargeError("too large"), "too large, or no subtitles"),
         ],
     )

@@ -344,6 +344,21 @@ class TestOverHttp:
         assert len(sent) == 3
         assert stage.work() == (0, 0)
 
+    def test_a_url_that_is_signed_anew_fetches_one_byte(
+        self, stage: Stage, serve: Callable[..., tuple[str, list[int]]]
+    ) -> None:
+        uri, sent = serve(etag='"v1"')
+        signed, anew = (f"{uri}?X-Amz-Date={at}&X-Amz-Signature={at}" for at in (1, 2))
+        assert stage.add("a", signed).status == "indexed"
+        sent.clear()
+        stage.work()
+        assert stage.add("a", anew).status == "unchanged"
+        assert sent == [1]
+        assert stage.video("a")["uri"] == anew
+        stage.add("a", f"{anew}&versionId=2")
+        assert len(sent) == 3, "another object is read"
+        assert stage.work() == (0, 0)
+
     def test_a_weak_etag_proves_nothing(
         self, stage: Stage, serve: Callable[..., tuple[str, list[int]]]
     ) -> None:

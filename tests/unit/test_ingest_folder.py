@@ -6,8 +6,9 @@ import io
 import os
 import shutil
 import socket
+import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import click
@@ -266,6 +267,17 @@ def test_selection_takes_what_matches_and_counts_the_rest(
     assert [path for path in LIBRARY if Selection(**chosen).takes(path)] == sorted(
         videos, key=LIBRARY.index
     )
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_pattern_matches_a_name_whose_accents_stand_apart(
+    tmp_path: Path, form: Literal["NFC", "NFD"]
+) -> None:
+    private, other = (unicodedata.normalize(form, name) for name in ("privé/a.mp4", "été/b.mp4"))
+    make(tmp_path, private, other)
+    assert find(tmp_path, excludes=["privé"])[0] == [other]
+    assert find(tmp_path, excludes=[unicodedata.normalize("NFD", "privé")])[0] == [other]
+    assert find(tmp_path, globs=["**/été/*.mp4"])[0] == [other]
 
 
 def test_what_is_left_out_on_purpose_is_no_error(tmp_path: Path) -> None:

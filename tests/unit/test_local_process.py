@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -33,6 +34,21 @@ def test_output_goes_to_the_log_and_the_environment_is_the_given_one(tmp_path: P
     process = spawn(command, log=log, env={"COLOUR": "red", "PATH": os.environ["PATH"]})
     until(lambda: not process.alive(), what="it has ended")
     assert tail(log).splitlines()[:3] == ["before", "red", "trouble"]
+
+
+def test_lock_of_whoever_started_this_process_is_not_held(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        os.set_inheritable(descriptor, True)  # as those of a shell are
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        process = spawn(["sleep", "60"], log=tmp_path / "log")
+    finally:
+        os.close(descriptor)
+    try:
+        with (tmp_path / "lock").open() as again:
+            fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        process.stop()
 
 
 def test_process_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) -> None:

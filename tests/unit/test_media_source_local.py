@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -25,6 +27,8 @@ from vidsearch.errors import (
 from vidsearch.media import fetch
 from vidsearch.media.sources import local, temporary
 from vidsearch.media.sources.sidecars import choose_sidecars
+
+Form = Literal["NFC", "NFD"]
 
 
 @pytest.fixture
@@ -294,6 +298,15 @@ def test_preferred_languages_come_first_however_they_are_written(
 def test_language_and_kind_are_told_in_any_order(name: str, language: str, is_forced: bool) -> None:
     (found,) = choose_sidecars("t.mp4", [name, "t.en.de.srt", "t.forced.draft.srt", "t..en.srt"])
     assert (str(found.path), found.language, found.is_forced) == (name, language, is_forced)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_that_one_of_the_names_has_apart_make_no_difference(form: Form) -> None:
+    names = ["Café.de.srt", "Cafe.de.srt"]
+    video, *names = (unicodedata.normalize(form, name) for name in ["Café.mp4", *names])
+    other = "NFD" if form == "NFC" else "NFC"
+    (found,) = choose_sidecars(unicodedata.normalize(other, video), names)
+    assert (str(found.path), found.language) == (names[0], "de")
 
 
 def test_plain_subtitles_come_before_those_with_other_marks() -> None:

@@ -421,6 +421,11 @@ def test_a_missing_registry_names_index_create(memory: MemoryEngine) -> None:
         ("a", "/a.mp4", {"when": object()}, "plain JSON"),
         ("a", "/a.mp4", {"score": float("nan")}, "plain JSON"),
         ("a", "/a.mp4", {"": 1}, "name must be a text"),
+        ("a", "/a.mp4", {"a..b": 1}, "two in a row, not 'a..b'"),
+        ("a", "/a.mp4", {".a": 1}, "without a dot in front"),
+        ("a", "/a.mp4", {"a. .b": 1}, "name must be a text"),
+        ("a", "/a.mp4", {"a": [{"": 1}]}, "'a' of video 'a', item 0 has a name that engines"),
+        ("a", "/a.mp4", {"_id": "x"}, "'_id' of video 'a' is one that the engines keep"),
     ],
 )
 def test_id_uri_or_field_that_cannot_be_stored_is_refused(

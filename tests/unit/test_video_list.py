@@ -42,6 +42,28 @@ def test_decimal_commas_are_of_lists_that_semicolons_separate() -> None:
     assert quoted.fields == {"price": "4,5"}
 
 
+def test_number_may_lack_the_zero_before_its_point() -> None:
+    rows = "uri,price,version\nhttps://h/a,.5,.5.1\nhttps://h/b,-.25,.\nhttps://h/c,4,1\n"
+    assert [video.fields for video in listed(rows).videos()] == [
+        {"price": 0.5, "version": ".5.1"},
+        {"price": -0.25, "version": "."},
+        {"price": 4, "version": "1"},
+    ]
+    (comma,) = listed("uri;price\nhttps://h/a;,5\n").videos()
+    assert comma.fields == {"price": 0.5}
+
+
+@pytest.mark.parametrize("hint", ["sep=;", '"sep=;"', "\ufeffsep=;", "sep=;\r"])
+def test_separator_that_a_spreadsheet_is_told_is_taken(hint: str) -> None:
+    videos = listed(f"{hint}\nuri;title;price\nhttps://h/a;a,b,c,d;4,5\nbad\n")
+    assert [video.fields for row in videos.rows() if (video := row.video)] == [
+        {"title": "a,b,c,d", "price": 4.5}
+    ]
+    assert [row.place for row in videos.rows() if row.error] == ["list, line 4"]
+    (one,) = listed("sep=\t\nuri\ttitle\nhttps://h/a\tA\n").videos()
+    assert one.fields == {"title": "A"}
+
+
 def test_list_of_uris_alone_names_no_fields_and_an_empty_cell_takes_one_away() -> None:
     (bare,) = listed("uri,id\nhttps://h/a,one\n").videos()
     assert bare.fields is None
@@ -466,6 +488,21 @@ def test_repeated_rows_are_told_apart_from_contradicting_ones() -> None:
         "the id 'a' stands in line 2 with other values",
     ]
     assert told(listed("uri\nhttps://h/a\nhttps://h/a\n"))[1:] == ["repeated"]
+
+
+def test_row_without_fields_and_one_with_empty_ones_are_the_same_video() -> None:
+    bare, empty = '{"uri": "https://h/a"}\n', '{"uri": "https://h/a", "title": null}\n'
+    assert told(listed(bare + empty, "jsonl"))[1:] == ["repeated"]
+    assert told(listed(empty + bare, "jsonl"))[1:] == ["repeated"]
+    titled = '{"uri": "https://h/a", "title": "A"}\n'
+    assert "other values" in told(listed(bare + titled, "jsonl"))[1]
+
+
+def test_row_with_another_signature_repeats_the_first() -> None:
+    signed = [f"https://h/a.mp4?X-Amz-Date={at}&X-Amz-Signature={at}" for at in (1, 2)]
+    ids = [video.id for uri in signed for video in listed(f"uri\n{uri}\n").videos()]
+    assert ids[0] == ids[1]
+    assert told(listed("\n".join(["uri", *signed]))) == [ids[0], "repeated"]
 
 
 def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:

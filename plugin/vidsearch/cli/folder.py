@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -132,12 +133,17 @@ class Selection:
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:
-    parts = path.split("/")
+    parts = _composed(path).split("/")
     return any(_matches_parts(parts, _pattern_parts(pattern)) for pattern in patterns)
 
 
+def _composed(text: str) -> str:
+    """As people type it: names that a Mac wrote may have letters and accents apart."""
+    return unicodedata.normalize("NFC", text)
+
+
 def _pattern_parts(pattern: str) -> Sequence[str]:
-    parts = pattern.strip("/").split("/")
+    parts = _composed(pattern).strip("/").split("/")
     return parts if "/" in pattern.rstrip("/") else ["**", *parts]
 
 

@@ -257,7 +257,9 @@ def reason_of(body: Any) -> str:
         # Outer reasons often quote the inner ones.
         if not any(str(cause.get("reason")) in reason for reason in reasons):
             reasons.append(_words(cause))
-    return _short(": ".join(reasons))
+    if len(": ".join(reasons)) > _LONGEST:  # the first may quote a value, and the last say why
+        reasons = [_short(each, longest=_LONGEST // len(reasons)) for each in reasons]
+    return ": ".join(map(_short, reasons))
 
 
 def _caused_by(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -302,6 +304,6 @@ def _innermost(error: BaseException) -> BaseException:
     return next((e for e in reversed(chain) if isinstance(e, OSError)), chain[-1])
 
 
-def _short(text: str) -> str:
+def _short(text: str, *, longest: int = _LONGEST) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= longest else f"{text[:longest]}…"

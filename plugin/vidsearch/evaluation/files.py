@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
@@ -37,17 +38,17 @@ class VideoFiles:
         for root, _, files in os.walk(folder, onerror=self._refuse):
             for name in files:
                 path = Path(root, name)
-                below = PurePosixPath(path.relative_to(folder))
+                below = PurePosixPath(_composed(str(path.relative_to(folder))))
                 self._by_path[str(below)] = path
                 if below.suffix.lower() in VIDEO_SUFFIXES:
                     stems[str(below.with_suffix(""))].append(path)
-                    names[name].append(path)
+                    names[below.name].append(path)
                     name_stems[below.stem].append(path)
 
     def find(self, video: ListedVideo) -> Path | str:
         """The file of a video, or the reason why there is none."""
         for name in video.names:
-            below = str(PurePosixPath(name))  # without a dot before the first slash
+            below = str(PurePosixPath(_composed(name)))  # without a dot before the first slash
             if (path := self._by_path.get(below)) is not None:
                 return path
             for known in self._others:
@@ -63,6 +64,11 @@ class VideoFiles:
     @staticmethod
     def _refuse(error: OSError) -> None:
         raise EvaluationError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _composed(name: str) -> str:
+    """A Mac may have written the file's name, with letters and accents apart, and not the list."""
+    return unicodedata.normalize("NFC", name)
 
 
 def read_each(

@@ -23,7 +23,7 @@ from vidsearch.errors import EvaluationError, VideoListError
 from vidsearch.evaluation.pairs import CaptionRow, ListedVideo, Pairs
 from vidsearch.registration.tables import open_table
 
-__all__ = ["PairsFormat", "csv_rows", "read_keys", "read_pairs", "text_of"]
+__all__ = ["PairsFormat", "csv_rows", "lines_in", "read_keys", "read_pairs", "text_of"]
 
 PairsFormat = Literal["webvid", "msrvtt", "msvd", "didemo", "plain"]
 
@@ -57,7 +57,7 @@ def read_keys(path: Path) -> set[str]:
     Raises:
         EvaluationError: it cannot be read, or names none.
     """
-    keys = {line.strip() for line in text_of(path).splitlines() if line.strip()}
+    keys = {line.strip() for _, line in lines_in(text_of(path))}
     if not keys:
         raise EvaluationError(f"{path} names no video")
     return keys
@@ -94,8 +94,8 @@ def _msrvtt(path: Path, split: str | None) -> Iterator[CaptionRow]:
 
 
 def _msvd(path: Path) -> Iterator[CaptionRow]:
-    for number, line in enumerate(text_of(path).splitlines(), start=1):
-        if not line.strip() or line.startswith("#"):
+    for number, line in lines_in(text_of(path)):
+        if line.startswith("#"):
             continue
         key, _, caption = line.strip().partition(" ")
         if not caption:
@@ -170,6 +170,15 @@ def text_of(path: Path) -> str:
         raise EvaluationError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise EvaluationError(f"{path} is not UTF-8: {error}") from error
+
+
+def lines_in(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, each with its number.
+
+    Other characters that end a line, such as U+2028, stand in captions that were copied from a page
+    or a document, and in the texts of JSON.
+    """
+    return ((n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip())
 
 
 def _json(path: Path) -> Any:

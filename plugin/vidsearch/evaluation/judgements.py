@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidsearch.errors import EvaluationError, VideoListError
-from vidsearch.evaluation.formats import csv_rows, text_of
+from vidsearch.evaluation.formats import csv_rows, lines_in, text_of
 
 __all__ = ["JudgedQuery", "read_judgements"]
 
@@ -95,9 +95,7 @@ def _queries(
 
 
 def _qrels(path: Path) -> Iterator[_Judgement]:
-    for number, line in enumerate(text_of(path).splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in lines_in(text_of(path)):
         parts = line.split()
         if len(parts) != 4:
             raise EvaluationError(
@@ -116,9 +114,7 @@ def _topics(path: Path) -> Iterator[tuple[str, str]]:
                 raise EvaluationError(f"{path}: a <top> lacks <num> or <title>")
             yield number[1], " ".join(title[1].split())
         return
-    for at, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
+    for at, line in lines_in(text):
         query, tab, words = line.partition("\t")
         if not tab or not words.strip():
             raise EvaluationError(f"{path}, line {at}: query, tab and text are expected")
@@ -135,9 +131,7 @@ def _csv(path: Path) -> Iterator[_Judgement]:
 
 
 def _jsonl(path: Path) -> Iterator[_Judgement]:
-    for number, line in enumerate(text_of(path).splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in lines_in(text_of(path)):
         where = f"{path}, line {number}"
         try:
             row: Any = json.loads(line)

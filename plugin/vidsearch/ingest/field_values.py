@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,25 @@ from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 __all__ = ["explained", "explained_rejections", "refuse_changed_numbers"]
 
 _WHOLE = frozenset({"byte", "short", "integer", "long", "unsigned_long"})
+
+
+_ADVICE = {
+    r"total fields \[\d+\]": (
+        "Every name of a field counts, and a text twice: register fewer different fields, map an "
+        "object as `flattened` or `flat_object` (setting index.mapping), or raise "
+        "index.mapping.total_fields.limit of the index"
+    ),
+    r"mapping depth|depth of the field": ("Register fields with fewer objects inside each other"),
+    r"immense term": (
+        "A keyword has 32,766 bytes at most: give a shorter value, or map the field with "
+        "`ignore_above` (setting index.mapping)"
+    ),
+    r"type \[|of type|object mapping": (
+        "The first value of a field decides its type, unless the setting index.mapping does: see "
+        "docs/indices.md"
+    ),
+}
+"""What to do, by the engine's words; the first that fits."""
 
 
 @contextmanager
@@ -38,9 +58,11 @@ def explained(error: BackendError) -> VidsearchError:
     """The error for a document that the engine refuses, with what the user can do; any other error
     as it is."""
     if isinstance(error, MappingConflictError):
+        advice = next(
+            (said for words, said in _ADVICE.items() if re.search(words, str(error))), None
+        )
         return DocumentRejectedError(
-            f"{error}. The first value of a field decides its type, unless the setting "
-            "index.mapping does: see docs/indices.md"
+            f"{str(error).rstrip('.')}. {advice}" if advice else str(error)
         )
     if isinstance(error, RequestTooLargeError):
         return DocumentRejectedError(f"{error}, or no subtitles (ingest.subtitles)")

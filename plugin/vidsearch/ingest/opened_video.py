@@ -18,7 +18,7 @@ from vidsearch.embeddings import (
     VideoEmbedding,
     embed_video,
 )
-from vidsearch.embeddings.turns import in_turn
+from vidsearch.embeddings.turns import in_turn, longest_wait
 from vidsearch.errors import SourceNotFoundError, SourceUnavailableError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.content import VideoContent, read_content
@@ -40,9 +40,6 @@ from vidsearch_mappings.registry import VideoRecord
 __all__ = ["OpenedVideo", "VideoOpener"]
 
 _log = logging.getLogger(__name__)
-_LONGEST_WAIT = 300.0
-"""Seconds for which an attempt waits for another at the same content, and never more than a quarter
-of its time limit: what it waits for in vain it has to do itself."""
 
 
 class VideoOpener:
@@ -169,7 +166,7 @@ class OpenedVideo:
             self.kept,
             embedder.model,
             folder=self.sources.folder,
-            longest=min(_LONGEST_WAIT, self.settings.time_limit / 4),
+            longest=longest_wait(self.settings.time_limit),
             waiting=partial(self.at, "wait"),
         )
 

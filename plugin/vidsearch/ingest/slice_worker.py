@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from vidsearch.config import IngestSettings, SourceSettings
-from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
+from vidsearch.embeddings import EmbeddingStore, FrameEmbedder, FrameVectors
+from vidsearch.embeddings.turns import longest_wait, turn
 from vidsearch.errors import IndexNotFoundError, LeaseLostError, VideoNotRegisteredError
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent, read_content
@@ -119,30 +120,50 @@ class SliceWorker:
             if part.fill is None:
                 raise
             return self._give_back(part, attempt, str(error))
-        model, begin, end = embedder.model, part.start, part.stop
-        frames = self._store.frames(part.content, model, start=begin, stop=end)
+        frames = self._frames(video, part, embedder, attempt)
         if frames is None:
-            with ExitStack() as stack:
-                path = stack.enter_context(self._file(video, part, attempt))
-                if path is None:
-                    outcome = self._give_back(part, attempt, "the file of its video has changed")
-                    return _ready(part, outcome)
-                candidates: Candidates | None = None
-                if self._thumbnails is not None:
-                    candidates = stack.enter_context(Candidates.of(self._thumbnails))
-                frames = embedder.embed(
-                    path, start=begin, stop=end, candidates=candidates, at=attempt.enter
-                )
-                attempt.enter("write")
-                keep = partial(self._store.keep_frames, part.content, model, frames)
-                attempt.outlast(partial(keep, start=begin, stop=end, required=True))
-                if self._thumbnails is not None and candidates is not None:
-                    self._thumbnails.leave_candidates(part.candidates_name(model), candidates)
+            outcome = self._give_back(part, attempt, "the file of its video has changed")
+            return _ready(part, outcome)
         lease, complete = attempt.keeper.finish(), self._board.entries.complete
         known = {"frames": len(frames), "damaged": frames.damaged, "seconds": attempt.end()}
         entry = attempt.outlast(partial(complete, lease, **known))
         _log.info("slice %s embedded: %r in %s", part, frames, attempt)
         return Outcome("indexed", record=entry)
+
+    def _frames(
+        self, video: VideoRecord, part: Slice, embedder: FrameEmbedder, attempt: Attempt
+    ) -> FrameVectors | None:
+        """Those of the store, which another slice of the same content may have kept, or made anew
+        and kept; ``None`` where the file has changed."""
+        model, begin, end = embedder.model, part.start, part.stop
+        kept = partial(self._store.frames, part.content, model, start=begin, stop=end)
+        with ExitStack() as stack:
+            stack.enter_context(
+                turn(
+                    [self._store.shown, part.content, begin, end, model.compared()],
+                    is_kept=lambda: kept() is not None,
+                    folder=self._sources.folder,
+                    longest=longest_wait(self._settings.time_limit),
+                    waiting=partial(attempt.enter, "wait"),
+                )
+            )
+            if (frames := kept()) is not None:
+                return frames
+            path = stack.enter_context(self._file(video, part, attempt))
+            if path is None:
+                return None
+            candidates: Candidates | None = None
+            if self._thumbnails is not None:
+                candidates = stack.enter_context(Candidates.of(self._thumbnails))
+            frames = embedder.embed(
+                path, start=begin, stop=end, candidates=candidates, at=attempt.enter
+            )
+            attempt.enter("write")
+            keep = partial(self._store.keep_frames, part.content, model, frames)
+            attempt.outlast(partial(keep, start=begin, stop=end, required=True))
+            if self._thumbnails is not None and candidates is not None:
+                self._thumbnails.leave_candidates(part.candidates_name(model), candidates)
+            return frames
 
     @contextmanager
     def _file(self, video: VideoRecord, part: Slice, attempt: Attempt) -> Iterator[Path | None]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +112,7 @@ def spawn(
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inherited()),
             ],
             setsid=True,
             setsigmask=[],
@@ -120,6 +121,15 @@ def spawn(
     except OSError as error:
         raise LocalError(f"cannot run {program}: {error.strerror}") from error
     return Process(pid, _start_time(pid) or "")
+
+
+def _inherited() -> Iterator[int]:
+    """Descriptors of whoever started this process: a lock or a pipe of its would be held for as
+    long as a server runs. Those that Python opens go to no child."""
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208  (numbers, not paths)
+        with suppress(OSError):  # that of the folder is closed again
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                yield int(name)
 
 
 def tail(log: Path, *, lines: int = 25) -> str:

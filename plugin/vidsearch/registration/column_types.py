@@ -15,9 +15,10 @@ from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
 __all__ = ["ColumnTypes", "ColumnValues"]
 
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(?P<exponent>[eE][+-][0-9]+)?")
-"""As JSON writes one. A zero in front makes a code: `007`, a postcode. So does an exponent without
-a sign, `12e4`; programs write the sign, `1e-05`."""
+_NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)(?P<exponent>[eE][+-][0-9]+)?")
+"""As JSON writes one, or without the zero before the point, as some databases do: `.5`. A zero in
+front makes a code: `007`, a postcode. So does an exponent without a sign, `12e4`; programs write
+the sign, `1e-05`."""
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}(\d{3})?)?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII
 )

@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from vidsearch.errors import RegistryError
+from vidsearch.signed_urls import without_signature
 
 __all__ = ["IdFrom", "absolute_uri", "stable_id"]
 
@@ -18,7 +19,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
-    """The same id for the same uri, on every run and machine.
+    """The same id for the same uri, on every run and machine, and however a URL is signed.
 
     Args:
         uri: of the video.
@@ -29,7 +30,7 @@ def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
         RegistryError: the URI is not UTF-8.
     """
     try:
-        digest = hashlib.sha256(uri.encode()).hexdigest()[:12]
+        digest = hashlib.sha256(without_signature(uri).encode()).hexdigest()[:12]
     except UnicodeEncodeError as error:
         from vidsearch.media import public_uri
 

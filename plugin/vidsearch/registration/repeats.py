@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from hashlib import blake2b
 
 from vidsearch.registry import NewVideo
+from vidsearch.signed_urls import without_signature
 
 __all__ = ["Repeats"]
 
@@ -32,7 +33,9 @@ class Repeats:
         """The line of the first row with this id, and whether it is the same video; ``None``, and
         noted, for a new id."""
         id = _digest(video.id)
-        whole = _digest(json.dumps([video.uri, video.fields], sort_keys=True, default=repr))
+        # A row of URI and id alone, and one whose other cells are empty, say the same of a video.
+        said = [without_signature(video.uri), video.fields or None]
+        whole = _digest(json.dumps(said, sort_keys=True, default=repr))
         new = self._database.execute(
             "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (id, whole, line)
         )

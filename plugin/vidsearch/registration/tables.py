@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -30,6 +31,8 @@ _REFUSED = {
 }
 """What a file that begins so is instead of a list."""
 _DELIMITERS = ",;\t"
+_SEPARATOR = re.compile(r'"?sep=([,;|\t])"?')
+"""A line before the header by which spreadsheets are told it."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -81,19 +84,23 @@ def _csv(file: BinaryIO, name: str) -> Table:
     # A byte that is no UTF-8 becomes half a surrogate pair, so that it spoils its own row only.
     lines = (line.decode(errors="surrogateescape") for line in file)
     blank = 0
+    said: str | None = None
     for first in lines:
-        if first.removeprefix("\ufeff").strip():
+        header = first.removeprefix("\ufeff")
+        hint = None if said else _SEPARATOR.fullmatch(header.strip("\r\n "))
+        if hint:
+            said = hint[1]
+        elif header.strip():
             break
         blank += 1
     else:
-        first = ""
-    header = first.removeprefix("\ufeff")
+        header = ""
     if "\0" in header:
         raise VideoListError(f"{name} is no CSV file: it holds NUL bytes")
     # Of the whole process, and 128 KiB by default, which the transcript of a long talk exceeds.
     csv.field_size_limit(max(csv.field_size_limit(), _CELL))
     # Spreadsheets write what the language of their user has.
-    delimiter = max(_DELIMITERS, key=header.count)
+    delimiter = said or max(_DELIMITERS, key=header.count)
     reader = csv.reader(chain([header], lines), strict=True, delimiter=delimiter)
     try:
         columns = [each.strip() for each in next(reader, [])]

@@ -49,6 +49,7 @@ from vidsearch.engines import Json
 from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
 from vidsearch.registry.queueing import WORKER_LOST
 from vidsearch.registry.validation import NewVideo
+from vidsearch.signed_urls import without_signature
 from vidsearch_mappings.registry import (
     GIVEN_UP,
     IN_PROGRESS,
@@ -112,7 +113,7 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
         return _hurried(old, now) if wanted["priority"] == "interactive" else old
     if same_file and old.state is State.INDEXED:
         return _with_fields(old, now, wanted["fields"])
-    if video.uri != old.uri:
+    if without_signature(video.uri) != without_signature(old.uri):
         old = _without_content(old)
     return _afresh(old, now).changed(**wanted)
 

@@ -20,6 +20,13 @@ __all__ = ["NewVideo", "check_id", "check_uri", "checked", "checked_fields"]
 _ID_BYTES = 512  # the engines' limit for a document's id
 _URI_BYTES = 32_766  # the engines' limit for a keyword
 
+_OF_ENGINES = frozenset(
+    {"_id", "_index", "_source", "_routing", "_field_names", "_ignored", "_ignored_source"}
+    | {"_seq_no", "_primary_term", "_version", "_nested_path", "_doc_count"}
+    | {"_data_stream_timestamp"}
+)
+"""Names that a document cannot have at its top."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewVideo:
@@ -129,12 +136,20 @@ def checked_fields(fields: Mapping[str, Any] | None, *, id: str, reserved: str) 
         raise RegistryError(f"the fields of video {id!r} must be a dict, not {fields!r}")
     plain: dict[str, Any] = {}
     for name, value in (fields or {}).items():
-        if not isinstance(name, str) or not name.strip(". "):
-            raise RegistryError(f"a field's name must be a text, not {name!r} (video {id!r})")
+        if not isinstance(name, str) or not _is_name(name):
+            raise RegistryError(
+                f"a field's name must be a text, without a dot in front or two in a row, not "
+                f"{name!r} (video {id!r})"
+            )
         if name.partition(".")[0] == reserved:
             raise RegistryError(
                 f"field {name!r} is taken: {reserved!r} is the object that holds vidsearch's own "
                 f"data (setting index.field; video {id!r})"
+            )
+        if name in _OF_ENGINES:
+            raise RegistryError(
+                f"field {name!r} of video {id!r} is one that the engines keep themselves: give it "
+                "another name"
             )
         try:
             _bytes(name, what=f"the name {name!r} of a field of video {id!r}")
@@ -149,12 +164,22 @@ def checked_fields(fields: Mapping[str, Any] | None, *, id: str, reserved: str) 
     return plain
 
 
+def _is_name(name: str) -> bool:
+    """Whether the engines take it: they read dots as objects inside each other."""
+    return all(part.strip() for part in name.removesuffix(".").split("."))
+
+
 def _plain(value: Any, *, what: str) -> Any:
     """A value as it is read back from JSON; ``what`` names its place."""
     if isinstance(value, Mapping):
         for name in value:
             if not isinstance(name, str):
                 raise RegistryError(f"{what} has a name that is no text: {name!r}")
+            if not _is_name(name):
+                raise RegistryError(
+                    f"{what} has a name that engines refuse, as it is blank, or has a dot in front "
+                    f"or two in a row: {name!r}"
+                )
             _bytes(name, what=f"{what}, {name!r}")
         return {str(name): _plain(each, what=f"{what}, {name!r}") for name, each in value.items()}
     if isinstance(value, (list, tuple)):

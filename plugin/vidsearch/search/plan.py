@@ -393,4 +393,6 @@ class Plan:
         if "keyword" not in request.legs or not (request.highlight or request.explain):
             return body
         tags = self.settings.highlight_tags
-        return self._keywords().highlighted_in(body, request, self.index.properties, tags=tags)
+        return self._keywords().highlighted_in(
+            self.kind, body, request, self.index.properties, tags=tags
+        )

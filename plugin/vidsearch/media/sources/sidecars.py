@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -48,11 +49,12 @@ def choose_sidecars(
         names: of the files beside it.
         languages: the preferred ones, best first.
     """
-    stem = PurePosixPath(video).stem
+    stem = _composed(PurePosixPath(video).stem)
     found = []
     for name in names:
-        *parts, form = name[len(stem) :].lower().split(".")
-        if not name.startswith(f"{stem}.") or name == video or form not in _FORMATS:
+        alike = _composed(name)
+        *parts, form = alike[len(stem) :].lower().split(".")
+        if not alike.startswith(f"{stem}.") or name == video or form not in _FORMATS:
             continue
         said = _said(parts[1:])
         if said is None:
@@ -63,6 +65,11 @@ def choose_sidecars(
         rank = language_rank(sidecar.language, languages), sidecar.language, kind
         found.append((sidecar.is_forced, *rank, form, name, sidecar))
     return tuple(sidecar for *_, sidecar in sorted(found, key=lambda each: each[:-1])[:_MOST])
+
+
+def _composed(name: str) -> str:
+    """A Mac may have written the one name, with letters and accents apart, and not the other."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _said(parts: Sequence[str]) -> tuple[str, list[str]] | None:
