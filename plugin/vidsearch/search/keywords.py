@@ -91,9 +91,7 @@ class Keywords(NamedTuple):
             fields = list(dict.fromkeys([*request.highlight, *(fields if request.explain else [])]))
         if not fields:
             return body
-        return highlighted(
-            kind, body, text=self.text, words=self.words, fields=fields, tags=tags
-        )
+        return highlighted(kind, body, text=self.text, words=self.words, fields=fields, tags=tags)
 
 
 def _first_words(text: str, limit: int) -> tuple[str, int]:
