@@ -30,7 +30,7 @@ SEARCHES = 20
 """The fewest of each way in a round."""
 WARM_UP = 15.0
 """Seconds of each way: what only one of them does must be compiled in the engine as well, as it is
-in a node that has run for an hour. Ratios still fall after 5 seconds, and no more after 15."""
+in a node that has run for an hour. Ratios still fell after 5 seconds."""
 AT_MOST = 1.2
 """Latency with facets and sort / without, as the issue asks for."""
 QUERY = "a red circle"

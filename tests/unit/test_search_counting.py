@@ -166,6 +166,14 @@ def test_a_date_of_any_year_has_a_period(milliseconds: int, interval: Any) -> No
     assert str(found.value) <= bounds["gte"] <= bounds["lt"]
 
 
+@pytest.mark.parametrize("interval", ["year", "month", "day", "hour"])
+@pytest.mark.parametrize("start", [-(10**16), 0, 253402300800000, 10**19])
+def test_a_bucket_of_any_year_has_a_period(start: int, interval: Any) -> None:
+    facet = FacetField.of(Facet(field="day", interval=interval), INDEX)
+    answer = {"0": {"buckets": [{"key": start, "doc_count": 3}]}, "0-missing": {"doc_count": 1}}
+    assert facet.read("0", answer) == facet.counts([{"day": [str(start)]}] * 3 + [{}])
+
+
 def test_what_an_engine_counted_is_read_as_what_is_counted_here() -> None:
     facet = FacetField.of(Facet(field="live"), INDEX)
     buckets = [
@@ -226,8 +234,8 @@ def test_a_field_without_values_is_refused_with_the_way_out(name: str, message: 
 
 def test_a_field_is_found_anew_in_another_description_of_the_index() -> None:
     before: Any = SimpleNamespace(name="videos", properties={"n": KEYWORD}, runtime={}, memo={})
+    # A copy shares what was remembered.
     after: Any = SimpleNamespace(**{**vars(before), "properties": {"n": {"type": "long"}}})
-    after.memo = {}
     kinds = [value_field(of, "n", argument="sort").kind for of in (before, before, after)]
     assert kinds == ["word", "word", "number"]
 

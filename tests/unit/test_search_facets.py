@@ -401,8 +401,47 @@ def test_hits_that_are_equal_in_the_field_are_in_one_order_however_many(
     assert all(hit.fields["title"] == "castle" for page in pages for hit in page)
     assert {page.total for page in pages} == {Total(30, "eq", 30)}
     assert {str(page.facets) for page in pages} == {str(pages[0].facets)}
-    # Of the first page it is not known that it ends among equal hits; later ones hold all matches.
-    assert requests == [3, 2, 2, 2, 2, 2, 2, 2, 1, 1]
+    # Of the first page it is not known that it lacks equal hits; the last ones bring all matches.
+    assert (requests[0], max(requests[1:]), requests[-1]) == (3, 2, 1)
+
+
+def test_a_page_that_lacks_equal_hits_is_filled_from_the_window(
+    engine: RecordingEngine, search: VideoSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = [
+        replace(VIDEOS[1], id=f"copy{at:02}", fields={"title": "castle", "year": 1900})
+        for at in range(40)
+    ]
+    engine.bulk("videos", [Write("index", each.id, each.document("video")) for each in copies])
+    options: dict[str, Any] = {"mode": "keyword", "sort": "year", "highlight": ["title"]}
+    options |= {"facets": ["year"], "k": 3}
+    page = search.search("castle", **options)
+    assert ids(page) == ["copy00", "copy01", "copy02"]
+    assert all("castle" in hit.highlights["title"][0] for hit in page)
+    # The documents came with the first request already.
+    (first,), (window,) = engine.sent
+    assert (first["size"], window["size"]) == (11, 100)
+    assert first["search_type"] == window["search_type"] == "dfs_query_then_fetch"
+    assert window["_source"] is False
+    assert "aggs" in first
+    assert "aggs" not in window
+    # From then on both are asked for at once, until no page has lacked equal hits for long.
+    engine.sent.clear()
+    assert ids(search.search("castle", **options)) == ids(page)
+    assert [len(bodies) for bodies in engine.sent] == [2]
+    for _ in range(20):
+        search.search("circle", mode="keyword", sort="year", k=1)
+    engine.sent.clear()
+    search.search("circle", mode="keyword", sort="year", k=1)
+    assert [len(bodies) for bodies in engine.sent] == [1]
+
+    def delete_one(index: str, bodies: Any) -> Any:
+        responses = MemoryEngine.msearch(engine, index, bodies)
+        engine.bulk("videos", [Write("delete", "copy01")])
+        return responses
+
+    monkeypatch.setattr(engine, "msearch", delete_one)
+    assert ids(search.search("castle", **options)) == ["copy00", "copy02", "copy03"]
 
 
 @pytest.mark.parametrize("remembered", [False, True])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import EngineKind
@@ -24,7 +24,15 @@ from vidsearch_mappings.scores import Similarity, similarity_of
 from vidsearch_mappings.vectors import oversample_of
 from vidsearch_mappings.videos import TEMPLATES
 
-__all__ = ["IndexDescription", "concrete_index", "describe_index", "description_of"]
+__all__ = [
+    "IndexDescription",
+    "concrete_index",
+    "describe_index",
+    "description_of",
+    "found_once",
+]
+
+_T = TypeVar("_T")
 
 _CREATE = "create it with `vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
 _DERIVED = {"type": "derived", "enabled": False}
@@ -56,7 +64,7 @@ class IndexDescription(IndexMeta):
     is_replacement: bool = False
     """Whether it took the place of an attached index, and has no vidsearch object yet."""
     memo: dict[tuple[str, object], Any] = field(default_factory=dict, compare=False, repr=False)
-    """What was found in its mapping, which may have thousands of fields, by what was looked for."""
+    """What :func:`found_once` has found."""
 
     @property
     def attached(self) -> bool:
@@ -109,6 +117,22 @@ class IndexDescription(IndexMeta):
             raise MappingConflictError(f"index {self.name!r} has no field {path!r}") from None
         except ValueError as error:
             raise MappingConflictError(f"index {self.name!r}, field {path!r}: {error}") from error
+
+
+def found_once(index: IndexDescription, key: tuple[str, object], find: Callable[[], _T]) -> _T:
+    """What ``find`` returns, called once for a mapping, which may have thousands of fields.
+
+    Args:
+        index: has the mapping.
+        key: what is looked for, such as ``("value field", "year")``.
+        find: looks for it in the mapping.
+    """
+    kept = index.memo.get(key)
+    # A copy of the description shares the memo, and may have another mapping.
+    if kept is None or kept[0] is not index.properties:
+        kept = index.memo[key] = (index.properties, find())
+    found: _T = kept[1]
+    return found
 
 
 def concrete_index(calls: Calls, alias: str, *, advice: str) -> Steps[str]:

@@ -143,7 +143,7 @@ class FacetField:
         their periods."""
         interval = self.interval
         if isinstance(interval, str):
-            return _starts(list(map(int, values)), interval)
+            return _starts([int(value) for value in values], interval)
         if interval is not None:
             return [_bucket(float(value), interval) for value in values]
         return values

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from vidsearch.config import SearchSettings
 from vidsearch.engines import EngineKind, Json
 from vidsearch.errors import QueryError
-from vidsearch.index.description import IndexDescription
+from vidsearch.index.description import IndexDescription, found_once
 from vidsearch.search.mapping_fields import expand_fields, find_name
-from vidsearch.search.request import SearchRequest
+from vidsearch.search.request import Leg, SearchRequest
 from vidsearch_mappings.queries import highlighted
 from vidsearch_mappings.stop_words import stop_words, without_stop_words
 from vidsearch_mappings.words import PIECE
 
-__all__ = ["Keywords"]
+__all__ = ["Keywords", "scored_by_whole_index"]
 
 # Lucene counts one clause per word and field, and OpenSearch stops at 1,024 of them.
 _MAX_CLAUSES = 900
@@ -33,11 +33,11 @@ class Keywords(NamedTuple):
     def of(cls, text: str, index: IndexDescription, settings: SearchSettings) -> Keywords:
         """The words of a text, in the fields of an index that the settings name."""
         named = settings.keyword_fields
-        key = ("word fields", named)
-        fields: tuple[str, ...] | None = index.memo.get(key)
-        if fields is None:
-            fields = expand_fields(index.properties, named, hidden=index.field)
-            index.memo[key] = fields
+        fields = found_once(
+            index,
+            ("word fields", (named, index.field)),
+            lambda: expand_fields(index.properties, named, hidden=index.field),
+        )
         return cls.within_limits(text, fields, stop=stop_words(settings.stop_words))
 
     @classmethod
@@ -98,3 +98,15 @@ def _first_words(text: str, limit: int) -> tuple[str, int]:
     """The text up to so many words, and how many it has."""
     words = list(PIECE.finditer(text))
     return (text[: words[limit - 1].end()] if len(words) > limit else text), len(words)
+
+
+def scored_by_whole_index(leg: Leg, body: Json) -> Json:
+    """The body, with words scored by the whole index.
+
+    By itself each shard counts how rare a word is among its own documents, and the engines deal
+    ids out to shards differently: BM25 would depend on the neighbours of a document. Of an index
+    with one shard the engines ask nothing more. OpenSearch's hybrid query cannot do it.
+    """
+    if leg.startswith("vector") or "retriever" in body or "hybrid" in body.get("query", {}):
+        return body
+    return {**body, "search_type": "dfs_query_then_fetch"}

@@ -10,6 +10,8 @@ __all__ = ["CutSize", "PastSearches"]
 
 _KEPT = 64
 """Thresholds and sorts that are remembered; an application has few."""
+_TIE_KEPT = 20
+"""Pages for which a tie is remembered: a request more costs far more than a body more."""
 
 
 class CutSize(NamedTuple):
@@ -29,7 +31,7 @@ class PastSearches:
 
     def __init__(self) -> None:
         self._sizes: dict[tuple[object, ...], CutSize] = {}
-        self._tied: dict[str, bool] = {}
+        self._tied: dict[str, int] = {}
 
     def cut_of(self, request: SearchRequest) -> CutSize | None:
         """What to expect of its thresholds; ``None`` where no search had them."""
@@ -42,14 +44,15 @@ class PastSearches:
         self._sizes[_thresholds(request)] = size
 
     def tied(self, request: SearchRequest) -> bool:
-        """Whether hits that its sort leaves equal lay across the end of the last page."""
-        return self._tied.get(str(request.sort), False)
+        """Whether one of the last pages by its sort lacked hits that are equal to its last one."""
+        return self._tied.get(str(request.sort), 0) > 0
 
     def remember_tie(self, request: SearchRequest, tied: bool) -> None:
-        """Whether hits that the sort of a search leaves equal lie across the end of its page."""
+        """Whether a page by the sort of a search lacked hits that are equal to its last one."""
         if len(self._tied) >= _KEPT:
             self._tied.clear()
-        self._tied[str(request.sort)] = tied
+        left = self._tied.get(str(request.sort), 0) - 1
+        self._tied[str(request.sort)] = _TIE_KEPT if tied else max(left, 0)
 
 
 def _thresholds(request: SearchRequest) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil
 
 from vidsearch.config import SearchSettings
@@ -76,7 +76,8 @@ class Plan:
     past: PastSearches = field(default_factory=PastSearches)
     """How earlier searches went."""
     tied: bool = False
-    """Whether the last page by this sort ended among hits that it leaves equal."""
+    """What they say of this sort, see :meth:`PastSearches.tied`; the same to the end of a search,
+    whatever others teach meanwhile."""
 
     @property
     def request(self) -> SearchRequest:
@@ -94,7 +95,8 @@ class Plan:
     def fetches_page(self) -> bool:
         """Whether the window is ranked first, and documents are fetched for the hits of the page.
 
-        Words give many hits of the same score, so only the whole window makes pages fit together.
+        Words give many hits of the same score, so only the whole window makes pages fit together,
+        unless the engine sorts them by a field, see :meth:`reads_sorted_page`.
         A sort here and hits by moment are of the whole window, too, and so are facets beside a page
         that is likely the right one, see :meth:`likely_page`.
         And where a filter asks for nested objects, Elasticsearch looks for them inside the segments
@@ -111,7 +113,8 @@ class Plan:
         """Whether only the page of a search by words is read, as the engine sorts all matches.
 
         Where hits that the sort leaves equal lie across its end, the window is read after it: which
-        of them are on the page is decided by their ids.
+        of them are on the page is decided by their ids. Where that is likely, as it was so before,
+        the window is read at once, and so it is for ``explain``, which names ranks within it.
         """
         request = self.request
         whole = request.needs_vector or request.reorders or request.by_moment or request.explain
@@ -154,11 +157,6 @@ class Plan:
         )
         by_field = self.index.similarity(level)
         return "half_inner_product" if self.kind == "opensearch" and scripted else by_field
-
-    @property
-    def without_facets(self) -> Plan:
-        """The same search without counts."""
-        return replace(self, values=replace(self.values, facets=()))
 
     def bodies(self, *, content: bool = True, spare: int = 0) -> tuple[dict[Leg, Json], list[str]]:
         """The body of each leg, or the one body ``fused`` where the engine fuses; and warnings.
@@ -224,7 +222,10 @@ class Plan:
             return {}
         size = min(request.last + spare, self.settings.window)
         if not request.needs_vector:
-            return {}  # words give many hits of the same score
+            if request.sort is None:
+                return {}  # words give many hits of the same score
+            body = self._keyword_body(self._keywords(), size=size, source=request.source)
+            return {page_of("keyword"): self.values.sorting(self._with_highlights(body))}
         if len(self.levels) > 1 or self.kind != "elasticsearch":
             return {}  # OpenSearch would look for the nearest twice at once, and read all documents
         ((name, level),) = self.levels.items()
@@ -392,7 +393,6 @@ class Plan:
         request = self.request
         if "keyword" not in request.legs or not (request.highlight or request.explain):
             return body
-        tags = self.settings.highlight_tags
         return self._keywords().highlighted_in(
-            self.kind, body, request, self.index.properties, tags=tags
+            self.kind, body, request, self.index.properties, tags=self.settings.highlight_tags
         )

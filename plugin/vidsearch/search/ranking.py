@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from vidsearch.engines import Json
 from vidsearch.search.diversity import fields_to_compare, reorder
 from vidsearch.search.fusion import Scored
+from vidsearch.search.keywords import scored_by_whole_index
 from vidsearch.search.legs import (
     LegHit,
     above_threshold,
@@ -31,8 +33,8 @@ __all__ = ["Ranking"]
 
 _ROUNDING = 1e-9
 _TIES = 8
-"""Videos of the same cosine (copies of one) that may lie at the end of a page of a vector search:
-engines break ties by the order of writing, and vidsearch by the ids."""
+"""Equal videos (copies of one) that may lie at the end of a page: engines break ties by the order
+of writing, and vidsearch by the ids."""
 
 
 class Ranking:
@@ -63,8 +65,8 @@ class Ranking:
         """Both where more is counted than the candidates."""
         self._page_hits: dict[str, LegHit] = {}
         """What the engine has taken for the page, documents and moments included, by id."""
-        self._lacks_ties = False
-        """Whether only some are there of the hits that lie equal across the end of the page."""
+        self._needs_window = False
+        """Whether the page by words was read alone and may lack hits equal to its last one."""
         self._duplicates: dict[str, tuple[str, ...]] = {}
         self.warnings = list(plan.vector.warnings)
         """What the user should know."""
@@ -79,7 +81,7 @@ class Ranking:
         self._sizes = {leg: body["size"] for leg, body in bodies.items()}
         if self._counts_nearest:
             bodies["vector"] = {**bodies["vector"], "track_total_hits": True}
-        return {leg: _scored_by_whole_index(leg, body) for leg, body in bodies.items()}
+        return {leg: scored_by_whole_index(leg, body) for leg, body in bodies.items()}
 
     def rank(self, answer: Mapping[str, Json]) -> None:
         """Put the videos in order."""
@@ -110,9 +112,7 @@ class Ranking:
             self._legs["keyword"] = read_keyword_hits(answer["keyword"])
             self._is_whole &= len(self._legs["keyword"]) < self._sizes["keyword"]
             if plan.values.sorts_by_engine:
-                tied = self._is_cut_in_tie(answer["keyword"])
-                plan.past.remember_tie(request, tied)
-                self._lacks_ties = tied and plan.reads_sorted_page
+                self._learn_of_ties(answer["keyword"])
         scores = {leg: _scores(hits) for leg, hits in self._legs.items()}
         self._order = plan.fuse(scores)
         self._is_whole &= len(self._order) <= self._window
@@ -148,15 +148,19 @@ class Ranking:
         if page_of("vector") in answer:
             found = self._vector_hits({"vector": answer[page_of("vector")]})
             self._page_hits = _by_id(above_threshold(found, self._threshold, again=True))
+        elif page_of("keyword") in answer:
+            self._page_hits = _by_id(read_keyword_hits(answer[page_of("keyword")]))
 
-    def _is_cut_in_tie(self, response: Json) -> bool:
-        """Whether hits that the engine's sort leaves equal lie across the end of the page, and
-        maybe of all that is read with it."""
-        last, read = self._request.last, min(self._request.last + _TIES, self._window)
-        ids = ids_of(response)
-        if len(ids) < read or read == self._window:
-            return False
-        return self._values[ids[last - 1]] == self._values[ids[read - 1]]
+    def _learn_of_ties(self, response: Json) -> None:
+        """Look whether the hits equal to the last one of the page go on behind the spare ones."""
+        plan, ids, last = self._plan, ids_of(response), self._request.last
+        read, total = min(last + _TIES, self._window), response["hits"]["total"]
+        every_match = total["relation"] == "eq" and total["value"] <= len(ids)
+        if read == self._window or len(ids) < read or (every_match and len(ids) == read):
+            return  # nothing lies behind them
+        tied = self._values[ids[last - 1]] == self._values[ids[read - 1]]
+        plan.past.remember_tie(self._request, tied)
+        self._needs_window = tied and plan.reads_sorted_page
 
     def candidates(self) -> dict[str, Json]:
         """What reads of the candidates what ``collapse`` and ``diversity`` compare, and their
@@ -170,15 +174,17 @@ class Ranking:
         ids = [id for id, _ in self._order[: self._window]]
         if not ids:
             return {}
-        if self._lacks_ties:
-            window, _ = self._plan.without_facets.bodies(content=False)
-            return {leg: _scored_by_whole_index(leg, body) for leg, body in window.items()}
+        if self._needs_window:
+            plan = self._plan  # what it counts is counted already
+            without = replace(plan, values=replace(plan.values, facets=()))
+            window, _ = without.bodies(content=False)
+            return {leg: scored_by_whole_index(leg, body) for leg, body in window.items()}
         bodies = {"candidates": fields_query(ids=ids, fields=fields)} if fields else {}
         return bodies | (self._plan.moments(ids) if self._request.by_moment else {})
 
     def reorder(self, answer: Mapping[str, Json]) -> None:
         """Collapse, make the hits differ, make moments the hits, sort: as far as it is asked."""
-        if self._lacks_ties:
+        if self._needs_window:
             self._page_hits = _by_id(self._legs["keyword"])
             self._values = self._plan.values.read(answer)
             self._legs["keyword"] = read_keyword_hits(answer["keyword"])
@@ -215,7 +221,7 @@ class Ranking:
 
     def page(self) -> dict[str, Json]:
         """What reads documents, cosines and moments of the page, unless they are there already."""
-        if self._plan.counts_only or not (self._plan.fetches_page or self._lacks_ties):
+        if self._plan.counts_only or not (self._plan.fetches_page or self._needs_window):
             return {}
         ids = list(dict.fromkeys(self._video_of(id) for id, _ in self._page))
         if self._page_hits.keys() >= {*ids}:
@@ -242,7 +248,7 @@ class Ranking:
         request, legs = self._request, self._legs
         ranks = {leg: {hit.id: at for at, hit in enumerate(hits, 1)} for leg, hits in legs.items()}
         if self._plan.values.sorts_by_engine and not request.explain:
-            ranks = {}  # of the page alone, nobody knows them
+            ranks = {}  # known only where the window was read, and that depends on ties
         keyword_hits = _by_id(legs.get("keyword", ()))
         explanations = self._explanations(ranks) if request.explain else {}
         hits = []
@@ -386,15 +392,3 @@ def _scores(hits: Sequence[LegHit]) -> list[Scored]:
 
 def _by_id(hits: Sequence[LegHit]) -> dict[str, LegHit]:
     return {hit.id: hit for hit in hits}
-
-
-def _scored_by_whole_index(leg: Leg, body: Json) -> Json:
-    """The body, with words scored by the whole index.
-
-    By itself each shard counts how rare a word is among its own documents, and the engines deal
-    ids out to shards differently: BM25 would depend on the neighbours of a document. Of an index
-    with one shard the engines ask nothing more. OpenSearch's hybrid query cannot do it.
-    """
-    if leg.startswith("vector") or "retriever" in body or "hybrid" in body.get("query", {}):
-        return body
-    return {**body, "search_type": "dfs_query_then_fetch"}

@@ -11,7 +11,7 @@ import numpy as np
 
 from vidsearch.engines import Json
 from vidsearch.errors import QueryError
-from vidsearch.index.description import IndexDescription
+from vidsearch.index.description import IndexDescription, found_once
 from vidsearch.search.mapping_fields import (
     ANALYZED_TYPES,
     NUMBER_TYPES,
@@ -58,27 +58,26 @@ class ValueField:
         date = {"format": DATE_FORMAT} if self.kind == "date" else {}
         return {"field": self.path, **date}
 
-    def value(self, raw: Any) -> Value:
-        """A value that an engine gives, of a hit or of an aggregation; dates in milliseconds since
-        1970."""
+    def values(self, raws: Iterable[Any]) -> list[Value]:
+        """The values that an engine gives, of hits or of an aggregation; dates in milliseconds
+        since 1970."""
+        if self.kind == "date":  # of which hits have many different ones
+            return [int(float(raw)) if isinstance(raw, str) else int(raw) for raw in raws]
+        return [*map(self._value, raws)]
+
+    def _value(self, raw: Any) -> Value:
         if self.kind == "truth":
             return raw in (True, 1, "true")
         if self.kind == "word":
             return str(raw)
         number = float(raw) if isinstance(raw, str | float) else raw
         if isinstance(number, float):
-            if self.kind == "date" or (number.is_integer() and abs(number) <= EXACT_IN_DOUBLE):
+            if number.is_integer() and abs(number) <= EXACT_IN_DOUBLE:
                 return int(number)
             if self.type in _SHORT:  # in as few digits as tell it from its neighbours
                 number = float(str(_SHORT[self.type](number)))
         value: Value = number
         return value
-
-    def values(self, raws: Iterable[Any]) -> list[Value]:
-        """The value of each, see :meth:`value`."""
-        if self.kind == "date":  # of which hits have many different ones
-            return [int(float(raw)) if isinstance(raw, str) else int(raw) for raw in raws]
-        return [*map(self.value, raws)]
 
     def rank(self, value: Value) -> Value:
         """What a value is ordered by: itself, but an IP address as the number that it is."""
@@ -95,10 +94,7 @@ def value_field(index: IndexDescription, name: str, *, argument: str) -> ValueFi
         QueryError: they cannot be; the message begins with the argument and says what to do.
     """
     key = ("value field", name)
-    kept: ValueField | None = index.memo.get(key)
-    if kept is None:
-        kept = index.memo[key] = _value_field(index, name, argument)
-    return kept
+    return found_once(index, key, lambda: _value_field(index, name, argument))
 
 
 def _value_field(index: IndexDescription, name: str, argument: str) -> ValueField:
