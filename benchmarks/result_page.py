@@ -75,7 +75,7 @@ def _on(kind: EngineKind, *, rounds: int) -> Iterator[Section]:
         more: dict[str, dict[str, dict[str, Any]]] = {
             "hybrid": {**filtered, "hits by moment": BY_MOMENT},
             "vector": {"hits by moment": BY_MOMENT},
-            "keyword": {},
+            "keyword": {"a sort whose page ends among equal hits": {"sort": "year"}},
         }
         for mode, others in more.items():
             ways = {name: {"mode": mode, **way} for name, way in {**COMPARED, **others}.items()}
