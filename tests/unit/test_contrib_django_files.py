@@ -9,6 +9,7 @@ import pytest
 from tests.django_site import Site
 
 from vidsearch.contrib.django import sync
+from vidsearch.errors import BackendUnavailableError, LeaseLostError
 from vidsearch_tasks import video_status
 
 
@@ -55,6 +56,22 @@ def test_a_file_that_is_replaced_under_its_name_is_embedded_again(
 
 
 @pytest.mark.usefixtures("overwriting")
+def test_a_worker_that_has_read_the_file_before_loses_the_video(site: Site, tmp_path: Path) -> None:
+    (film,) = site.Film._base_manager.bulk_create([site.film("red")])  # which registers nothing
+    registry = site.services.registry
+    fields = {**film.vidsearch_document(), sync.MODEL_FIELD: film.vidsearch_label()}
+    registry.register(film.vidsearch_id, uri=film.vidsearch_uri(), fields=fields)
+    lease = registry.claim(film.vidsearch_id, owner="a worker")
+    film.file = upload(tmp_path, "blue", name="red.mp4")
+    film.save()
+    assert film.file.name == "red.mp4"
+    assert site.state(film) == "indexed"
+    assert site.document(film) == fields
+    with pytest.raises(LeaseLostError):
+        registry.renew(lease)
+
+
+@pytest.mark.usefixtures("overwriting")
 def test_a_row_whose_file_stays_is_not_embedded_again(site: Site, tmp_path: Path) -> None:
     film = site.film("red")
     film.file = upload(tmp_path, "red", name="clip.mp4")
@@ -86,8 +103,6 @@ def test_a_new_file_that_is_not_the_video_embeds_nothing(
 def test_a_new_file_that_was_not_registered_is_told_with_what_makes_up_for_it(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from vidsearch.errors import BackendUnavailableError
-
     def away(*args: Any, **options: Any) -> Any:
         raise BackendUnavailableError("the engine does not answer")
 
