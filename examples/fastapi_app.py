@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -45,7 +45,8 @@ class Status(BaseModel):
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     # One for the whole app: it holds the model and the connections.
     async with AsyncVideoSearch.from_settings(load_settings()) as videos:
-        await videos.embed("a boat")  # loads the model now, not at the first request
+        with suppress(BackendUnavailableError):  # the app starts all the same, and answers 503
+            await videos.embed("a boat")  # loads the model now, not at the first request
         app.state.videos = videos
         yield
 

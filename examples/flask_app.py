@@ -52,9 +52,9 @@ def search() -> Response:
 def register(id: str) -> tuple[Response, int]:
     """``{"uri": …, "title": …}``. Set ``sources.roots`` or ``sources.hosts``, and say who may."""
     video = request.get_json()
-    if not isinstance(video, dict):
-        return jsonify({"detail": "send a JSON object"}), 422
-    title = video.get("title", "")
+    title = video.get("title", "") if isinstance(video, dict) else None
+    if not isinstance(title, str):
+        return jsonify({"detail": "send a JSON object, with a text as its title"}), 422
     record = register_video(id, uri=video.get("uri", ""), fields={"title": title})
     return jsonify({"id": id, "state": record.state}), 202
 

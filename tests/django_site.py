@@ -82,11 +82,13 @@ def set_up_django() -> None:
 
 @dataclass(frozen=True)
 class Site:
-    """Films and shows, and vidsearch in this process."""
+    """Rows of every kind, and vidsearch in this process."""
 
     Film: Any
     Show: Any
     Episode: Any
+    Part: Any
+    Portrait: Any
     files: Path
     services: Services
 
@@ -126,11 +128,11 @@ def open_site(files: Path) -> Iterator[Site]:
     set_up_django()
     from django.test import override_settings
     from films.models import Film
-    from tests.django_series.models import Episode, Show
+    from tests.django_series.models import Episode, Part, Person, Portrait, Show
 
     _make_tables()
     with override_settings(MEDIA_ROOT=files), videos_in_process() as running:
-        yield Site(Film, Show, Episode, files, running)
-    for model in (Film, Episode, Show):
+        yield Site(Film, Show, Episode, Part, Portrait, files, running)
+    for model in (Film, Episode, Show, Part, Portrait.people.through, Portrait, Person):
         rows = model.objects.all()
         rows._raw_delete(rows.db)  # without signals

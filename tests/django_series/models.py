@@ -1,4 +1,5 @@
-"""Shows, some of which are episodes: multi-table inheritance."""
+"""Shows, some of which are episodes (multi-table inheritance); parts, with two columns as their
+primary key; portraits, which name other rows."""
 
 from __future__ import annotations
 
@@ -19,3 +20,30 @@ class Episode(Show):
     number = models.IntegerField(default=1)
 
     vidsearch_fields = ("title", "number")
+
+
+class Part(VideoModel):
+    pk = models.CompositePrimaryKey("reel", "language")
+    reel = models.IntegerField()
+    language = models.CharField(max_length=20)
+    path = models.CharField(max_length=200)
+
+    vidsearch_source = "path"
+    vidsearch_fields = ("language",)
+
+
+class Person(models.Model):
+    name = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Portrait(VideoModel):
+    path = models.CharField(max_length=200)
+    kind = models.CharField(max_length=1, choices=[("i", "interview")], default="i")
+    maker = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="made")
+    people = models.ManyToManyField(Person)
+
+    vidsearch_source = "path"
+    vidsearch_fields = ("maker", "people", "get_kind_display")

@@ -18,6 +18,8 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
+from django.core.files.base import ContentFile  # noqa: E402
+from django.core.files.storage import FileSystemStorage  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import transaction  # noqa: E402
 from django.test import Client  # noqa: E402
@@ -50,13 +52,17 @@ with transaction.atomic():
     Film.objects.bulk_create(films[1:])
     seen["inside the transaction"] = [*registry.find_many([film.vidsearch_id for film in films])]
 
-deadline = time.monotonic() + SECONDS
-while time.monotonic() < deadline:
-    states = [str(registry.get(film.vidsearch_id).state) for film in films]
-    if set(states) <= {"indexed", "failed", "dead"}:
-        break
-    time.sleep(0.1)
-seen["states"] = states
+
+def states_at_the_end() -> list[str]:
+    deadline = time.monotonic() + SECONDS
+    while True:
+        states = [str(registry.get(film.vidsearch_id).state) for film in films]
+        if set(states) <= {"indexed", "failed", "dead"} or time.monotonic() > deadline:
+            return states
+        time.sleep(0.1)
+
+
+seen["states"] = states_at_the_end()
 
 refresh()
 seen["found by what is seen"] = [
@@ -73,6 +79,28 @@ client.force_login(User.objects.create_superuser("admin"))
 page = client.get("/admin/films/film/")
 shown = page.content.decode().count('<td class="field-vidsearch_state">indexed')
 seen["admin"] = {"status": page.status_code, "states": shown}
+
+
+class Overwriting(FileSystemStorage):
+    """Keeps the name of a file that is uploaded again, as buckets do."""
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        self.delete(name)
+        return name
+
+
+Film._meta.get_field("file").storage = Overwriting()
+name = films[1].file.name
+films[1].file = ContentFile(films[2].file.read(), name=Path(name).name)
+films[1].save()
+seen["file of the same name"] = films[1].file.name == name
+seen["states after the upload"] = states_at_the_end()
+refresh()
+cosines = {
+    film.title: film.vidsearch_hit.cosine
+    for film in Film.objects.search(captions[2], mode="vector")
+}
+seen["cosines of the same file"] = [cosines[film.title] for film in films[1:]]
 
 films[0].delete()
 refresh()

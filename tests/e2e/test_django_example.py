@@ -73,6 +73,10 @@ def test_saved_films_are_found_by_what_they_show(env: dict[str, str], tmp_path: 
     assert seen["view"] == [200, titles[0], ["start", "end", "cosine", "thumbnail"]]
     assert seen["wrong request"] == 422
     assert seen["admin"] == {"states": 3, "status": 200}
+    assert seen["file of the same name"]
+    assert seen["states after the upload"] == ["indexed"] * 3
+    first, second = seen["cosines of the same file"]
+    assert first == pytest.approx(second, abs=1e-6)
     assert seen["after delete"] == [sorted(titles[1:]), []]
 
 

@@ -140,7 +140,10 @@ def _flask_app_searches_and_registers(client: Any, clip: Path) -> None:
     for too_much in ("a" * 1001, "a" + 21 * "&tag=harbour"):
         assert client.get(f"/search?q={too_much}").status_code == 400
     assert client.get("/videos/clip-41").status_code == 404
+    assert client.get("/videos/...").status_code == 404
     assert client.post("/videos/clip-41", json=[]).status_code == 422
+    untitled = {"uri": str(clip), "title": {"of": "a film"}}
+    assert client.post("/videos/clip-42", json=untitled).status_code == 422
     state = {"id": "clip-42", "state": "indexed", "error": None}
     assert client.get("/videos/clip-42").json == state
     again = client.post("/videos/clip-42", json={"uri": str(clip), "title": "Harbour at dawn"})
@@ -176,7 +179,7 @@ def test_examples_enqueue_and_search_on_real_services(
     _flask_app_searches_and_registers(flask["app"].test_client(), application.clip)
     flask["videos"].close()
     web = Web(runpy.run_path(str(ROOT / "examples/fastapi_app.py"))["app"])
-    found, *too_much, none, wrong, schema, vector, bodies, known, unknown = web.answers(
+    found, *too_much, none, wrong, schema, vector, bodies, known, unknown, dots = web.answers(
         "/search?q=harbour",
         f"/search?q={'a' * 1001}",
         f"/search?q=a{21 * '&tag=harbour'}",
@@ -188,10 +191,12 @@ def test_examples_enqueue_and_search_on_real_services(
         "/body?q=harbour",
         "/videos/clip-42",
         "/videos/clip-41",
+        "/videos/...",
     )
     assert [status for status, _ in too_much] == [422, 422, 422]
     assert known == (200, {"id": "clip-42", "state": "indexed", "error": None})
     assert unknown == (404, {"detail": "no video 'clip-41' is registered"})
+    assert dots == (404, {"detail": "no video '...' is registered"})
     assert web.posts("/videos/clip-42", {"uri": "", "title": "Harbour"})[0] == 422
     registered = {"uri": str(application.clip), "title": "Harbour at dusk"}
     assert web.posts("/videos/clip-42", registered) == (202, known[1])
@@ -206,10 +211,10 @@ def test_examples_enqueue_and_search_on_real_services(
     assert (bodies[0], bodies[1].keys()) == (200, {"vector", "keyword"})
     assert schema[1]["components"]["schemas"]["Moment"]["properties"].keys() >= {"start", "end"}
     monkeypatch.setenv("VIDSEARCH_ENGINE__URL", "http://127.0.0.1:1")
-    monkeypatch.setenv("VIDSEARCH_ENGINE__KIND", "elasticsearch")
-    assert web.answers("/search?q=harbour") == [
-        (503, {"detail": "the search is away, try again soon"})
-    ]
+    away = (503, {"detail": "the search is away, try again soon"})
+    for kind in ("auto", "elasticsearch"):
+        monkeypatch.setenv("VIDSEARCH_ENGINE__KIND", kind)
+        assert web.answers("/search?q=harbour") == [away]
 
 
 def test_enqueue_example_without_a_broker_prints_that_the_video_is_registered(

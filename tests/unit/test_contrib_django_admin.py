@@ -13,7 +13,8 @@ from tests.django_site import Site
 
 from vidsearch.errors import BackendUnavailableError, ConfigError
 from vidsearch.registry import Registry
-from vidsearch_tasks import video_status
+from vidsearch.testing.in_process import videos_in_process
+from vidsearch_tasks import configured, current_services, video_status
 
 
 @pytest.fixture
@@ -73,6 +74,50 @@ def test_the_list_of_rows_is_shown_although_the_engine_is_away(
     page = admin.get("/admin/films/film/").content.decode()
     assert "unknown: the search engine is away" in page
     assert "engine does not answer" in act(admin, "retry", film)
+
+
+def test_the_list_of_rows_tells_what_is_wrong_where_it_is_not_the_engine_that_is_away(
+    site: Site, admin: Any
+) -> None:
+    site.film("red").save()
+    engine = site.services.engine
+    (registry,) = engine.indices_of(site.services.settings.index.registry)
+    engine.delete_index(registry)
+    page = admin.get("/admin/films/film/").content.decode()
+    assert "unknown: " in page
+    assert "is away" not in page
+    assert "index create" in page
+
+
+def test_the_list_of_rows_asks_for_no_states_that_it_does_not_show(
+    site: Site, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.contrib.admin import site as admin_site
+
+    site.film("red").save()
+    asked: list[Any] = []
+    monkeypatch.setattr(Registry, "find_many", lambda registry, ids: asked.append(ids) or {})
+    monkeypatch.setattr(admin_site._registry[site.Film], "list_display", ("title",))
+    assert "all red" in admin.get("/admin/films/film/").content.decode()
+    assert asked == []
+
+
+def test_the_list_of_rows_is_that_of_another_base_class_as_well(
+    site: Site, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.contrib.admin import ModelAdmin
+    from django.contrib.admin.views.main import ChangeList
+
+    class Own(ChangeList):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.title = "of another package"
+
+    monkeypatch.setattr(ModelAdmin, "get_changelist", lambda admin, request, **options: Own)
+    site.film("red").save()
+    page = admin.get("/admin/films/film/").content.decode()
+    assert "of another package" in page
+    assert '<td class="field-vidsearch_state">indexed' in page
 
 
 def test_the_action_embeds_chosen_videos_again(site: Site, admin: Any) -> None:
@@ -152,6 +197,8 @@ def test_sync_registers_rows_of_before_and_deletes_videos_whose_rows_are_gone(
         "films.Film: 1 registered, 1 unchanged, 0 deleted, 0 with errors",
         "django_series.Show: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
         "django_series.Episode: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
+        "django_series.Part: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
+        "django_series.Portrait: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
     ]
     assert run("vidsearch_sync", "films.Film", "--prune") == (
         "films.Film: 0 registered, 2 unchanged, 1 deleted, 0 with errors\n"
@@ -213,6 +260,23 @@ def test_settings_are_those_of_the_project_and_else_of_the_environment(
     with override_settings(VIDSEARCH={"index": {"name": "films"}, "celery_app": "a:b"}):
         settings = load_django_settings()
     assert (settings.index.name, settings.engine.url) == ("films", "http://search.example:9200")
+
+
+def test_tests_may_override_the_settings(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from django.test import override_settings
+
+    from vidsearch.contrib.django.settings import configure_from_django, load_django_settings
+
+    with override_settings(VIDSEARCH={"index": {"name": "of-tests"}}):
+        assert current_services() is site.services, "within videos_in_process()"
+    monkeypatch.setattr(configured, "_current", configured._current)
+    monkeypatch.setattr(configured, "_configured_in", configured._configured_in)
+    configure_from_django()
+    with override_settings(VIDSEARCH={"index": {"name": "of-tests"}}):
+        assert current_services().settings.index.name == "of-tests"
+        with videos_in_process(load_django_settings()) as running:
+            assert running.settings.index.name == "of-tests"
+    assert current_services().settings.index.name == "videos"
 
 
 def test_the_command_line_sends_over_the_broker_of_the_celery_app(

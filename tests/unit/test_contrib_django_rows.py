@@ -307,6 +307,37 @@ def test_manage_check_tells_names_that_are_wrong(
     assert site.Film.check() == [], "nothing reads the names"
 
 
+def test_manage_check_tells_a_manager_that_registers_nothing_written_in_bulk(site: Site) -> None:
+    from django.db import models
+    from django.test.utils import isolate_apps
+
+    from vidsearch.contrib.django.models import VideoModel, VideoQuerySet
+
+    class Published(VideoQuerySet):
+        pass
+
+    with isolate_apps("films"):
+
+        class Clip(VideoModel):
+            path = models.TextField()
+            vidsearch_source = "path"
+            objects = models.Manager()
+
+            class Meta:
+                app_label = "films"
+
+        class Trailer(Clip):
+            objects = Published.as_manager()
+
+            class Meta:
+                app_label = "films"
+
+        (said,) = Clip.check()
+        assert Trailer.check() == []
+    assert (said.id, said.obj, said.is_serious()) == ("vidsearch.W001", Clip, False)
+    assert said.msg.startswith("the default manager 'objects' has no search(), and videos that")
+
+
 @pytest.mark.parametrize("many", [False, True])
 def test_rows_that_others_make_match_during_an_update_are_left_alone_or_logged(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, many: bool

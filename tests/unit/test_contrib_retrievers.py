@@ -7,19 +7,24 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from haystack import Pipeline
 from langchain_core.documents import Document
-from llama_index.core.schema import MetadataMode
+from llama_index.core.schema import MetadataMode, QueryBundle
+from PIL import Image
 from tests.search_index import TableEncoder, create_index, make_videos
 
 from vidsearch.contrib import haystack, langchain, llamaindex
 from vidsearch.contrib.passages import Passage, PassageSearch, passages_of
 from vidsearch.errors import IndexNotFoundError, QueryError
 from vidsearch.search import VideoSearch
+from vidsearch.testing.clips import solid, write_clip
+from vidsearch.testing.in_process import videos_in_process
 from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch_tasks import register_video
 
 QUERY = "red circle"
 
@@ -42,6 +47,7 @@ def test_a_passage_is_a_moment_with_the_fields_of_its_video(videos: VideoSearch)
         metadata={
             **{name: value for name, value in hit.fields.items() if name != "video"},
             "video_id": hit.id,
+            "passage_id": found[0].id,
             "uri": f"file:///videos/{hit.id}.mp4",
             "start": moment.start,
             "end": moment.end,
@@ -101,6 +107,14 @@ def test_an_option_that_the_retriever_sets_is_refused_at_once(
         module.VideoRetriever(videos=videos, moments=0)
 
 
+@pytest.mark.parametrize("module", [haystack, llamaindex])
+def test_one_name_for_the_text_is_refused_as_its_letters_are_no_fields(
+    videos: VideoSearch, module: Any
+) -> None:
+    with pytest.raises(QueryError, match=r"must be a list of names, such as \['title'\]"):
+        module.VideoRetriever(videos=videos, text_fields="title")
+
+
 @pytest.mark.parametrize("module", [langchain, haystack, llamaindex])
 def test_errors_of_a_search_come_through(module: Any) -> None:
     retriever = module.VideoRetriever(videos=VideoSearch(MemoryEngine(), TableEncoder()))
@@ -126,6 +140,47 @@ def test_langchain_documents_hold_the_passages(videos: VideoSearch) -> None:
     assert asyncio.run(retriever.ainvoke(QUERY)) == documents
     assert retriever.invoke(QUERY, k=1) == documents[:1]
     assert (retriever | len).invoke(QUERY) == 4, "it is a part of a chain"
+
+
+def test_options_of_a_call_go_before_those_of_the_retriever(videos: VideoSearch) -> None:
+    options = {"filter": {"tags": "odd"}, "mode": "vector"}
+    other = {"filter": {"tags": "even"}}
+    wanted = PassageSearch(videos, options=options | other).find(QUERY, k=5)
+    ids = [one.id for one in wanted]
+    assert ids
+    of_langchain = langchain.VideoRetriever(videos=videos, k=5, search_options=options)
+    of_haystack = haystack.VideoRetriever(videos, top_k=5, search_options=options)
+    assert [one.id for one in of_langchain.invoke(QUERY, **other)] == ids
+    assert [one.id for one in asyncio.run(of_langchain.ainvoke(QUERY, **other))] == ids
+    batches = of_langchain.batch([QUERY, QUERY], **other)
+    assert [[one.id for one in batch] for batch in batches] == [ids, ids]
+    for done in (
+        of_haystack.run(QUERY, search_options=other),
+        asyncio.run(of_haystack.run_async(QUERY, search_options=other)),
+    ):
+        assert [one.id for one in done["documents"]] == ids
+    assert not {one.id for one in of_langchain.invoke(QUERY)} & set(ids), "for one call only"
+    with pytest.raises(QueryError, match="'moments' is set by the retriever"):
+        of_langchain.invoke(QUERY, moments=1)
+    with pytest.raises(QueryError, match="no argument 'limit'"):
+        of_haystack.run(QUERY, search_options={"limit": 1})
+
+
+def test_llamaindex_searches_by_the_image_of_a_query(tmp_path: Path) -> None:
+    with videos_in_process() as running:
+        for colour, rgb in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+            clip = write_clip(tmp_path / f"{colour}.mp4", [0, 0.5], picture=solid(rgb), rate=2)
+            register_video(colour, uri=str(clip), fields={"title": "a clip"})
+        Image.fromarray(solid((0, 0, 255))(0)).save(tmp_path / "blue.png")
+        found = VideoSearch.from_settings(
+            running.settings, engine=running.engine, encoder=running.encoders
+        )
+        retriever = llamaindex.VideoRetriever(found)
+        for text in ("", "clip"):
+            asked = QueryBundle(text, image_path=str(tmp_path / "blue.png"), embedding=[0.5])
+            nodes = retriever.retrieve(asked)
+            assert [node.metadata["video_id"] for node in nodes] == ["blue", "red"]
+            assert asyncio.run(retriever.aretrieve(asked)) == nodes
 
 
 def test_llamaindex_nodes_hold_the_passages(videos: VideoSearch) -> None:

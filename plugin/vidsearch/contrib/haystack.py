@@ -77,22 +77,29 @@ class VideoRetriever:
         return made
 
     @component.output_types(documents=list[Document])
-    def run(self, query: str, top_k: int | None = None) -> dict[str, list[Document]]:
+    def run(
+        self, query: str, top_k: int | None = None, search_options: dict[str, Any] | None = None
+    ) -> dict[str, list[Document]]:
         """Search.
 
         Args:
             query: what is to be seen, or words of the videos' own fields.
             top_k: overrides that of the component.
+            search_options: each takes the place of the component's option of that name.
 
         Returns:
             ``documents``, best first.
         """
-        return _output(self._search.find(query, k=self._top_k if top_k is None else top_k))
+        k = self._top_k if top_k is None else top_k
+        return _output(self._search.find(query, k=k, options=search_options))
 
     @component.output_types(documents=list[Document])
-    async def run_async(self, query: str, top_k: int | None = None) -> dict[str, list[Document]]:
+    async def run_async(
+        self, query: str, top_k: int | None = None, search_options: dict[str, Any] | None = None
+    ) -> dict[str, list[Document]]:
         """As :meth:`run`, for an event loop."""
-        return _output(await self._search.afind(query, k=self._top_k if top_k is None else top_k))
+        k = self._top_k if top_k is None else top_k
+        return _output(await self._search.afind(query, k=k, options=search_options))
 
 
 def _output(passages: Sequence[Passage]) -> dict[str, list[Document]]:

@@ -30,10 +30,13 @@ class VideoRetriever(BaseRetriever):
     ``page_content`` is the text of ``text_fields``; ``metadata`` is that of
     :class:`~vidsearch.contrib.passages.Passage`, so ``start`` and ``end`` are seconds.
     Errors are those of a search; see :meth:`vidsearch.search.VideoSearch.search`.
+
+    ``invoke(text, k=3, filter={"tags": "harbour"})`` overrides ``k`` and ``search_options`` for one
+    call, option by option.
     """
 
     k: int = 10
-    """Maximum number of documents; ``invoke(text, k=…)`` overrides it."""
+    """Maximum number of documents."""
     moments: int = 3
     """Maximum number of documents per video."""
     text_fields: Sequence[str] = TEXT_FIELDS
@@ -58,14 +61,26 @@ class VideoRetriever(BaseRetriever):
         )
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        **options: Any,
     ) -> list[Document]:
-        return _documents(self._search.find(query, k=self.k if k is None else k))
+        k = self.k if k is None else k
+        return _documents(self._search.find(query, k=k, options=options))
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        **options: Any,
     ) -> list[Document]:
-        return _documents(await self._search.afind(query, k=self.k if k is None else k))
+        k = self.k if k is None else k
+        return _documents(await self._search.afind(query, k=k, options=options))
 
 
 def _documents(passages: Sequence[Passage]) -> list[Document]:

@@ -18,7 +18,7 @@ except ImportError as error:
 
 __all__ = ["VideoRetriever"]
 
-_FOR_PROGRAMS = ("uri", "thumbnail")
+_FOR_PROGRAMS = ("passage_id", "uri", "thumbnail")
 """Metadata that prompts do without: LlamaIndex writes all other into them, and a URI may be a path
 of your machines."""
 
@@ -29,6 +29,9 @@ class VideoRetriever(BaseRetriever):
     The text of a node is that of ``text_fields``; its metadata is that of
     :class:`~vidsearch.contrib.passages.Passage`, so ``start`` and ``end`` are seconds.
     Errors are those of a search; see :meth:`vidsearch.search.VideoSearch.search`.
+
+    The ``image_path`` of a ``QueryBundle`` (path or URL) is what is to be seen; its text is then
+    looked for in the words only. Its ``embedding``, which is of another model, is not used.
 
     Args:
         videos: what to search with; by default made of the settings in force when first needed.
@@ -65,10 +68,16 @@ class VideoRetriever(BaseRetriever):
         super().__init__(callback_manager=callback_manager)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return _nodes(self._search.find(query_bundle.query_str, k=self._k))
+        return _nodes(self._search.find(**self._asked(query_bundle)))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return _nodes(await self._search.afind(query_bundle.query_str, k=self._k))
+        return _nodes(await self._search.afind(**self._asked(query_bundle)))
+
+    def _asked(self, query: QueryBundle) -> dict[str, Any]:
+        if query.image_path is None:
+            return {"text": query.query_str, "k": self._k}
+        text = query.query_str or None
+        return {"text": text, "k": self._k, "options": {"image": query.image_path}}
 
 
 def _nodes(passages: Sequence[Passage]) -> list[NodeWithScore]:

@@ -30,9 +30,9 @@ class Passage:
     score: float
     """Of the video, the same for all its moments."""
     metadata: dict[str, Any]
-    """Plain JSON values: ``video_id``, ``uri``, ``start``, ``end`` (seconds), ``cosine``,
-    ``score``, ``thumbnail``, and the document's own fields. ``start`` and ``end`` are ``None``
-    where the passage is a whole video."""
+    """Plain JSON values: ``video_id``, ``passage_id`` (``id``, for what looks at metadata only),
+    ``uri``, ``start``, ``end`` (seconds), ``cosine``, ``score``, ``thumbnail``, and the document's
+    own fields. ``start`` and ``end`` are ``None`` where the passage is a whole video."""
 
 
 class PassageSearch:
@@ -46,7 +46,8 @@ class PassageSearch:
         options: further arguments of :meth:`vidsearch.search.VideoSearch.search`.
 
     Raises:
-        QueryError: an option that a retriever sets by itself, or no moments.
+        QueryError: an option that a retriever sets by itself, no moments, or a single text for
+            ``text_fields``.
     """
 
     def __init__(
@@ -58,37 +59,59 @@ class PassageSearch:
         text_fields: Sequence[str] = TEXT_FIELDS,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        self._options = dict(options or {})
-        if taken := sorted(_OWN & self._options.keys()):
-            raise QueryError(
-                f"the search option {taken[0]!r} is set by the retriever: give it to the "
-                "retriever itself",
-                argument=taken[0],
-            )
+        self._options = _checked(options or {})
         if moments < 1:
             raise QueryError(
                 f"a retriever needs at least 1 moment per video, not {moments}", argument="moments"
+            )
+        if isinstance(text_fields, str):
+            raise QueryError(
+                f"text_fields must be a list of names, such as [{text_fields!r}]",
+                argument="text_fields",
             )
         self._videos = Once(lambda: videos or VideoSearch.from_settings(load_settings()))
         self._async_videos = async_videos
         self._moments = moments
         self._text_fields = tuple(text_fields)
 
-    def find(self, text: str, *, k: int) -> list[Passage]:
+    def find(
+        self, text: str | None, *, k: int, options: Mapping[str, Any] | None = None
+    ) -> list[Passage]:
         """The ``k`` best passages: the moments of the best video, then those of the next one.
+
+        Args:
+            text: what is to be seen, or words of the videos' own fields; ``None`` where the options
+                hold an image, a clip or the like.
+            k: maximum number of passages.
+            options: of this search; each takes the place of the retriever's option of that name.
 
         Raises:
             QueryError, ModelMismatchError, EncoderError, BackendError: as a search does.
         """
-        result = self._videos().search(text, k=k, moments=self._moments, **self._options)
+        result = self._videos().search(text, k=k, **self._arguments(options))
         return passages_of(result, text_fields=self._text_fields)[:k]
 
-    async def afind(self, text: str, *, k: int) -> list[Passage]:
+    async def afind(
+        self, text: str | None, *, k: int, options: Mapping[str, Any] | None = None
+    ) -> list[Passage]:
         """As :meth:`find`, for an event loop."""
         if self._async_videos is None:
-            return await asyncio.to_thread(self.find, text, k=k)
-        result = await self._async_videos.search(text, k=k, moments=self._moments, **self._options)
+            return await asyncio.to_thread(self.find, text, k=k, options=options)
+        result = await self._async_videos.search(text, k=k, **self._arguments(options))
         return passages_of(result, text_fields=self._text_fields)[:k]
+
+    def _arguments(self, options: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {**self._options, **_checked(options or {}), "moments": self._moments}
+
+
+def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    if taken := sorted(_OWN & options.keys()):
+        raise QueryError(
+            f"the search option {taken[0]!r} is set by the retriever: give it to the "
+            "retriever itself",
+            argument=taken[0],
+        )
+    return dict(options)
 
 
 def passages_of(result: SearchResult, *, text_fields: Sequence[str] = TEXT_FIELDS) -> list[Passage]:
@@ -104,10 +127,10 @@ def _of_hit(hit: Hit, text_fields: Sequence[str]) -> Iterator[Passage]:
     own = {name: value for name, value in hit.fields.items() if value is not video}
     text = "\n".join(filter(None, (_text(own.get(name)) for name in text_fields))) or hit.id
     for moment in hit.moments or (None,):
-        place = f"#t={moment.start:.1f},{moment.end:.1f}" if moment else ""
-        about = _about(hit, moment) | {"uri": video.get("uri")}
+        id = f"{hit.id}#t={moment.start:.1f},{moment.end:.1f}" if moment else hit.id
+        about = _about(hit, moment) | {"passage_id": id, "uri": video.get("uri")}
         yield Passage(
-            id=f"{hit.id}{place}",
+            id=id,
             text=text,
             score=hit.score,
             metadata=to_json_value({**own, **about}),

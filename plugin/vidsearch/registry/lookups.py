@@ -34,7 +34,8 @@ class Lookups:
 
     def find(self, id: str) -> VideoRecord | None:
         """One video, read in real time; ``None`` where it was never registered."""
-        stored = self._store.read(id)
+        # Of dots alone nothing is registered, and no engine is asked for it.
+        stored = self._store.read(id) if id.strip(".") else None
         return None if stored is None else stored.record
 
     def get(self, id: str) -> VideoRecord:

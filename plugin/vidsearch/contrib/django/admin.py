@@ -17,7 +17,13 @@ from django.utils.html import format_html, format_html_join
 from vidsearch.batches import in_batches
 from vidsearch.contrib.django.derived import video_ids
 from vidsearch.contrib.django.sync import sync_rows
-from vidsearch.errors import BackendError, VideoNotRegisteredError, VidsearchError, first_line
+from vidsearch.errors import (
+    BackendError,
+    BackendUnavailableError,
+    VideoNotRegisteredError,
+    VidsearchError,
+    first_line,
+)
 from vidsearch.registry import Registry
 from vidsearch_mappings.registry import VideoRecord
 from vidsearch_tasks import Registration, current_services, enqueue_many
@@ -44,13 +50,14 @@ class VideoAdmin(admin.ModelAdmin):
 
     def get_changelist(self, request: Any, **options: Any) -> type[ChangeList]:
         """One that reads the states of a page in one request."""
-        return _VideoChangeList
+        base = super().get_changelist(request, **options)
+        return type("VideoChangeList", (_PageOfVideos, base), {})
 
     @admin.display(description="Video")
     def vidsearch_state(self, row: Any) -> str:
         """State of the row's video in the registry, with the error of its last attempt."""
         if not hasattr(row, "_vidsearch_state"):
-            _attach_states([row])
+            _attach_states(getattr(row, "_vidsearch_page", [row]))
         state: str = row._vidsearch_state
         return state
 
@@ -146,22 +153,24 @@ def _why(error: VidsearchError) -> str:
     return first_line(error)
 
 
-class _VideoChangeList(ChangeList):
+class _PageOfVideos(ChangeList):
     def get_results(self, request: Any) -> None:
         super().get_results(request)
-        _attach_states(list(self.result_list))  # which keeps the rows that are shown
+        page = list(self.result_list)  # which keeps the rows that are shown
+        for row in page:
+            row._vidsearch_page = page
 
 
 def _attach_states(rows: Sequence[Any]) -> None:
     """Read the records of rows of one model in one request."""
-    if not rows:
-        return
     ids = video_ids(type(rows[0]), [row.pk for row in rows], using=rows[0]._state.db)
     try:
         records = current_services().registry.find_many([*ids.values()])
-    except BackendError:
+    except VidsearchError as error:
+        away = isinstance(error, BackendUnavailableError)
+        told = _AWAY if away else _shortened(f"unknown: {first_line(error)}")
         for row in rows:
-            row._vidsearch_state = _AWAY
+            row._vidsearch_state = told
         return
     for row in rows:
         row._vidsearch_state = _shown(records.get(ids[row.pk]))
@@ -170,5 +179,8 @@ def _attach_states(rows: Sequence[Any]) -> None:
 def _shown(record: VideoRecord | None) -> str:
     if record is None:
         return "not registered"
-    text = f"{record.state}: {record.error}" if record.error else str(record.state)
+    return _shortened(f"{record.state}: {record.error}" if record.error else str(record.state))
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

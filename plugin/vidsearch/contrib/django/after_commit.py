@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connections, router, transaction
 
 from vidsearch.contrib.django.derived import depends_on
+from vidsearch.contrib.django.new_files import columns_of_new_files
 from vidsearch.contrib.django.sync import sync_rows
 from vidsearch.errors import VidsearchError
 from vidsearch_mappings.registry import Priority
 
-__all__ = ["after_commit", "row_deleted", "row_saved", "sync_command"]
+__all__ = ["after_commit", "row_about_to_be_saved", "row_deleted", "row_saved", "sync_command"]
 
 _log = logging.getLogger(__name__)
 
+_NEW_FILES = "_vidsearch_new_files"
+"""Attribute of a row between the two signals of a save."""
+
 
 def after_commit(
-    model: Any, pks: Iterable[Any], *, using: str, priority: Priority = "interactive"
+    model: Any,
+    pks: Iterable[Any],
+    *,
+    using: str,
+    priority: Priority = "interactive",
+    new_file: bool = False,
 ) -> None:
     """Bring registry and index in line with rows, once they are committed.
 
@@ -35,6 +44,7 @@ def after_commit(
         pks: of rows that were created, changed or deleted; those that are ``None`` are logged.
         using: alias of the database.
         priority: of the videos that a worker has to embed.
+        new_file: whether the files are others than before, be their names the same.
     """
     known = []
     unknown = 0
@@ -51,14 +61,30 @@ def after_commit(
         )
     if known:
         batch = _batch(using)
-        batch.add(model, known, priority, using=using)
+        batch.add(model, known, priority, using=using, new_file=new_file)
         transaction.on_commit(batch.run, using=using)
 
 
-def row_saved(sender: Any, instance: Any, using: str, update_fields: Any = None, **_: Any) -> None:
+def row_about_to_be_saved(
+    sender: Any, instance: Any, update_fields: Collection[str] | None = None, **_: Any
+) -> None:
+    """Receiver of ``pre_save``: afterwards nothing tells that a file was written."""
+    setattr(instance, _NEW_FILES, columns_of_new_files(instance, update_fields))
+
+
+def row_saved(
+    sender: Any,
+    instance: Any,
+    using: str,
+    created: bool = False,
+    update_fields: Collection[str] | None = None,
+    **_: Any,
+) -> None:
     """Receiver of ``post_save``."""
+    written = vars(instance).pop(_NEW_FILES, [])
     if depends_on(sender, update_fields):
-        after_commit(sender, [instance.pk], using=using)
+        new_file = bool(written) and not created and depends_on(sender, written)
+        after_commit(sender, [instance.pk], using=using, new_file=new_file)
 
 
 def row_deleted(sender: Any, instance: Any, using: str, **_: Any) -> None:
@@ -78,25 +104,35 @@ class _Batch:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[Any, str], dict[Any, Priority]] = {}
+        self._new_files: dict[tuple[Any, str], set[Any]] = {}
 
-    def add(self, model: Any, pks: Iterable[Any], priority: Priority, *, using: str) -> None:
+    def add(
+        self, model: Any, pks: Iterable[Any], priority: Priority, *, using: str, new_file: bool
+    ) -> None:
         rows = self._rows.setdefault((model, using), {})
+        new_files = self._new_files.setdefault((model, using), set())
         for pk in pks:
             rows[pk] = "interactive" if rows.get(pk) == "interactive" else priority
+            if new_file:
+                new_files.add(pk)
 
     def run(self) -> None:
         """The batch is among the callbacks once for each ``add``; the first one does it all."""
         rows, self._rows = self._rows, {}
+        new_files, self._new_files = self._new_files, {}
         for (model, using), priorities in rows.items():
             try:
-                sync_rows(model, priorities, using=using)
+                sync_rows(model, priorities, using=using, new_files=new_files[model, using])
             except Exception as error:  # of the setup, the engine, the database
+                commands = [sync_command(model, using, "--prune")]
+                if new_files[model, using]:
+                    commands.append("manage.py vidsearch reindex --changed")
                 _log.error(
                     "%d rows of %s are saved, but not known to the search: %s. Run `%s` later",
                     len(priorities),
                     model._meta.label,
                     error,
-                    sync_command(model, using, "--prune"),
+                    "` and then `".join(commands),
                     exc_info=not isinstance(error, VidsearchError),
                 )
                 if isinstance(error, SoftTimeLimitExceeded):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.checks import Error
+from django.core.checks import Error, Warning
 
-__all__ = ["wrong_names"]
+__all__ = ["wrong_manager", "wrong_names"]
 
 
 def wrong_names(model: Any, base: Any) -> list[Error]:
@@ -38,3 +38,25 @@ def wrong_names(model: Any, base: Any) -> list[Error]:
             for name in absent
         ]
     return errors
+
+
+def wrong_manager(model: Any, queryset: Any) -> list[Warning]:
+    """A warning where the default manager of a model does not register what is written in bulk.
+
+    Args:
+        model: the model.
+        queryset: the class that registers it.
+    """
+    manager = model._default_manager
+    if manager is None or issubclass(getattr(manager, "_queryset_class", object), queryset):
+        return []
+    return [
+        Warning(
+            f"the default manager {manager.name!r} has no search(), and videos that it writes with "
+            "bulk_create(), bulk_update() or update() are not registered.",
+            hint="Let its queryset derive from VideoQuerySet, or make a manager of that: "
+            "models.Manager.from_queryset(VideoQuerySet).",
+            obj=model,
+            id="vidsearch.W001",
+        )
+    ]

@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models.fields.files import FieldFile
 
 from vidsearch.contrib.django.after_commit import after_commit, sync_command
-from vidsearch.contrib.django.checks import wrong_names
+from vidsearch.contrib.django.checks import wrong_manager, wrong_names
 from vidsearch.contrib.django.derived import depends_on, derived_models
+from vidsearch.contrib.django.keys import key_of_text, text_of_key
 from vidsearch.contrib.django.search import VideoMatches, search_rows
 from vidsearch.errors import ConfigError
 from vidsearch.json_values import to_json_value
@@ -118,8 +119,10 @@ class VideoModel(models.Model):
 
     @classmethod
     def check(cls, **options: Any) -> list[Any]:
-        """As Django's, and whether the columns exist that the two names above stand for."""
-        return [*super().check(**options), *wrong_names(cls, VideoModel)]
+        """As Django's, and whether the columns exist that the two names above stand for, and the
+        manager registers what it writes."""
+        own = (*wrong_names(cls, VideoModel), *wrong_manager(cls, VideoQuerySet))
+        return [*super().check(**options), *own]
 
     @classmethod
     def vidsearch_label(cls) -> str:
@@ -134,18 +137,15 @@ class VideoModel(models.Model):
         A row that a derived model has a row of as well (multi-table inheritance) has the video of
         that one, and of this model none.
         """
-        return f"{cls.vidsearch_label()}:{cls._meta.pk.to_python(pk)}"
+        return f"{cls.vidsearch_label()}:{text_of_key(cls, pk)}"
 
     @classmethod
     def vidsearch_pk_of(cls, id: str) -> Any:
         """The inverse of :meth:`vidsearch_id_of`, also for derived models, whose rows are rows of
         this one; ``None`` for an id of something else."""
-        label, _, pk = id.partition(":")
+        label, _, text = id.partition(":")
         labels = {each.vidsearch_label() for each in (cls, *derived_models(cls))}
-        try:
-            return cls._meta.pk.to_python(pk) if label in labels else None
-        except ValidationError:
-            return None
+        return key_of_text(cls, text) if label in labels else None
 
     @property
     def vidsearch_id(self) -> str:
@@ -179,11 +179,23 @@ class VideoModel(models.Model):
             return str(value.url)
 
     def vidsearch_document(self) -> dict[str, Any]:
-        """Fields of the video's document: plain JSON values. By default ``vidsearch_fields``."""
+        """Fields of the video's document: plain JSON values. By default ``vidsearch_fields``.
+
+        Of a relation it is the text of the other row, or a list of such texts; of a method, what
+        it returns.
+        """
         document: dict[str, Any] = to_json_value(
-            {name: getattr(self, name) for name in self.vidsearch_fields}
+            {name: _value(getattr(self, name)) for name in self.vidsearch_fields}
         )
         return document
+
+    @classmethod
+    def vidsearch_rows(cls) -> models.QuerySet:
+        """What rows are read from before they are registered, with the relations that
+        ``vidsearch_fields`` names. Override it where a method above reads others."""
+        names = {field.name for field in cls._meta.get_fields() if field.is_relation}
+        read = [name for name in cls.vidsearch_fields if name in names]
+        return cls._base_manager.prefetch_related(*read)
 
     @classmethod
     def vidsearch_depends_on(cls, columns: Collection[str] | None) -> bool:
@@ -206,3 +218,9 @@ class VideoModel(models.Model):
             return True
         names = {name for field in used for name in (field.name, getattr(field, "attname", ""))}
         return not names.isdisjoint(columns)
+
+
+def _value(attribute: Any) -> Any:
+    if isinstance(attribute, models.Manager):  # of many rows
+        return [*attribute.all()]
+    return attribute() if callable(attribute) else attribute

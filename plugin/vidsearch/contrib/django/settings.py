@@ -13,15 +13,21 @@ from vidsearch.config import load_settings, variable_name
 from vidsearch.dotted import imported_object, is_dotted
 from vidsearch.errors import ConfigError
 from vidsearch.json_values import to_json_value
-from vidsearch_tasks import Services, configure
+from vidsearch_tasks import Services, configure, current_services
 from vidsearch_tasks.broker_url import broker_url
+from vidsearch_tasks.configured import configured_in
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from vidsearch.config import Settings
 
-__all__ = ["as_environment", "configure_from_django", "load_django_settings"]
+__all__ = [
+    "as_environment",
+    "configure_anew",
+    "configure_from_django",
+    "load_django_settings",
+]
 
 _NAME = "VIDSEARCH"
 _APP = "celery_app"
@@ -34,6 +40,20 @@ def configure_from_django() -> Services:
         ConfigError: a setting is out of range or unknown, or there is no such Celery app.
     """
     return configure(load_django_settings(), app=_celery_app())
+
+
+def configure_anew(*, setting: str, **_: Any) -> None:
+    """Receiver of ``setting_changed``, which ``override_settings`` sends in tests.
+
+    Services that others have configured stay, such as those of ``videos_in_process``.
+
+    Raises:
+        ConfigError: see :func:`configure_from_django`.
+    """
+    if setting == _NAME and configured_in() == __name__:
+        before = current_services()
+        configure_from_django()
+        before.close()
 
 
 def load_django_settings() -> Settings:

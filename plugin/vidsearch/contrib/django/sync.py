@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from vidsearch.errors import (
     VidsearchError,
     first_line,
 )
-from vidsearch_mappings.registry import Priority
+from vidsearch_mappings.registry import Priority, State
 from vidsearch_tasks import NewVideo, Registration, Services, current_services, register_videos
 
 __all__ = ["MODEL_FIELD", "Synced", "ids_without_rows", "remove_videos", "sync_rows"]
@@ -55,7 +55,13 @@ class Synced:
         )
 
 
-def sync_rows(model: Any, priorities: Mapping[Any, Priority], *, using: str) -> Synced:
+def sync_rows(
+    model: Any,
+    priorities: Mapping[Any, Priority],
+    *,
+    using: str,
+    new_files: Collection[Any] = (),
+) -> Synced:
     """Register the videos of rows, and remove those of rows that are gone or have no video.
 
     Safe to repeat. What is wrong with a single video is logged, and in the result. A row that a
@@ -65,6 +71,7 @@ def sync_rows(model: Any, priorities: Mapping[Any, Priority], *, using: str) -> 
         model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
         priorities: of the videos, by the primary keys of their rows.
         using: alias of the database.
+        new_files: primary keys of those whose files are to be read again, be their URIs the same.
 
     Raises:
         ConfigError: the model names no column of videos.
@@ -77,7 +84,8 @@ def sync_rows(model: Any, priorities: Mapping[Any, Priority], *, using: str) -> 
         for pk, kind in models_of(model, pks, using=using).items():
             batches.setdefault(kind, {})[pk] = priorities[pk]
         for kind, batch in batches.items():
-            done += _sync_batch(kind, batch, using=using, services=services)
+            again = {kind.vidsearch_id_of(pk) for pk in batch if pk in new_files}
+            done += _sync_batch(kind, batch, using=using, services=services, again=again)
             if kind is not model:  # it may have been a row of this model alone before
                 ids = [model.vidsearch_id_of(pk) for pk in batch]
                 done += Synced(removed=remove_videos(ids, services=services))
@@ -152,10 +160,15 @@ def _has_table(model: Any, alias: str) -> bool:
 
 
 def _sync_batch(
-    model: Any, priorities: Mapping[Any, Priority], *, using: str, services: Services
+    model: Any,
+    priorities: Mapping[Any, Priority],
+    *,
+    using: str,
+    services: Services,
+    again: Collection[str],
 ) -> Synced:
     wanted = {model.vidsearch_id_of(pk): priority for pk, priority in priorities.items()}
-    rows = model._base_manager.using(using).filter(pk__in=list(priorities))
+    rows = model.vidsearch_rows().using(using).filter(pk__in=list(priorities))
     videos: list[NewVideo] = []
     wrong: dict[str, VidsearchError] = {}
     for row in rows:
@@ -167,8 +180,10 @@ def _sync_batch(
             wrong[row.vidsearch_id] = _not_told(row, error)
         else:
             videos += [video] if video else []
-    registered = register_videos(videos, services=services) if videos else []
-    done = _summary(registered) + Synced(errors=wrong)
+    done = Synced(errors=wrong)
+    # First: what is registered then has the priority of its row, and a message is sent.
+    done += _reopen([video.id for video in videos if video.id in again], services=services)
+    done += _summary(register_videos(videos, services=services) if videos else [])
     # Who deletes a row meanwhile may have removed its video before it was registered here.
     left = rows.values_list("pk", flat=True) if videos or wrong else ()
     there = set(map(model.vidsearch_id_of, left))
@@ -177,6 +192,18 @@ def _sync_batch(
     if gone:
         done += Synced(removed=remove_videos(sorted(gone), services=services))
     return done
+
+
+def _reopen(ids: Sequence[str], *, services: Services) -> Synced:
+    """Have the files of videos read again; those that were never registered are passed over."""
+    ends = services.registry.reopen_many(ids, forget=True) if ids else ()
+    # Embedded for the first time just now, maybe from the file before: registered anew, they are
+    # lost to that worker.
+    busy = [one.id for one in ends if one.record and one.record.state is State.PROCESSING]
+    services.registry.delete_many(busy)
+    return _summary(
+        one for one in ends if one.error and not isinstance(one.error, VideoNotRegisteredError)
+    )
 
 
 def _video(row: Any, priorities: Mapping[str, Priority]) -> NewVideo | None:
