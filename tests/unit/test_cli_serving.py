@@ -90,6 +90,8 @@ def test_below_the_path_of_a_proxy_all_is_served_whether_the_proxy_takes_it_off_
             local = re.findall(r'(?:href|src|action)="(/[^"]*)"', answer.text)
             assert local
             assert [link for link in local if not link.startswith("/films/")] == []
+        described = client.get("/films/api/openapi.json").json()
+        assert described["servers"] == [{"url": "/films"}]
         found = ("/films/static/style.css", "/static/style.css", "/films/healthz", "/healthz")
         assert {client.get(path).status_code for path in found} == {200}
         assert {client.get(path).status_code for path in ("/filmsx", "/films/films/")} == {404}

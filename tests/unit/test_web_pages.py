@@ -328,9 +328,10 @@ def test_engine_away_is_told_without_its_address(
         raise BackendUnavailableError("http://10.1.2.3:9200 does not answer")
 
     monkeypatch.setattr(own.engine, "run", away)
-    answer = own.get("/?q=red")
+    answer = own.get("/?q=red&f.tags=sea")
     assert answer.status_code == 503
     assert "The search is away" in answer.text
+    assert "Leave out filters" not in answer.text, "they are not at fault"
     assert "10.1.2.3" not in answer.text
 
 

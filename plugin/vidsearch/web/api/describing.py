@@ -9,6 +9,7 @@ from starlette.routing import Route
 from vidsearch.web.api.bodies import json_answer
 from vidsearch.web.api.openapi import description
 from vidsearch.web.context import WebContext
+from vidsearch.web.pages.rendering import root_of
 
 __all__ = ["routes"]
 
@@ -18,6 +19,7 @@ def routes(context: WebContext) -> list[Route]:
     document = description(context.settings)
 
     async def openapi(request: Request) -> Response:
-        return json_answer(document)
+        root = root_of(request)
+        return json_answer({**document, "servers": [{"url": root}]} if root else document)
 
     return [Route("/api/openapi.json", openapi, methods=["GET"])]
