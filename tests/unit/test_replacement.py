@@ -195,9 +195,16 @@ def test_a_replacement_that_cannot_be_attached_is_an_error_that_names_the_comman
         lambda: run_quick_scan(services=shop.services),
         lambda: shop.services.open_index(),
         lambda: shop.services.open_index(replacement=True),
-        lambda: shop.search.search("boat", mode="keyword"),
-        lambda: shop.search.search("boat", mode="vector"),
     ]
+    if "of its own" in reason:
+        calls.append(lambda: shop.search.search("boat", mode="keyword"))
+    else:
+        for mode, hits in (("keyword", 2), ("hybrid", 2), ("vector", 0)):
+            result = shop.search.search("boat", mode=cast(Any, mode))
+            assert len(result.hits) == hits
+            if mode != "keyword":
+                assert reason in result.warnings[-1]
+                assert "run `vidsearch scan`" in result.warnings[-1]
     for call in calls:
         with pytest.raises(MappingConflictError) as raised:
             call()

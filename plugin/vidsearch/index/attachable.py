@@ -133,12 +133,12 @@ def lacking_settings(body: Json, live: Mapping[str, Any]) -> Json:
 def refuse_unfit(
     calls: Calls, mapping: Mapping[str, Any], meta: IndexMeta, *, index: str, alias: str
 ) -> Steps[None]:
-    """Refuse an index in the place of an attached one that cannot be attached as it is.
+    """Refuse an index in the place of an attached one that cannot be attached as it is, though it
+    has no field of the name of the vidsearch object.
 
     Without the right to read its settings, only its mapping is looked at.
     """
     refuse_lossy_source(mapping, index=index)
-    refuse_taken_field(mapping, field=meta.field, index=index)
     try:
         live = flattened((yield from calls.settings(index)))
     except BackendAccessDeniedError:

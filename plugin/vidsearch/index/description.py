@@ -63,6 +63,8 @@ class IndexDescription(IndexMeta):
     """How many vectors it holds, where that was asked for."""
     is_replacement: bool = False
     """Whether it took the place of an attached index, and has no vidsearch object yet."""
+    why_unfit: MappingConflictError | None = field(default=None, compare=False)
+    """Why such an index cannot get the object as it is; searches by words are answered."""
     memo: dict[tuple[str, object], Any] = field(default_factory=dict, compare=False, repr=False)
     """What :func:`found_once` has found."""
 
@@ -89,6 +91,8 @@ class IndexDescription(IndexMeta):
         """What to do about the missing vidsearch object of a replacement; else ``None``."""
         if not self.is_replacement:
             return None
+        if self.why_unfit is not None:
+            return str(self.why_unfit)
         return (
             f"{self.why_replacement}, so none of its videos is found by what is seen: `vidsearch "
             "scan` adds it, and enqueues the documents"
@@ -200,7 +204,7 @@ def _replacement(
     """An index in the place of an attached one; ``None`` where none is known to have been there.
 
     Raises:
-        MappingConflictError: it cannot be attached as it is.
+        MappingConflictError: it has a field of the name of the vidsearch object.
     """
     if registry is None or "vidsearch" in (mapping.get("_meta") or {}):
         return None
@@ -212,14 +216,21 @@ def _replacement(
         return None
     if kept is None:
         return None
-    from vidsearch.index.attachable import refuse_unfit  # a search loads it in this case alone
+    # A search loads it in this case alone.
+    from vidsearch.index.attachable import refuse_taken_field, refuse_unfit
 
     found = description_of({**mapping, "_meta": kept}, name=name, alias=alias)
     found = replace(found, is_replacement=True)
     try:
-        yield from refuse_unfit(calls, mapping, found, index=name, alias=alias)
+        refuse_taken_field(mapping, field=found.field, index=name)
     except MappingConflictError as error:
         raise found.unfit(error) from error
+    try:
+        yield from refuse_unfit(calls, mapping, found, index=name, alias=alias)
+    except MappingConflictError as error:
+        unfit = found.unfit(error)
+        unfit.__cause__ = error
+        return replace(found, why_unfit=unfit)
     return found
 
 

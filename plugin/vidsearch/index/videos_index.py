@@ -141,6 +141,8 @@ def open_videos_index(
         MappingConflictError: its object has another name than the setting ``index.field``.
     """
     found = engine.run(describe_index(engine.calls, settings.name, registry=settings.registry))
+    if found.why_unfit is not None:
+        raise found.why_unfit
     if found.missing_object and not replacement:
         raise MappingConflictError(found.missing_object)
     if found.field != settings.field:

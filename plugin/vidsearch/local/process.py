@@ -126,7 +126,11 @@ def spawn(
 def _inherited() -> Iterator[int]:
     """Descriptors of whoever started this process: a lock or a pipe of its would be held for as
     long as a server runs. Those that Python opens go to no child."""
-    for name in os.listdir("/dev/fd"):  # noqa: PTH208  (numbers, not paths)
+    try:
+        names = os.listdir("/dev/fd")  # noqa: PTH208  (numbers, not paths)
+    except OSError:  # there is no such folder
+        return
+    for name in names:
         with suppress(OSError):  # that of the folder is closed again
             if int(name) > 2 and os.get_inheritable(int(name)):
                 yield int(name)
