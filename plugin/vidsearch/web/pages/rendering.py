@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 
 from vidsearch import __version__
 from vidsearch.web.problems import SEE_LOG, Problem
+from vidsearch.web.security import root_url
 
 __all__ = ["FOLDER", "Failure", "failure_of", "render", "root_of"]
 
@@ -87,8 +88,8 @@ def _title(status: int, path: str) -> str:
 
 
 def root_of(request: Request) -> str:
-    """The path that the app is mounted at, without a slash at its end."""
-    return str(request.scope.get("root_path", "")).rstrip("/")
+    """The path that the app is mounted at, as in URLs, without a slash at its end."""
+    return root_url(request.scope)
 
 
 def render(
