@@ -55,6 +55,10 @@ class Failure:
     title: str
     text: str
     advice: str
+    argument: str | None
+    """Name of the argument at fault."""
+    reference: str | None
+    """By which the log has it; ``None`` where it has no error."""
 
 
 def failure_of(problem: Problem, *, path: str) -> Failure:
@@ -71,6 +75,8 @@ def failure_of(problem: Problem, *, path: str) -> Failure:
         title=_title(problem.status, path),
         text=text if text.endswith((".", "!", "?")) else f"{text}.",
         advice=_advice(problem),
+        argument=problem.argument,
+        reference=problem.instance,
     )
 
 
