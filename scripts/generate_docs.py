@@ -130,7 +130,7 @@ def generated() -> dict[Path, str]:
 def _shown(default: Any) -> str:
     if hasattr(default, "get_secret_value"):
         default = default.get_secret_value()
-    if default is None:
+    if default is None or default == "":
         return ""
     if isinstance(default, tuple):
         default = "[" + ", ".join(f'"{item}"' for item in default) + "]"

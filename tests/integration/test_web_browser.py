@@ -245,14 +245,15 @@ def test_the_player_says_why_a_video_is_not_played(tab: OpenTab, site: Site) -> 
     page = tab(f"/?q={clip.scenes[0].caption}&mode=vector")
     still = page.locator(f'.card[data-video="{clip.id}"] .still')
     told = page.locator("#told")
+    gone = f"The file of video '{clip.id}' is not there any more."
     away = clip.path.rename(clip.path.with_suffix(".away"))
     try:
         still.click()
-        expect(told).to_have_text("The file of this video is gone.")
+        expect(told).to_have_text(gone)
         for what in ("a part of it", "this frame"):
             page.get_by_role("button", name=f"Search by {what}").click()
         expect(page.locator("#drawing")).to_be_hidden()
-        expect(told).to_have_text("The file of this video is gone.")
+        expect(told).to_have_text(gone)
         page.get_by_role("button", name="Close").click()
     finally:
         away.rename(clip.path)

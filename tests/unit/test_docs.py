@@ -58,6 +58,15 @@ def test_generated_parts_are_up_to_date() -> None:
 # -- settings
 
 
+def test_an_empty_default_is_a_blank() -> None:
+    rows = re.findall(
+        r"^\| `VIDSEARCH_WEB__ROOT_PATH` \|(.*?)\|",
+        (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"),
+        re.M,
+    )
+    assert [row.strip() for row in rows] == [""]
+
+
 def test_named_variables_are_settings() -> None:
     others = {
         name: (ROOT / name).read_text("utf-8") for name in ("docker-compose.yml", "Dockerfile")

@@ -17,7 +17,15 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from vidsearch.config import WebSettings
-from vidsearch.web.security import Guard, is_allowed_host, is_token, local_target, sign_in, sign_out
+from vidsearch.web.security import (
+    Guard,
+    is_allowed_host,
+    is_token,
+    local_target,
+    root_url,
+    sign_in,
+    sign_out,
+)
 
 TOKEN = "0123456789abcdef"
 LOCKED = WebSettings(token=SecretStr(TOKEN))
@@ -174,6 +182,8 @@ def test_person_without_a_cookie_is_sent_to_sign_in_and_back() -> None:
     ("target", "followed"),
     [
         ("/?text=a%20boat", "/?text=a%20boat"),
+        ("/?where=../a", "/?where=../a"),
+        ("/a/../b", "/"),
         ("//evil.com", "/"),
         ("/\\evil.com", "/"),
         ("https://evil.com", "/"),
@@ -184,7 +194,45 @@ def test_person_without_a_cookie_is_sent_to_sign_in_and_back() -> None:
     ],
 )
 def test_sign_in_leads_to_paths_of_this_server_only(target: str | None, followed: str) -> None:
-    assert local_target(target) == followed
+    assert local_target(target, root="") == followed
+
+
+@pytest.mark.parametrize(
+    ("target", "followed"),
+    [
+        ("/films/video/a%20b?t=1", "/films/video/a%20b?t=1"),
+        ("/films/", "/films/"),
+        ("/admin", "/films/"),
+        ("/filmstrip/", "/films/"),
+        ("/films/../admin", "/films/"),
+        ("/films/%2e%2E/admin", "/films/"),
+        ("//evil.example", "/films/"),
+        ("//evil.example/films/", "/films/"),
+        ("/\\evil.example/films/", "/films/"),
+        ("https://evil.example/films/", "/films/"),
+        ("", "/films/"),
+        (None, "/films/"),
+    ],
+)
+def test_sign_in_below_a_path_leads_to_the_paths_of_the_app_only(
+    target: str | None, followed: str
+) -> None:
+    assert local_target(target, root="/films") == followed
+
+
+@pytest.mark.parametrize(
+    ("root_path", "root"),
+    [
+        ("", ""),
+        ("/films/", "/films"),
+        ("/a@b", "/a@b"),
+        ("/видео", "/%D0%B2%D0%B8%D0%B4%D0%B5%D0%BE"),
+        ("/t/a; Domain=x.example", "/t/a%3B%20Domain=x.example"),
+        ("/50%?#", "/50%25%3F%23"),
+    ],
+)
+def test_path_that_the_app_is_mounted_at_is_as_browsers_send_it(root_path: str, root: str) -> None:
+    assert root_url({"type": "http", "root_path": root_path}) == root
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers that belong to the answer, beside ``Retry-After``."""
     instance: str | None = None
-    """Name of this occurrence, which the log of the server has, too."""
+    """Name of this occurrence, where an error was logged for it; the log has the same."""
 
     @classmethod
     def of_status(cls, status: int, detail: str, **others: Any) -> Problem:

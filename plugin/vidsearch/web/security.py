@@ -11,7 +11,7 @@ import hmac
 import logging
 import re
 from collections.abc import Callable, Iterable
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -22,24 +22,25 @@ from vidsearch.config import WebSettings
 from vidsearch.web.problems import RETRY_SECONDS, Problem, problem_of
 
 __all__ = [
-    "COOKIE",
     "CROWDED",
     "FOR_PROGRAMS",
     "Guard",
     "is_allowed_host",
     "is_token",
     "local_target",
+    "root_url",
     "route_path",
     "sign_in",
     "sign_out",
 ]
 
-COOKIE = "vidsearch_session"
-"""Name of the cookie of people who have signed in."""
 CROWDED = "vidsearch.crowded"
 """In the scope of a request: whether it came on a connection beyond those allowed."""
 LOGIN = "/login"
 _ALIVE = "/healthz"
+_COOKIE = "vidsearch_session"
+_IN_PATHS = "/!$&'()*+,:=@"
+"""What browsers send in a path as it is, but for the semicolon, which ends the path of a cookie."""
 _ALWAYS_OPEN = (_ALIVE, "/readyz")
 """Probes of a cluster call them by an address, and bring no token."""
 _log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Guard:
         Raises:
             Problem: the request is not let in.
         """
-        root, path, headers = scope.get("root_path", ""), route_path(scope), Headers(scope=scope)
+        root, path, headers = root_url(scope), route_path(scope), Headers(scope=scope)
         # Whether it is alive is told all the same: who starts servers again that are not would end
         # one that is only busy.
         if scope.get(CROWDED) and path != _ALIVE:
@@ -134,8 +135,8 @@ class Guard:
         is_for_people = "text/html" in headers.get("accept", "")
         if is_for_people and scope["method"] == "GET" and not path.startswith(FOR_PROGRAMS):
             query = scope["query_string"].decode("latin-1")
-            there = quote(root + (f"{path}?{query}" if query else path), safe="")
-            return RedirectResponse(f"{root}{LOGIN}?next={there}", 303)
+            there = root + quote(path, safe=_IN_PATHS) + (f"?{query}" if query else "")
+            return RedirectResponse(f"{root}{LOGIN}?next={quote(there, safe='')}", 303)
         raise Problem.of_status(
             401,
             "a token is needed: send it as `Authorization: Bearer …`",
@@ -159,11 +160,11 @@ def sign_in(response: Response, settings: WebSettings, *, root: str, secure: boo
     Args:
         response: is given the cookie.
         settings: have a token.
-        root: where the app is mounted; the browser tells nobody else of the host.
+        root: where the app is mounted, as in URLs; the browser tells nobody else of the host.
         secure: whether the request came over https.
     """
     response.set_cookie(
-        COOKIE,
+        _cookie_name(root),
         _session(settings),
         max_age=_WEEK,
         path=root or "/",
@@ -175,12 +176,26 @@ def sign_in(response: Response, settings: WebSettings, *, root: str, secure: boo
 
 def sign_out(response: Response, *, root: str) -> None:
     """Take the cookie back."""
-    response.delete_cookie(COOKIE, path=root or "/", httponly=True, samesite="lax")
+    response.delete_cookie(_cookie_name(root), path=root or "/", httponly=True, samesite="lax")
 
 
-def local_target(next: str | None) -> str:
-    """Where to go after signing in: a path of this server, whatever a link says."""
-    return next if next and _LOCAL.fullmatch(next) else "/"
+def local_target(next: str | None, *, root: str) -> str:
+    """Where to go after signing in: a path of this app, whatever a link says.
+
+    Args:
+        next: what the link says.
+        root: where the app is mounted, as in URLs.
+    """
+    first_page = f"{root}/"
+    if not next or not next.startswith(first_page) or not _LOCAL.fullmatch(next):
+        return first_page
+    parts = unquote(re.split("[?#]", next, maxsplit=1)[0]).split("/")
+    return first_page if ".." in parts else next
+
+
+def root_url(scope: Scope) -> str:
+    """The path that the app is mounted at, as in URLs, without a slash at its end."""
+    return quote(scope.get("root_path", "").rstrip("/"), safe=_IN_PATHS)
 
 
 def route_path(scope: Scope) -> str:
@@ -221,8 +236,17 @@ def _is_signed_in(scope: Scope, settings: WebSettings) -> bool:
     if kind.lower() == "bearer" and is_token(given.strip(), settings):
         return True
     # Not by http.cookies, which drops all where one, perhaps of another server of the host, is odd.
-    cookie = connection.cookies.get(COOKIE)
+    cookie = connection.cookies.get(_cookie_name(root_url(scope)))
     return cookie is not None and _are_equal(cookie, _session(settings))
+
+
+def _cookie_name(root: str) -> str:
+    """One for each path of a host.
+
+    Browsers send cookies of the paths above along, and of two with one name the last one counts:
+    that of another server at ``/`` would hide the app's own.
+    """
+    return f"{_COOKIE}_{hashlib.sha256(root.encode()).hexdigest()[:8]}" if root else _COOKIE
 
 
 def _session(settings: WebSettings) -> str:

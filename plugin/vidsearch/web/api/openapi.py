@@ -53,7 +53,7 @@ _PROBLEM = {
         "instance": {
             "type": "string",
             "format": "uri-reference",
-            "description": "Where the server is at fault: what names this error in its log.",
+            "description": "Where an error was logged for this request: what names it in the log.",
         },
     },
 }

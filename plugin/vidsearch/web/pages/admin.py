@@ -28,7 +28,8 @@ __all__ = ["AdminPage"]
 
 _log = logging.getLogger(__name__)
 _DOUBLE_CLICK = 1.0
-"""Seconds after a retry within which one of the same cause is its second click."""
+"""Seconds after the end of a retry within which one of the same cause is its second click. One that
+comes while it still runs is always: it is answered with the number of the first."""
 _SOME = "some"
 """In the address in place of their number, where videos are still being queued."""
 

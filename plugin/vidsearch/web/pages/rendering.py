@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 
 from vidsearch import __version__
 from vidsearch.web.problems import SEE_LOG, Problem
+from vidsearch.web.security import root_url
 
 __all__ = ["FOLDER", "Failure", "failure_of", "render", "root_of"]
 
@@ -54,6 +55,10 @@ class Failure:
     title: str
     text: str
     advice: str
+    argument: str | None
+    """Name of the argument at fault."""
+    reference: str | None
+    """By which the log has it; ``None`` where it has no error."""
 
 
 def failure_of(problem: Problem, *, path: str) -> Failure:
@@ -70,6 +75,8 @@ def failure_of(problem: Problem, *, path: str) -> Failure:
         title=_title(problem.status, path),
         text=text if text.endswith((".", "!", "?")) else f"{text}.",
         advice=_advice(problem),
+        argument=problem.argument,
+        reference=problem.instance,
     )
 
 
@@ -87,8 +94,8 @@ def _title(status: int, path: str) -> str:
 
 
 def root_of(request: Request) -> str:
-    """The path that the app is mounted at, without a slash at its end."""
-    return str(request.scope.get("root_path", "")).rstrip("/")
+    """The path that the app is mounted at, as in URLs, without a slash at its end."""
+    return root_url(request.scope)
 
 
 def render(

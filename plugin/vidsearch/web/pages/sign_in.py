@@ -49,7 +49,7 @@ def sign_in_routes(context: WebContext) -> list[BaseRoute]:
 
 def _target(request: Request, next: object) -> str:
     """Where to go afterwards; the first page where nothing else was asked for."""
-    return local_target(next) if isinstance(next, str) and next else f"{root_of(request)}/"
+    return local_target(next if isinstance(next, str) else None, root=root_of(request))
 
 
 def _form(request: Request, there: str, *, wrong: bool = False) -> Response:

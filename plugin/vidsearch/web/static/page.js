@@ -202,16 +202,23 @@
   const REASONS = {
     0: "The server does not answer. Try again in a moment.",
     401: "You are signed out. Load this page anew to sign in.",
-    404: "The file of this video is gone.",
     503: "The server cannot read this video now. Try again in a moment.",
+  };
+  const reasonOf = async (source) => {
+    // A byte, as the answer may be the whole video.
+    const headers = { accept: "application/problem+json", range: "bytes=0-0" };
+    const answer = await fetch(source, { headers, redirect: "manual" }).catch(() => ({ status: 0 }));
+    if (answer.type === "opaqueredirect") return ""; // it lies elsewhere
+    if (answer.ok || REASONS[answer.status]) return REASONS[answer.status];
+    const { detail } = await answer.json().catch(() => ({}));
+    return detail && `${detail[0].toUpperCase()}${detail.slice(1)}.`;
   };
   screen.addEventListener("error", async () => {
     const source = screen.getAttribute("src");
     if (!source) return;
-    const answer = await fetch(source, { method: "HEAD", redirect: "manual" }).catch(() => ({ status: 0 }));
+    const reason = await reasonOf(source);
     if (screen.getAttribute("src") !== source) return;
-    const isElsewhere = answer.type === "opaqueredirect";
-    told.textContent = (!isElsewhere && REASONS[answer.status]) || "This video cannot be played here: its file cannot be read, or its format is none that this browser plays.";
+    told.textContent = reason || "This video cannot be played here: its file cannot be read, or its format is none that this browser plays.";
   });
   player.querySelector("[data-close]").addEventListener("click", () => player.close());
   player.addEventListener("click", (event) => {
