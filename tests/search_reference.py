@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tests.search_index import SEGMENT_SECONDS, Video
 
 from vidsearch.search import Facet, Moment
-from vidsearch.search.moments import merge_moments
+from vidsearch.search.moments import _MAX_COSINE_GAP, merge_moments
 
-__all__ = ["Expected", "Question", "Unclear", "expected"]
+__all__ = ["Expected", "Found", "Question", "Unclear", "expected"]
 
 _EQUAL = 1e-5
 """Cosines and scores that engines may take for equal, or may not."""
@@ -56,18 +57,24 @@ class Question:
     facets: tuple[Facet, ...] = ()
 
 
+class Found(NamedTuple):
+    """A hit."""
+
+    id: str
+    cosine: float | None
+    moments: tuple[Moment, ...]
+
+
 @dataclass(frozen=True)
 class Expected:
     """The hits of all pages, and what is counted."""
 
-    hits: list[tuple[str, float | None]]
-    """Id and, of a moment, its start."""
+    hits: list[Found]
     total: int
     is_whole: bool
     """Whether nothing good lies beyond the window."""
     facets: dict[str, tuple[list[tuple[Any, int]], int, int]]
     """Values with counts, the sum of other counts, and videos without a value; by field."""
-    cosines: dict[str, float]
 
 
 def expected(videos: Sequence[Video], question: Question, *, window: int) -> Expected:
@@ -84,8 +91,11 @@ def expected(videos: Sequence[Video], question: Question, *, window: int) -> Exp
         if not facet.own_filter:
             other = replace(question, where=question.without_own(facet.field), sort=None)
             counted[facet.field] = _counts(facet, _cut(by_id, other, window), by_id)
-    hits = [(cut.video_of(id), cut.starts.get(id)) for id in order[:window]]
-    return Expected(hits, len(cut.order), cut.is_whole, counted, cut.cosines)
+    hits = [
+        Found(cut.video_of(id), cut.cosines.get(id), cut.moments.get(id, ()))
+        for id in order[:window]
+    ]
+    return Expected(hits, len(cut.order), cut.is_whole, counted)
 
 
 @dataclass
@@ -95,10 +105,11 @@ class _Cut:
     order: Ranked
     is_whole: bool
     cosines: dict[str, float]
-    starts: dict[str, float]
+    moments: dict[str, tuple[Moment, ...]]
+    by_moment: bool = False
 
     def video_of(self, id: str) -> str:
-        return id.rpartition("#")[0] if id in self.starts else id
+        return id.rpartition("#")[0] if self.by_moment else id
 
 
 def _cut(by_id: Mapping[str, Video], question: Question, window: int) -> _Cut:
@@ -119,8 +130,14 @@ def _cut(by_id: Mapping[str, Video], question: Question, window: int) -> _Cut:
     order, is_whole = _fused(legs, window, is_whole)
     order = _collapsed(order, by_id, question.collapse)
     if question.group_by == "video":
-        return _Cut(order, is_whole, cosines, {})
-    moments = _moments(question, [by_id[id] for id, _ in order], least)
+        of_videos = {id: _moments(question, by_id[id], least) for id, _ in order}
+        return _Cut(order, is_whole, cosines, of_videos)
+    # By ids that sort by time.
+    moments = {
+        f"{id}#{one.start:012.3f}": one
+        for id, _ in order
+        for one in _moments(question, by_id[id], least)
+    }
     legs["vector"] = _ranked((id, one.cosine) for id, one in moments.items())
     if "keyword" in legs:
         legs["keyword"] = [
@@ -132,7 +149,7 @@ def _cut(by_id: Mapping[str, Video], question: Question, window: int) -> _Cut:
     is_whole &= all(len(leg) <= window for leg in legs.values())
     order, is_whole = _fused(legs, window, is_whole)
     cosines = {id: one.cosine for id, one in moments.items()}
-    return _Cut(order, is_whole, cosines, {id: one.start for id, one in moments.items()})
+    return _Cut(order, is_whole, cosines, {id: (one,) for id, one in moments.items()}, True)
 
 
 def _levels(question: Question) -> list[str]:
@@ -205,19 +222,20 @@ def _are_alike(one: Video, other: Video, collapse: str | float | None) -> bool:
     return cosine >= collapse
 
 
-def _moments(question: Question, videos: Sequence[Video], least: float | None) -> dict[str, Moment]:
-    """The moments of some videos, those of a video best first, by ids that sort by time."""
-    assert question.vector is not None
-    moments: dict[str, Moment] = {}
-    for video in videos:
-        segments = [
-            Moment(SEGMENT_SECONDS * at, SEGMENT_SECONDS * at + 9.3, float(cosine))
-            for at, cosine in enumerate(video.segments @ question.vector)
-            if least is None or cosine >= least
-        ]
-        for one in merge_moments(segments, merge_gap=question.merge_gap, limit=question.moments):
-            moments[f"{video.id}#{one.start:012.3f}"] = one
-    return moments
+def _moments(question: Question, video: Video, least: float | None) -> tuple[Moment, ...]:
+    """Those of a video, best first."""
+    if question.vector is None or question.level == "video":
+        return ()
+    segments = [
+        Moment(SEGMENT_SECONDS * at, SEGMENT_SECONDS * at + 9.3, float(cosine))
+        for at, cosine in enumerate(video.segments @ question.vector)
+        if least is None or cosine >= least
+    ]
+    for one, other in combinations(segments, 2):
+        apart = abs(one.cosine - other.cosine)
+        if apart < _EQUAL or abs(apart - _MAX_COSINE_GAP) < _EQUAL:
+            raise Unclear
+    return merge_moments(segments, merge_gap=question.merge_gap, limit=question.moments)
 
 
 def _sorted(

@@ -37,6 +37,7 @@ FACETS: list[Facet | str] = [
 ]
 QUERY: dict[str, Any] = {"vector": unit_vectors("query", 1)[0].tolist(), "facets": FACETS}
 WORDS: dict[str, Any] = {"text": "circle", "facets": FACETS, "k": 60}
+FROM = (0, 10, 20)
 LATE = {"recorded": {"gte": "2020-02-10"}}
 
 
@@ -113,7 +114,7 @@ def test_the_nearest_of_one_shard_are_counted_and_sorted_as_in_memory(
         services.drop(name)
 
 
-def test_a_page_of_shortened_vectors_beside_facets_is_in_the_order_of_its_cosines(
+def test_pages_of_shortened_vectors_beside_facets_are_in_the_order_of_their_cosines(
     elasticsearch_9: SearchNode, services: RunningServices
 ) -> None:
     name, encoder = f"test-facets-{uuid.uuid4().hex[:8]}", TableEncoder(dims=128)
@@ -122,15 +123,23 @@ def test_a_page_of_shortened_vectors_beside_facets_is_in_the_order_of_its_cosine
         videos = make_videos(400, dims=128)
         create_index(engine, name, videos, quantization="binary", identity=encoder.identity)
         search = VideoSearch(engine, encoder, index=name)
-        requests = [SearchRequest(vector=each, gap=0.15, facets=["tags"]) for each in vectors]
+        requests = [
+            SearchRequest(vector=each, gap=0.15, facets=["tags"], from_=at)
+            for each in vectors
+            for at in FROM
+        ]
         try:
             results = search.search_many(requests)
         finally:
             services.drop(name)
-    for result in results:
+    for at, result in zip(FROM * len(vectors), results, strict=True):
         cosines = [hit.cosine or 0.0 for hit in result]
         assert cosines == [hit.score for hit in result] == sorted(cosines, reverse=True)
-        assert [hit.rank_per_leg["vector"] for hit in result] == [*range(1, len(result) + 1)]
+        ranks = [hit.rank_per_leg["vector"] for hit in result]
+        assert ranks == [*range(at + 1, at + len(result) + 1)]
+    for first in range(0, len(results), len(FROM)):
+        ids = [hit.id for page in results[first : first + len(FROM)] for hit in page]
+        assert len(ids) == len({*ids})
 
 
 def test_more_buckets_than_an_engine_counts_are_refused(

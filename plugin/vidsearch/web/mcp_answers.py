@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from vidsearch.config import Settings
 from vidsearch.search import Hit, Moment, SearchResult, Total
+from vidsearch.web.public import stored_duration
 
 __all__ = ["MomentsFound", "VideosFound"]
 
@@ -43,13 +44,14 @@ class FoundVideo(BaseModel):
     moments: list[FoundMoment] = Field(description="Best first.")
 
     @classmethod
-    def of(cls, hit: Hit, fields: Mapping[str, Any], *, own: str) -> FoundVideo:
-        """A hit, with those of its fields that clients may see; ``own`` is that of vidsearch."""
+    def of(cls, hit: Hit, fields: Mapping[str, Any], settings: Settings) -> FoundVideo:
+        """A hit, with those of its fields that clients may see."""
+        own = settings.index.field
         return cls(
             id=hit.id,
             score=round(hit.score, _DIGITS),
             cosine=None if hit.cosine is None else round(hit.cosine, _DIGITS),
-            duration=(fields.get(own) or {}).get("duration"),
+            duration=stored_duration(fields, settings),
             fields={name: value for name, value in fields.items() if name != own},
             moments=[*map(FoundMoment.of, hit.moments)],
         )
@@ -68,9 +70,8 @@ class VideosFound(BaseModel):
     @classmethod
     def of(cls, result: SearchResult, shown: Mapping[str, Any], settings: Settings) -> VideosFound:
         """A result, and the same as clients may see it."""
-        own = settings.index.field
         videos = [
-            FoundVideo.of(hit, plain["fields"], own=own)
+            FoundVideo.of(hit, plain["fields"], settings)
             for hit, plain in zip(result.hits, shown["hits"], strict=True)
         ]
         return cls(videos=videos, total=result.total, warnings=shown["warnings"])

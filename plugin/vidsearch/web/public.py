@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
     from vidsearch.index.description import IndexDescription
     from vidsearch.search import Moment, SearchResult
 
-__all__ = ["is_hidden", "public_fields", "public_result", "tells_of_hidden", "uri_field"]
+__all__ = [
+    "is_hidden",
+    "public_fields",
+    "public_result",
+    "stored_duration",
+    "tells_of_hidden",
+    "uri_field",
+]
 
 _WITH_FIELDS = OPEN_TYPES | {"object", "nested"}
 
@@ -21,6 +29,25 @@ _WITH_FIELDS = OPEN_TYPES | {"object", "nested"}
 def uri_field(settings: Settings) -> str:
     """The field of a document that holds the URI of its video."""
     return f"{settings.index.field}.uri"
+
+
+def stored_duration(fields: Mapping[str, Any], settings: Settings) -> float | None:
+    """The seconds of a video by its document; ``None`` where it holds no such number.
+
+    A document has it as it was written: an engine also takes lists and texts, and where the mapping
+    ignores malformed values, anything.
+    """
+    own = fields.get(settings.index.field)
+    found = own.get("duration") if isinstance(own, Mapping) else None
+    if isinstance(found, list) and len(found) == 1:
+        (found,) = found
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        return None
+    try:
+        seconds = float(found)
+    except OverflowError:  # a whole number of more than 308 digits
+        return None
+    return seconds if math.isfinite(seconds) else None
 
 
 def is_hidden(name: str, settings: Settings) -> bool:

@@ -13,6 +13,7 @@ from vidsearch.search import Hit, Moment
 from vidsearch.search.timecode import timecode
 from vidsearch.web.media import thumbnail_path
 from vidsearch.web.pages.query import LONGEST_LABEL, PageQuery
+from vidsearch.web.public import stored_duration
 
 __all__ = ["CARD_FIELDS", "Card", "card_of", "video_url"]
 
@@ -104,7 +105,7 @@ def card_of(
     """
     moments = [_moment_view(hit.id, moment, root, settings) for moment in hit.moments]
     best = moments[0] if moments else None
-    duration = _duration(hit, fields.get(settings.index.field))
+    duration = _duration(hit, stored_duration(fields, settings))
     start = hit.moments[0].start if hit.moments else None
     title = _first_text(fields, _TITLES)
     like = partial(_like, query, root, hit.id, title=title)
@@ -153,10 +154,9 @@ def _like(query: PageQuery, root: str, id: str, *, at: float | None = None, titl
     return query.url(root, q="", like=id, at=at, v="", pic=pic, mode=mode)
 
 
-def _duration(hit: Hit, found: Any) -> float | None:
-    seconds = found.get("duration") if isinstance(found, Mapping) else None
-    if isinstance(seconds, (int, float)) and seconds > 0:
-        return float(seconds)
+def _duration(hit: Hit, stored: float | None) -> float | None:
+    if stored is not None and stored > 0:
+        return stored
     return max((moment.end for moment in hit.moments), default=None)
 
 
