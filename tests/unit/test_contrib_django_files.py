@@ -72,6 +72,38 @@ def test_a_worker_that_has_read_the_file_before_loses_the_video(site: Site, tmp_
 
 
 @pytest.mark.usefixtures("overwriting")
+def test_a_video_whose_new_document_is_refused_is_not_deleted(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = site.film("red")
+    film.file = upload(tmp_path, "red", name="clip.mp4")
+    film.save()
+    registry = site.services.registry
+    registry.reopen(film.vidsearch_id)
+    registry.claim(film.vidsearch_id, owner="a worker")  # as of the first new file
+    film.file = upload(tmp_path, "blue", name="clip.mp4")
+    monkeypatch.setattr(site.Film, "vidsearch_document", lambda row: {"title": 2**70})
+    film.save()
+    assert site.state(film) == "registered"
+    assert site.document(film) is not None
+
+
+@pytest.mark.usefixtures("overwriting")
+def test_the_same_file_uploaded_again_keeps_its_vectors(
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = site.film("red")
+    film.file = upload(tmp_path, "red", name="clip.mp4")
+    film.save()
+    with caplog.at_level("INFO"):
+        film.file = upload(tmp_path, "red", name="clip2.mp4")  # as storages of Django name it
+        film.save()
+    assert site.state(film) == "indexed"
+    assert f"video {film.vidsearch_id!r} unchanged: its vectors are current" in caplog.text
+    assert video_status(film.vidsearch_id).uri.endswith("/clip2.mp4")
+
+
+@pytest.mark.usefixtures("overwriting")
 def test_a_row_whose_file_stays_is_not_embedded_again(site: Site, tmp_path: Path) -> None:
     film = site.film("red")
     film.file = upload(tmp_path, "red", name="clip.mp4")
