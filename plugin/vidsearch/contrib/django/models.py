@@ -11,6 +11,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models.fields.files import FieldFile
 
+from vidsearch.contrib.django import documents
 from vidsearch.contrib.django.after_commit import after_commit, sync_command
 from vidsearch.contrib.django.checks import wrong_manager, wrong_names
 from vidsearch.contrib.django.derived import depends_on, derived_models
@@ -18,7 +19,6 @@ from vidsearch.contrib.django.keys import key_of_text, text_of_key
 from vidsearch.contrib.django.new_files import file_columns, note_new_files
 from vidsearch.contrib.django.search import VideoMatches, search_rows
 from vidsearch.errors import ConfigError
-from vidsearch.json_values import to_json_value
 
 __all__ = ["VideoManager", "VideoModel", "VideoQuerySet"]
 
@@ -186,19 +186,16 @@ class VideoModel(models.Model):
     def vidsearch_document(self) -> dict[str, Any]:
         """Fields of the video's document: plain JSON values. By default ``vidsearch_fields``.
 
-        Of a relation it is the text of the other row, or a list of such texts; of a method, what
-        it returns.
+        Of a relation it is the text of the other row, or a list of such texts, which are sorted
+        where the rows have no order; of a method, what it returns, rows likewise.
         """
-        document: dict[str, Any] = to_json_value(
-            {name: _value(getattr(self, name)) for name in self.vidsearch_fields}
-        )
-        return document
+        return documents.document_of(self, self.vidsearch_fields)
 
     @classmethod
     def vidsearch_rows(cls) -> models.QuerySet:
         """What rows are read from before they are registered, with the relations that
         ``vidsearch_fields`` names. Override it where a method above reads others."""
-        names = {field.name for field in cls._meta.get_fields() if field.is_relation}
+        names = documents.relations_of(cls)
         read = [name for name in cls.vidsearch_fields if name in names]
         return cls._base_manager.prefetch_related(*read)
 
@@ -234,9 +231,3 @@ class VideoModel(models.Model):
             return {cls.vidsearch_source}
         is_column = cls.vidsearch_source in {field.name for field in cls._meta.concrete_fields}
         return set() if is_column and cls.vidsearch_uri is VideoModel.vidsearch_uri else files
-
-
-def _value(attribute: Any) -> Any:
-    if isinstance(attribute, models.Manager):  # of many rows
-        return [*attribute.all()]
-    return attribute() if callable(attribute) else attribute
