@@ -188,6 +188,8 @@ def test_a_filter_of_a_call_narrows_that_of_the_retriever(videos: VideoSearch) -
     found = retriever.invoke(QUERY, filter={"year": {"gte": years[-1]}})
     assert [one.metadata["year"] for one in found] == [y for y in years if y == years[-1]]
     assert years[0] < years[-1]
+    with pytest.raises(QueryError, match="must be a dict, not 'even'"):
+        retriever.invoke(QUERY, filter="even")
 
 
 def test_llamaindex_searches_by_the_image_of_a_query(tmp_path: Path) -> None:
