@@ -128,11 +128,12 @@ def open_site(files: Path) -> Iterator[Site]:
     set_up_django()
     from django.test import override_settings
     from films.models import Film
-    from tests.django_series.models import Episode, Part, Person, Portrait, Show
+    from tests.django_series.models import Episode, Note, Part, Person, Portrait, Review, Show
 
     _make_tables()
     with override_settings(MEDIA_ROOT=files), videos_in_process() as running:
         yield Site(Film, Show, Episode, Part, Portrait, files, running)
-    for model in (Film, Episode, Show, Part, Portrait.people.through, Portrait, Person):
+    of_portraits = (Portrait.people.through, Review, Note)
+    for model in (Film, Episode, Show, Part, *of_portraits, Portrait, Person):
         rows = model.objects.all()
         rows._raw_delete(rows.db)  # without signals

@@ -47,3 +47,19 @@ class Portrait(VideoModel):
 
     vidsearch_source = "path"
     vidsearch_fields = ("maker", "people", "get_kind_display")
+
+
+class Review(models.Model):
+    portrait = models.OneToOneField(Portrait, on_delete=models.CASCADE)
+    text = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Note(models.Model):
+    portrait = models.ForeignKey(Portrait, on_delete=models.CASCADE)
+    text = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return self.text

@@ -72,6 +72,134 @@ def test_a_worker_that_has_read_the_file_before_loses_the_video(site: Site, tmp_
 
 
 @pytest.mark.usefixtures("overwriting")
+def test_a_video_whose_new_document_is_refused_is_not_deleted(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = site.film("red")
+    film.file = upload(tmp_path, "red", name="clip.mp4")
+    film.save()
+    registry = site.services.registry
+    registry.reopen(film.vidsearch_id, forget=True)
+    registry.claim(film.vidsearch_id, owner="a worker")  # as of the first new file
+    film.file = upload(tmp_path, "blue", name="clip.mp4")
+    monkeypatch.setattr(site.Film, "vidsearch_document", lambda row: {"title": 2**70})
+    film.save()
+    assert site.state(film) == "registered"
+    assert site.document(film) is not None
+
+
+@pytest.mark.usefixtures("overwriting")
+def test_the_same_file_uploaded_again_keeps_its_vectors(
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = site.film("red")
+    film.file = upload(tmp_path, "red", name="clip.mp4")
+    film.save()
+    with caplog.at_level("INFO"):
+        film.file = upload(tmp_path, "red", name="clip2.mp4")  # as storages of Django name it
+        film.save()
+    assert site.state(film) == "indexed"
+    assert f"video {film.vidsearch_id!r} unchanged: its vectors are current" in caplog.text
+    assert video_status(film.vidsearch_id).uri.endswith("/clip2.mp4")
+
+
+@pytest.mark.usefixtures("overwriting")
+def test_a_save_within_a_save_leaves_the_new_file_known(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db.models.signals import post_save
+
+    film = site.film("red")
+    film.file = upload(tmp_path, "red", name="clip.mp4")
+    film.save()
+    before = video_status(film.vidsearch_id).indexed_at
+
+    def save_again(instance: Any, update_fields: Any = None, **_: Any) -> None:
+        if update_fields is None:
+            instance.save(update_fields=["views"])
+
+    receivers = list(post_save.receivers)
+    post_save.connect(save_again, sender=site.Film)
+    try:
+        post_save.receivers = [*post_save.receivers[len(receivers) :], *receivers]
+        post_save.sender_receivers_cache.clear()
+        film.file = upload(tmp_path, "blue", name="clip.mp4")
+        film.save()
+    finally:
+        post_save.receivers = receivers
+        post_save.sender_receivers_cache.clear()
+    after = video_status(film.vidsearch_id).indexed_at
+    assert after != before
+    film.save()
+    assert video_status(film.vidsearch_id).indexed_at == after, "the file is read once"
+
+
+@pytest.mark.usefixtures("overwriting")
+def test_a_save_that_is_repeated_after_a_rollback_leaves_the_new_file_known(
+    site: Site, tmp_path: Path
+) -> None:
+    from django.db import transaction
+
+    film = site.film("red")
+    film.file = upload(tmp_path, "red", name="clip.mp4")
+    film.save()
+    before = video_status(film.vidsearch_id).indexed_at
+    film.file = upload(tmp_path, "blue", name="clip.mp4")
+    with transaction.atomic():
+        film.save()
+        transaction.set_rollback(True)
+    assert video_status(film.vidsearch_id).indexed_at == before
+    film.save()
+    assert video_status(film.vidsearch_id).indexed_at != before
+
+
+@pytest.mark.usefixtures("overwriting")
+def test_a_new_file_of_a_row_that_is_updated_in_bulk_is_embedded(
+    site: Site, tmp_path: Path
+) -> None:
+    film = site.film("red")
+    film.file = upload(tmp_path, "red", name="clip.mp4")
+    film.save()
+    before = video_status(film.vidsearch_id).indexed_at
+    again = site.Film(pk=film.pk, title=film.title, file=upload(tmp_path, "blue", name="clip.mp4"))
+    site.Film.objects.bulk_create(
+        iter([again]), update_conflicts=True, update_fields=["title"], unique_fields=["id"]
+    )
+    assert video_status(film.vidsearch_id).indexed_at != before
+
+
+def test_files_that_may_be_the_video_are_those_of_the_source_unless_nothing_tells(
+    site: Site,
+) -> None:
+    from django.db import models
+    from django.test.utils import isolate_apps
+
+    from vidsearch.contrib.django.models import VideoModel
+
+    with isolate_apps("films"):
+
+        class Talk(VideoModel):
+            file = models.FileField()
+            subtitles = models.FileField()
+            speaker = models.CharField(max_length=200)
+            vidsearch_source = "file"
+            vidsearch_fields = ("subtitles", "get_length")
+
+            class Meta:
+                app_label = "films"
+
+            def vidsearch_uri(self) -> str:
+                return f"s3://talks/{self.file.name}"
+
+    assert Talk.vidsearch_file_columns() == {"file"}
+    Talk.vidsearch_source = ""
+    assert Talk.vidsearch_file_columns() == {"file", "subtitles"}
+    Talk.vidsearch_source = "speaker"
+    del Talk.vidsearch_uri
+    assert Talk.vidsearch_file_columns() == set()
+
+
+@pytest.mark.usefixtures("overwriting")
 def test_a_row_whose_file_stays_is_not_embedded_again(site: Site, tmp_path: Path) -> None:
     film = site.film("red")
     film.file = upload(tmp_path, "red", name="clip.mp4")

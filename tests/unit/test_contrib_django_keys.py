@@ -42,7 +42,9 @@ def test_rows_with_a_composite_primary_key_are_registered_found_and_deleted(
     assert str(site.services.registry.get(id).state) == "deleted"
 
 
-@pytest.mark.parametrize("text", ["1", '["1"]', '["one","en"]', '{"reel": 1}', '["1",["en"]', ""])
+@pytest.mark.parametrize(
+    "text", ["1", '["1"]', '["one","en"]', '{"reel": 1}', '["1",["en"]]', '["1","en"', ""]
+)
 def test_an_id_of_something_else_is_no_primary_key(site: Site, text: str) -> None:
     assert site.Part.vidsearch_pk_of(f"django_series.part:{text}") is None
     assert site.Part.vidsearch_pk_of('films.film:["1","en"]') is None

@@ -25,11 +25,48 @@ def test_a_document_has_the_texts_of_related_rows_and_of_methods(
         portrait.people.set(people[1:])
     document = site.document(portrait)
     assert document
-    assert sorted(document.pop("people")) == ["Grace", "Mary"]
     assert document == {
         "maker": "Ada",
+        "people": ["Grace", "Mary"],
         "get_kind_display": "interview",
         "django_model": "django_series.portrait",
+    }
+
+
+def test_a_document_has_the_rows_that_point_to_it_or_none(
+    site: Site, people: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+    from tests.django_series.models import Note, Person, Review
+
+    monkeypatch.setattr(site.Portrait, "vidsearch_fields", ("review", "note_set"))
+    path = str(site.files / "red.mp4")
+    with_notes, bare = (site.Portrait.objects.create(path=path, maker=people[0]) for _ in range(2))
+    Review.objects.create(portrait=with_notes, text="fine")
+    for text in ("b", "a"):
+        Note.objects.create(portrait=with_notes, text=text)
+    with_notes.save()
+    assert (site.state(bare), site.state(with_notes)) == ("indexed", "indexed")
+    document = {"review": "fine", "note_set": ["a", "b"], "django_model": "django_series.portrait"}
+    assert site.document(with_notes) == document
+    assert bare.vidsearch_document() == {"review": None, "note_set": []}
+    with CaptureQueriesContext(connection) as queries:
+        rows = list(site.Portrait.vidsearch_rows())
+        assert [row.vidsearch_document()["note_set"] for row in rows] == [["a", "b"], []]
+    assert len(queries) == 3, "one for the rows, one for each relation"
+    values = {
+        "names": lambda row: Person.objects.values_list("name", flat=True).order_by("-name"),
+        "rows": lambda row: row.people.model.objects.all(),
+        "made": lambda row: (word for word in ("x", "y")),
+    }
+    for name, method in values.items():
+        monkeypatch.setattr(site.Portrait, name, method, raising=False)
+    monkeypatch.setattr(site.Portrait, "vidsearch_fields", tuple(values))
+    assert bare.vidsearch_document() == {
+        "names": ["Mary", "Grace", "Ada"],
+        "rows": ["Ada", "Grace", "Mary"],
+        "made": ["x", "y"],
     }
 
 

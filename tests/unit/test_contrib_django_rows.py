@@ -311,10 +311,22 @@ def test_manage_check_tells_a_manager_that_registers_nothing_written_in_bulk(sit
     from django.db import models
     from django.test.utils import isolate_apps
 
-    from vidsearch.contrib.django.models import VideoModel, VideoQuerySet
+    from vidsearch.contrib.django.models import VideoManager, VideoModel, VideoQuerySet
 
     class Published(VideoQuerySet):
         pass
+
+    class Plain(VideoManager):  # type: ignore[misc, valid-type]
+        def get_queryset(self) -> Any:
+            return models.QuerySet(self.model, using=self._db)
+
+    class Own(models.Manager):
+        def get_queryset(self) -> Any:
+            return VideoQuerySet(self.model, using=self._db)
+
+    class OfATenant(models.Manager):
+        def get_queryset(self) -> Any:
+            raise LookupError("no tenant")
 
     with isolate_apps("films"):
 
@@ -332,8 +344,28 @@ def test_manage_check_tells_a_manager_that_registers_nothing_written_in_bulk(sit
             class Meta:
                 app_label = "films"
 
+        class Teaser(Clip):
+            objects = Own()
+
+            class Meta:
+                app_label = "films"
+
+        class Cut(Clip):
+            objects = Plain()
+
+            class Meta:
+                app_label = "films"
+
+        class Rental(Clip):
+            objects = OfATenant()
+
+            class Meta:
+                app_label = "films"
+
         (said,) = Clip.check()
-        assert Trailer.check() == []
+        assert Trailer.check() == Teaser.check() == Rental.check() == []
+        (also,) = Cut.check()
+    assert (also.id, also.obj) == ("vidsearch.W001", Cut)
     assert (said.id, said.obj, said.is_serious()) == ("vidsearch.W001", Clip, False)
     assert said.msg.startswith("the default manager 'objects' has no search(), and videos that")
 

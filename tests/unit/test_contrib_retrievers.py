@@ -143,8 +143,8 @@ def test_langchain_documents_hold_the_passages(videos: VideoSearch) -> None:
 
 
 def test_options_of_a_call_go_before_those_of_the_retriever(videos: VideoSearch) -> None:
-    options = {"filter": {"tags": "odd"}, "mode": "vector"}
-    other = {"filter": {"tags": "even"}}
+    options = {"filter": {"tags": "odd"}, "mode": "keyword"}
+    other = {"mode": "vector"}
     wanted = PassageSearch(videos, options=options | other).find(QUERY, k=5)
     ids = [one.id for one in wanted]
     assert ids
@@ -159,11 +159,37 @@ def test_options_of_a_call_go_before_those_of_the_retriever(videos: VideoSearch)
         asyncio.run(of_haystack.run_async(QUERY, search_options=other)),
     ):
         assert [one.id for one in done["documents"]] == ids
-    assert not {one.id for one in of_langchain.invoke(QUERY)} & set(ids), "for one call only"
+    assert [one.id for one in of_langchain.invoke(QUERY)] != ids, "for one call only"
     with pytest.raises(QueryError, match="'moments' is set by the retriever"):
         of_langchain.invoke(QUERY, moments=1)
     with pytest.raises(QueryError, match="no argument 'limit'"):
         of_haystack.run(QUERY, search_options={"limit": 1})
+
+
+@pytest.mark.parametrize(
+    "filter", [{"tags": "even"}, [{"term": {"tags": "even"}}], {"match_all": {}}, {}, None]
+)
+def test_no_filter_of_a_call_widens_that_of_the_retriever(videos: VideoSearch, filter: Any) -> None:
+    options = {"filter": {"tags": "odd"}}
+    of_langchain = langchain.VideoRetriever(videos=videos, k=50, search_options=options)
+    of_haystack = haystack.VideoRetriever(videos, top_k=50, search_options=options)
+    found = [one.metadata["tags"] for one in of_langchain.invoke(QUERY, filter=filter)]
+    asked = of_haystack.run(QUERY, search_options={"filter": filter})
+    assert [one.meta["tags"] for one in asked["documents"]] == found
+    assert bool(found) is ("even" not in str(filter)), "no video is both"
+    assert all("odd" in tags for tags in found)
+
+
+def test_a_filter_of_a_call_narrows_that_of_the_retriever(videos: VideoSearch) -> None:
+    retriever = langchain.VideoRetriever(
+        videos=videos, k=50, search_options={"filter": [{"tags": "odd"}]}
+    )
+    years = sorted(one.metadata["year"] for one in retriever.invoke(QUERY))
+    found = retriever.invoke(QUERY, filter={"year": {"gte": years[-1]}})
+    assert [one.metadata["year"] for one in found] == [y for y in years if y == years[-1]]
+    assert years[0] < years[-1]
+    with pytest.raises(QueryError, match="must be a dict, not 'even'"):
+        retriever.invoke(QUERY, filter="even")
 
 
 def test_llamaindex_searches_by_the_image_of_a_query(tmp_path: Path) -> None:
@@ -176,6 +202,7 @@ def test_llamaindex_searches_by_the_image_of_a_query(tmp_path: Path) -> None:
             running.settings, engine=running.engine, encoder=running.encoders
         )
         retriever = llamaindex.VideoRetriever(found)
+        assert retriever.retrieve(QueryBundle("blue", image_path="")), "it names no image"
         for text in ("", "clip"):
             asked = QueryBundle(text, image_path=str(tmp_path / "blue.png"), embedding=[0.5])
             nodes = retriever.retrieve(asked)

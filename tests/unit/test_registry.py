@@ -350,6 +350,20 @@ def test_reopening_keeps_the_fingerprint_unless_it_is_to_forget(registry: Regist
     assert registry.reopen("a", forget=True).fingerprint is None
 
 
+def test_a_replaced_file_is_read_again_and_lost_to_the_worker_that_has_begun(
+    registry: Registry,
+) -> None:
+    index_one(registry)
+    registry.reopen("a")
+    lease = registry.claim("a", owner="w")
+    (end,) = registry.reopen_many(["a"], replaced=True)
+    record = end.require()
+    assert (record.state, record.fingerprint) == (State.REGISTERED, "f1")
+    assert (record.content, record.source) == (None, {})
+    with pytest.raises(LeaseLostError):
+        registry.renew(lease)
+
+
 def test_a_delete_during_the_work_takes_the_lease_and_is_swept(
     registry: Registry, clock: FakeClock
 ) -> None:

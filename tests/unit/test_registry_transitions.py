@@ -64,6 +64,10 @@ CASES: dict[str, tuple[Callable[[VideoRecord, float], VideoRecord], Ends]] = {
         partial(transitions.reopen, forget=True),
         {**REGISTERED, State.DELETED: VideoNotRegisteredError},
     ),
+    "reopen with another file": (
+        partial(transitions.reopen, forget=False, replaced=True),
+        {**REGISTERED, State.DELETED: VideoNotRegisteredError},
+    ),
     "delete": (partial(transitions.delete, error=None), dict.fromkeys(State, State.DELETED)),
 }
 

@@ -85,7 +85,8 @@ class VideoRetriever:
         Args:
             query: what is to be seen, or words of the videos' own fields.
             top_k: overrides that of the component.
-            search_options: each takes the place of the component's option of that name.
+            search_options: each takes the place of the component's option of that name, but for
+                ``filter``: both hold. Pass no inputs of users through as they are.
 
         Returns:
             ``documents``, best first.

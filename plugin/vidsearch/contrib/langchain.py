@@ -31,8 +31,9 @@ class VideoRetriever(BaseRetriever):
     :class:`~vidsearch.contrib.passages.Passage`, so ``start`` and ``end`` are seconds.
     Errors are those of a search; see :meth:`vidsearch.search.VideoSearch.search`.
 
-    ``invoke(text, k=3, filter={"tags": "harbour"})`` overrides ``k`` and ``search_options`` for one
-    call, option by option.
+    ``invoke(text, k=3, mode="vector")`` overrides ``k`` and ``search_options`` for one call, option
+    by option, but for ``filter``: that of the retriever and that of the call both hold. Pass no
+    inputs of users through as they are.
     """
 
     k: int = 10

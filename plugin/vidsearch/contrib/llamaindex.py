@@ -74,7 +74,7 @@ class VideoRetriever(BaseRetriever):
         return _nodes(await self._search.afind(**self._asked(query_bundle)))
 
     def _asked(self, query: QueryBundle) -> dict[str, Any]:
-        if query.image_path is None:
+        if not query.image_path:
             return {"text": query.query_str, "k": self._k}
         text = query.query_str or None
         return {"text": text, "k": self._k, "options": {"image": query.image_path}}

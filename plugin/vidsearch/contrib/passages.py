@@ -12,6 +12,7 @@ from vidsearch.errors import QueryError
 from vidsearch.json_values import to_json_value
 from vidsearch.once import Once
 from vidsearch.search import AsyncVideoSearch, Hit, Moment, SearchResult, VideoSearch
+from vidsearch.search.joined_filters import all_filters
 
 __all__ = ["TEXT_FIELDS", "Passage", "PassageSearch", "passages_of"]
 
@@ -83,7 +84,8 @@ class PassageSearch:
             text: what is to be seen, or words of the videos' own fields; ``None`` where the options
                 hold an image, a clip or the like.
             k: maximum number of passages.
-            options: of this search; each takes the place of the retriever's option of that name.
+            options: of this search; each takes the place of the retriever's option of that name,
+                but for ``filter``: both hold.
 
         Raises:
             QueryError, ModelMismatchError, EncoderError, BackendError: as a search does.
@@ -101,7 +103,10 @@ class PassageSearch:
         return passages_of(result, text_fields=self._text_fields)[:k]
 
     def _arguments(self, options: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {**self._options, **_checked(options or {}), "moments": self._moments}
+        own = _checked(options or {})
+        if (filter := all_filters(self._options.get("filter"), own.get("filter"))) is not None:
+            own["filter"] = filter
+        return {**self._options, **own, "moments": self._moments}
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,8 +99,7 @@ class Registry(Lookups):
             RegistryError: an id, uri or field that cannot be stored; the message says which.
         """
         video = self._checked(NewVideo(id, uri, fields, routing, priority))
-        register = partial(transitions.register, video=video)
-        return self._store.change(id, register).record
+        return self._store.change(id, partial(transitions.register, video=video)).record
 
     def register_many(
         self, videos: Sequence[NewVideo | Mapping[str, Any]], *, priority: Priority = "bulk"
@@ -160,22 +159,19 @@ class Registry(Lookups):
         self, id: str, refused: Mapping[str, Any], *, instead: Mapping[str, Any]
     ) -> VideoRecord:
         """Note the fields that a document has kept, as the index refused those of the record."""
-        take_back = partial(fields_written, fields=refused, instead=instead)
-        return self._change(id, take_back).record
+        return self._change(id, partial(fields_written, fields=refused, instead=instead)).record
 
     def mark_filled(self, id: str, *, index: str, of: str | None, fingerprint: str) -> VideoRecord:
         """Note that the document of an indexed video in another index is made; see
         ``written.filled``."""
-        fill = partial(filled, index=index, of=of, fingerprint=fingerprint)
-        return self._change(id, fill).record
+        return self._change(id, partial(filled, index=index, of=of, fingerprint=fingerprint)).record
 
     def mark_queued(self, id: str) -> VideoRecord:
         """Note that a message is in the queue. Nothing changes where a worker was faster."""
         return self._change(id, transitions.mark_queued).record
 
     def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
-        """As :meth:`mark_queued`, for those without an error; what was registered is not read
-        again."""
+        """As :meth:`mark_queued`, for those without an error, which are not read again."""
         queued = {one.id: one.stored for one in registrations if one.stored or not one.error}
         stored = {id: one for id, one in queued.items() if one}
         return self._change_many(queued, transitions.mark_queued, stored=stored)
@@ -207,9 +203,13 @@ class Registry(Lookups):
         """
         return self._change(id, partial(transitions.reopen, forget=forget)).record
 
-    def reopen_many(self, ids: Iterable[str], *, forget: bool = False) -> tuple[Registration, ...]:
-        """As :meth:`reopen`."""
-        return self._change_many(ids, partial(transitions.reopen, forget=forget))
+    def reopen_many(
+        self, ids: Iterable[str], *, forget: bool = False, replaced: bool = False
+    ) -> tuple[Registration, ...]:
+        """As :meth:`reopen`. ``replaced`` has the files read again, and embeds those whose bytes
+        are others; a worker that has begun with a file before loses its video."""
+        reopen = partial(transitions.reopen, forget=forget, replaced=replaced)
+        return self._change_many(ids, reopen)
 
     def delete(self, id: str, *, error: ErrorRecord | None = None) -> VideoRecord:
         """Leave a tombstone, so that an ingest that is still running cannot bring the video back.
@@ -239,9 +239,8 @@ class Registry(Lookups):
         purged: set[str] = set()
         for batch in in_batches(ids):
             found = self._store.read_many(batch).values()
-            purged |= self._store.delete_many(
-                [one for one in found if transitions.is_purgeable(one.record)]
-            )
+            dropped = [one for one in found if transitions.is_purgeable(one.record)]
+            purged |= self._store.delete_many(dropped)
         return purged
 
     # -- by the worker

@@ -83,7 +83,6 @@ __all__ = [
     "set_fields",
 ]
 
-
 SLICES = "slices"
 """Owner of a lease that slices have; those of workers hold a ``#``."""
 HANDED_OVER: Json = {
@@ -291,18 +290,21 @@ def retry(record: VideoRecord, now: float) -> VideoRecord:
     return _afresh(record, now)
 
 
-def reopen(record: VideoRecord, now: float, *, forget: bool) -> VideoRecord:
+def reopen(record: VideoRecord, now: float, *, forget: bool, replaced: bool = False) -> VideoRecord:
     """Have a video ingested again; ``forget`` embeds it even where nothing has changed.
+
+    ``replaced`` reads its file again, also where a worker has begun with the file before.
 
     Raises:
         VideoNotRegisteredError: it was deleted.
     """
     if record.state is State.DELETED:
         raise VideoNotRegisteredError(f"video {record.id!r} was deleted")
-    if record.state in IN_PROGRESS and not (forget and record.fingerprint):
+    if record.state in IN_PROGRESS and not (replaced or (forget and record.fingerprint)):
         return record
     after = _afresh(record, now).changed(priority="bulk")
-    return _without_content(after).changed(fingerprint=None, fingerprints={}) if forget else after
+    after = after.changed(fingerprint=None, fingerprints={}) if forget else after
+    return _without_content(after) if forget or replaced else after
 
 
 def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> VideoRecord:
@@ -364,11 +366,9 @@ def _hurried(record: VideoRecord, now: float) -> VideoRecord:
     if record.priority == "interactive" or record.state not in WAITING:
         return record
     after = record.changed(priority="interactive", updated_at=now)
-    return (
-        after
-        if record.state is State.REGISTERED
-        else _ended(after, now).changed(state=State.REGISTERED)
-    )
+    if record.state is State.REGISTERED:
+        return after
+    return _ended(after, now).changed(state=State.REGISTERED)
 
 
 def _afresh(record: VideoRecord, now: float) -> VideoRecord:

@@ -9,8 +9,8 @@ from typing import Any
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connections, router, transaction
 
-from vidsearch.contrib.django.derived import depends_on
-from vidsearch.contrib.django.new_files import columns_of_new_files
+from vidsearch.contrib.django.derived import depends_on, is_file_of_video
+from vidsearch.contrib.django.new_files import forget_new_files, note_new_files, written_files
 from vidsearch.contrib.django.sync import sync_rows
 from vidsearch.errors import VidsearchError
 from vidsearch_mappings.registry import Priority
@@ -19,9 +19,6 @@ __all__ = ["after_commit", "row_about_to_be_saved", "row_deleted", "row_saved", 
 
 _log = logging.getLogger(__name__)
 
-_NEW_FILES = "_vidsearch_new_files"
-"""Attribute of a row between the two signals of a save."""
-
 
 def after_commit(
     model: Any,
@@ -29,7 +26,7 @@ def after_commit(
     *,
     using: str,
     priority: Priority = "interactive",
-    new_file: bool = False,
+    saved: Iterable[Any] = (),
 ) -> None:
     """Bring registry and index in line with rows, once they are committed.
 
@@ -44,7 +41,8 @@ def after_commit(
         pks: of rows that were created, changed or deleted; those that are ``None`` are logged.
         using: alias of the database.
         priority: of the videos that a worker has to embed.
-        new_file: whether the files are others than before, be their names the same.
+        saved: those of the rows, as they were saved, whose files may be others than before, be
+            their names the same.
     """
     known = []
     unknown = 0
@@ -61,7 +59,8 @@ def after_commit(
         )
     if known:
         batch = _batch(using)
-        batch.add(model, known, priority, using=using, new_file=new_file)
+        batch.add(model, known, priority, using=using)
+        batch.add_files(model, saved, using=using)
         transaction.on_commit(batch.run, using=using)
 
 
@@ -69,22 +68,19 @@ def row_about_to_be_saved(
     sender: Any, instance: Any, update_fields: Collection[str] | None = None, **_: Any
 ) -> None:
     """Receiver of ``pre_save``: afterwards nothing tells that a file was written."""
-    setattr(instance, _NEW_FILES, columns_of_new_files(instance, update_fields))
+    note_new_files(instance, update_fields)
 
 
 def row_saved(
     sender: Any,
     instance: Any,
     using: str,
-    created: bool = False,
     update_fields: Collection[str] | None = None,
     **_: Any,
 ) -> None:
     """Receiver of ``post_save``."""
-    written = vars(instance).pop(_NEW_FILES, [])
     if depends_on(sender, update_fields):
-        new_file = bool(written) and not created and depends_on(sender, written)
-        after_commit(sender, [instance.pk], using=using, new_file=new_file)
+        after_commit(sender, [instance.pk], using=using, saved=[instance])
 
 
 def row_deleted(sender: Any, instance: Any, using: str, **_: Any) -> None:
@@ -104,28 +100,32 @@ class _Batch:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[Any, str], dict[Any, Priority]] = {}
-        self._new_files: dict[tuple[Any, str], set[Any]] = {}
+        self._files: dict[tuple[Any, str], list[tuple[Any, Any, set[str]]]] = {}
 
-    def add(
-        self, model: Any, pks: Iterable[Any], priority: Priority, *, using: str, new_file: bool
-    ) -> None:
+    def add(self, model: Any, pks: Iterable[Any], priority: Priority, *, using: str) -> None:
         rows = self._rows.setdefault((model, using), {})
-        new_files = self._new_files.setdefault((model, using), set())
         for pk in pks:
             rows[pk] = "interactive" if rows.get(pk) == "interactive" else priority
-            if new_file:
-                new_files.add(pk)
+
+    def add_files(self, model: Any, saved: Iterable[Any], *, using: str) -> None:
+        files = self._files.setdefault((model, using), [])
+        files += [(row, row.pk, names) for row in saved if (names := written_files(row))]
 
     def run(self) -> None:
         """The batch is among the callbacks once for each ``add``; the first one does it all."""
         rows, self._rows = self._rows, {}
-        new_files, self._new_files = self._new_files, {}
+        files, self._files = self._files, {}
         for (model, using), priorities in rows.items():
+            written = files[model, using]
+            again = {pk for _, pk, names in written if is_file_of_video(model, names)}
             try:
-                sync_rows(model, priorities, using=using, new_files=new_files[model, using])
+                done = sync_rows(model, priorities, using=using, new_files=again)
+                if not done.errors:
+                    for row, _, names in written:
+                        forget_new_files(row, names)
             except Exception as error:  # of the setup, the engine, the database
                 commands = [sync_command(model, using, "--prune")]
-                if new_files[model, using]:
+                if again:
                     commands.append("manage.py vidsearch reindex --changed")
                 _log.error(
                     "%d rows of %s are saved, but not known to the search: %s. Run `%s` later",

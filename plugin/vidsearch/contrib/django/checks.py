@@ -48,7 +48,12 @@ def wrong_manager(model: Any, queryset: Any) -> list[Warning]:
         queryset: the class that registers it.
     """
     manager = model._default_manager
-    if manager is None or issubclass(getattr(manager, "_queryset_class", object), queryset):
+    if manager is None:
+        return []
+    try:
+        if isinstance(manager.get_queryset(), queryset):
+            return []
+    except Exception:  # it needs a request, or a tenant, which a check has not
         return []
     return [
         Warning(

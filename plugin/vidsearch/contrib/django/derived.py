@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-__all__ = ["depends_on", "derived_models", "models_of", "video_ids"]
+__all__ = ["depends_on", "derived_models", "is_file_of_video", "models_of", "video_ids"]
 
 
 def derived_models(model: Any) -> list[Any]:
@@ -37,6 +37,12 @@ def _has_key_of(model: Any, parent: Any) -> bool:
 def depends_on(model: Any, columns: Collection[str] | None) -> bool:
     """Whether the video of some row depends on one of some columns; ``None`` are all."""
     return any(each.vidsearch_depends_on(columns) for each in (model, *derived_models(model)))
+
+
+def is_file_of_video(model: Any, columns: Collection[str]) -> bool:
+    """Whether one of some columns of files may hold the video of some row."""
+    models = (model, *derived_models(model))
+    return any(not each.vidsearch_file_columns().isdisjoint(columns) for each in models)
 
 
 def models_of(model: Any, pks: Iterable[Any], *, using: str) -> dict[Any, Any]:

@@ -22,10 +22,13 @@ def text_of_key(model: Any, pk: Any) -> str:
 def key_of_text(model: Any, text: str) -> Any:
     """The inverse of :func:`text_of_key`; ``None`` for the text of no key."""
     try:
-        if not _is_composite(model):
-            return model._meta.pk.to_python(text)
-        parts = zip(model._meta.pk_fields, json.loads(text), strict=True)
-        return tuple(field.to_python(part) for field, part in parts)
+        if _is_composite(model):
+            parts = zip(model._meta.pk_fields, json.loads(text), strict=True)
+            key: Any = tuple(field.to_python(part) for field, part in parts)
+        else:
+            key = model._meta.pk.to_python(text)
+        # A list as a part becomes its text in a column of texts.
+        return key if text_of_key(model, key) == text else None
     except (ValidationError, ValueError, TypeError):
         return None
 

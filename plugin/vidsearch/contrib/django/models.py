@@ -11,13 +11,14 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models.fields.files import FieldFile
 
+from vidsearch.contrib.django import documents
 from vidsearch.contrib.django.after_commit import after_commit, sync_command
 from vidsearch.contrib.django.checks import wrong_manager, wrong_names
 from vidsearch.contrib.django.derived import depends_on, derived_models
 from vidsearch.contrib.django.keys import key_of_text, text_of_key
+from vidsearch.contrib.django.new_files import file_columns, note_new_files
 from vidsearch.contrib.django.search import VideoMatches, search_rows
 from vidsearch.errors import ConfigError
-from vidsearch.json_values import to_json_value
 
 __all__ = ["VideoManager", "VideoModel", "VideoQuerySet"]
 
@@ -54,8 +55,12 @@ class VideoQuerySet(models.QuerySet):
         Rows whose primary key the database does not give back, as with ``ignore_conflicts``, are
         not registered, which is logged: ``manage.py vidsearch_sync`` does it.
         """
-        rows: list[Any] = super().bulk_create(objs, *args, **kwargs)
-        after_commit(self.model, [row.pk for row in rows], using=self.db, priority="bulk")
+        given = list(objs)
+        for row in given:
+            note_new_files(row, None)
+        rows: list[Any] = super().bulk_create(given, *args, **kwargs)
+        pks = [row.pk for row in rows]
+        after_commit(self.model, pks, using=self.db, priority="bulk", saved=rows)
         return rows
 
     def update(self, **values: Any) -> int:
@@ -181,19 +186,16 @@ class VideoModel(models.Model):
     def vidsearch_document(self) -> dict[str, Any]:
         """Fields of the video's document: plain JSON values. By default ``vidsearch_fields``.
 
-        Of a relation it is the text of the other row, or a list of such texts; of a method, what
-        it returns.
+        Of a relation it is the text of the other row, or a list of such texts, which are sorted
+        where the rows have no order; of a method, what it returns, rows likewise.
         """
-        document: dict[str, Any] = to_json_value(
-            {name: _value(getattr(self, name)) for name in self.vidsearch_fields}
-        )
-        return document
+        return documents.document_of(self, self.vidsearch_fields)
 
     @classmethod
     def vidsearch_rows(cls) -> models.QuerySet:
         """What rows are read from before they are registered, with the relations that
         ``vidsearch_fields`` names. Override it where a method above reads others."""
-        names = {field.name for field in cls._meta.get_fields() if field.is_relation}
+        names = documents.relations_of(cls)
         read = [name for name in cls.vidsearch_fields if name in names]
         return cls._base_manager.prefetch_related(*read)
 
@@ -219,8 +221,13 @@ class VideoModel(models.Model):
         names = {name for field in used for name in (field.name, getattr(field, "attname", ""))}
         return not names.isdisjoint(columns)
 
-
-def _value(attribute: Any) -> Any:
-    if isinstance(attribute, models.Manager):  # of many rows
-        return [*attribute.all()]
-    return attribute() if callable(attribute) else attribute
+    @classmethod
+    def vidsearch_file_columns(cls) -> set[str]:
+        """Names of the columns of files that may hold the video: when such a file is replaced, it
+        is read again. By default ``vidsearch_source`` where that is one; all of them where it is no
+        column, or :meth:`vidsearch_uri` is overridden."""
+        files = file_columns(cls)
+        if cls.vidsearch_source in files:
+            return {cls.vidsearch_source}
+        is_column = cls.vidsearch_source in {field.name for field in cls._meta.concrete_fields}
+        return set() if is_column and cls.vidsearch_uri is VideoModel.vidsearch_uri else files

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.core.files.base import File
 from django.db.models import FileField, ImageField
 
-__all__ = ["columns_of_new_files"]
+__all__ = ["file_columns", "forget_new_files", "note_new_files", "written_files"]
+
+_NEW_FILES = "_vidsearch_new_files"
+"""Attribute of a row: names of columns whose files a save writes, or has written, which nothing
+else tells afterwards. It stays until they are registered: a save may fail when they are written."""
 
 
-def columns_of_new_files(row: Any, columns: Collection[str] | None) -> list[str]:
-    """Of some columns of a row those whose files are written when it is saved; ``None`` are all.
-
-    Pictures do not count. Of a file that ``FieldFile.save`` has written already nothing tells.
-    """
-    return [
+def file_columns(model: Any) -> set[str]:
+    """Names of the columns that hold files, but for pictures."""
+    return {
         field.name
-        for field in row._meta.concrete_fields
-        if isinstance(field, FileField)
-        and not isinstance(field, ImageField)
-        and (columns is None or field.name in columns)
-        and _is_new(vars(row).get(field.attname))
-    ]
+        for field in model._meta.concrete_fields
+        if isinstance(field, FileField) and not isinstance(field, ImageField)
+    }
+
+
+def note_new_files(row: Any, columns: Collection[str] | None) -> None:
+    """Note before a save which files it will write, of some columns; ``None`` are all.
+
+    Of a file that ``FieldFile.save`` has written already nothing tells.
+    """
+    names = file_columns(row) if columns is None else file_columns(row).intersection(columns)
+    if new := {name for name in names if _is_new(vars(row).get(name))}:
+        vars(row).setdefault(_NEW_FILES, set()).update(new)
+
+
+def written_files(row: Any) -> set[str]:
+    """Those columns that were noted, and whose files are written."""
+    return {name for name in vars(row).get(_NEW_FILES, ()) if not _is_new(vars(row).get(name))}
+
+
+def forget_new_files(row: Any, columns: Iterable[str]) -> None:
+    """Their files are registered."""
+    if noted := vars(row).get(_NEW_FILES):
+        noted.difference_update(columns)
 
 
 def _is_new(file: Any) -> bool:

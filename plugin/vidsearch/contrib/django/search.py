@@ -12,6 +12,7 @@ from typing import Any, overload
 from vidsearch.contrib.django.derived import derived_models, video_ids
 from vidsearch.contrib.django.sync import MODEL_FIELD
 from vidsearch.search import SearchRequest, SearchResult, VideoSearch
+from vidsearch.search.joined_filters import all_filters
 from vidsearch_tasks import Services, current_services
 
 __all__ = ["VideoMatches", "search_rows"]
@@ -83,13 +84,11 @@ def _search_of(services: Services) -> VideoSearch:
     )
 
 
-def _of_model(model: Any, filter: Any) -> list[Any]:
+def _of_model(model: Any, filter: Any) -> Any:
     """The filter, and that the video is one of this model, or of one that derives from it.
 
     As a clause, which needs no mapping of the field: there may be no video yet.
     """
     labels = [each.vidsearch_label() for each in (model, *derived_models(model))]
     own = {"terms": {f"{MODEL_FIELD}.keyword": labels}}
-    if filter is None:
-        return [own]
-    return [own, *filter] if isinstance(filter, (list, tuple)) else [own, filter]
+    return all_filters([own], filter)

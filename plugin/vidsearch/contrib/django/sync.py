@@ -20,7 +20,7 @@ from vidsearch.errors import (
     VidsearchError,
     first_line,
 )
-from vidsearch_mappings.registry import Priority, State
+from vidsearch_mappings.registry import Priority
 from vidsearch_tasks import NewVideo, Registration, Services, current_services, register_videos
 
 __all__ = ["MODEL_FIELD", "Synced", "ids_without_rows", "remove_videos", "sync_rows"]
@@ -196,11 +196,7 @@ def _sync_batch(
 
 def _reopen(ids: Sequence[str], *, services: Services) -> Synced:
     """Have the files of videos read again; those that were never registered are passed over."""
-    ends = services.registry.reopen_many(ids, forget=True) if ids else ()
-    # Embedded for the first time just now, maybe from the file before: registered anew, they are
-    # lost to that worker.
-    busy = [one.id for one in ends if one.record and one.record.state is State.PROCESSING]
-    services.registry.delete_many(busy)
+    ends = services.registry.reopen_many(ids, replaced=True) if ids else ()
     return _summary(
         one for one in ends if one.error and not isinstance(one.error, VideoNotRegisteredError)
     )
