@@ -460,7 +460,8 @@ def test_copy_goes_on_after_an_outage_at_any_point(
         took_writes.append(engine.settings("shop-1") == {} or in_place)
 
     assert copied(engine, alias=alias, on_outage=told) == "copy"
-    assert took_writes == [True] * (call <= MOVE)
+    # What is turned away after the copy's settings and before the move, the swap itself outlasts.
+    assert took_writes == [True] * (call <= MOVE and call not in {MOVE - 2, MOVE - 1})
     assert engine.count("copy") == engine.count("shop-1")
     assert engine.settings("shop-1") == {"blocks.write": True}
     assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)

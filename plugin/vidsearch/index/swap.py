@@ -5,7 +5,7 @@ It is that of ``index attach``, of a reindex of an attached index, and of its ro
 - no write is lost: the old index refuses them (403 that names the block) from before the rest is
   read, and from then on where the copy is in place;
 - that is short: all that can be done before is done before, the rest at once, and where the engine
-  is slow or busy just then, writes are allowed again, and stopped at a better moment;
+  is slow, busy or away just then, writes are allowed again, and stopped at a better moment;
 - all aliases move in one change, with their options, as they are then;
 - a move whose answer was lost is done, or will never be, before anybody goes by where they are;
 - what goes wrong is undone: the old index takes writes again, if it did before. Where the engine is
@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from vidsearch.engines import Engine, Json
-from vidsearch.errors import IndexNotFoundError, VidsearchError
+from vidsearch.errors import BackendUnavailableError, IndexNotFoundError, VidsearchError
 from vidsearch.index.copy_note import is_blocked, settle
 from vidsearch.index.following import Follower, WritesWaitLongError
 from vidsearch.index.kept import WHILE_FILLED, Kept, kept_of
@@ -39,7 +39,8 @@ __all__ = ["RefusedWrites", "Swap", "alias_moves", "undone_or_told"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 4
-"""How often at most writes are stopped, where what they wait for takes longer than expected."""
+"""How often at most writes are stopped, where what they wait for takes longer than expected, or is
+turned away."""
 _AFTER = 0.05
 """Seconds after which searches of the copy see the rest: writes that have waited go first."""
 _UNDO_SECONDS = 10.0
@@ -220,14 +221,24 @@ class Swap:
                         if last := kept.at_swap():
                             self.engine.put_settings(self.new, last)
                         confirmed.result()
+                        moving = aliases.result()
                         self.in_doubt = True
-                        self._move(aliases.result())
+                        self._move(moving)
                         self.in_doubt = False
                     break
                 except WritesWaitLongError:
-                    self.confirm()
-                    self._allow_writes()
-                changes.until_short()
+                    pass
+                except BackendUnavailableError:
+                    # A follower of another try would begin at the start.
+                    if self.in_doubt or not (hurried and changes.is_cheap):
+                        raise
+                self.confirm()
+                self._allow_writes()
+                self.interrupts.check()
+                with self.interrupts.allowed():
+                    if last := kept.at_swap():  # what is brought has been through it
+                        self.engine.put_settings(self.new, dict.fromkeys(last, "_none"))
+                    changes.until_short()
             self.refused.end()
         time.sleep(_AFTER)
         with suppress(VidsearchError):  # the next refresh shows it, and the copy is in place
