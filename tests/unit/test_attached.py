@@ -583,6 +583,24 @@ def test_what_cannot_be_undone_is_told(
     assert copied(engine, alias="shop") == "copy", "the message is right"
 
 
+def test_a_move_whose_answer_is_lost_is_not_told_as_writes_that_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vidsearch.index.swap._UNDO_SECONDS", 0.0)
+    engine = Gone("nothing")
+    move = engine.update_aliases
+
+    def lost(actions: Any) -> None:
+        move(actions)
+        engine.is_away = True
+        raise BackendUnavailableError("no answer")
+
+    engine.update_aliases = lost  # type: ignore[method-assign]
+    with pytest.raises(BackendUnavailableError) as raised:
+        copied(engine, alias="shop", outage_seconds=0.0)
+    assert "'shop-1' may have been replaced by its copy 'copy'; else it" in str(raised.value)
+
+
 def test_an_engine_that_is_back_within_seconds_is_told_to_allow_writes_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -629,6 +647,37 @@ def test_seconds_in_which_writes_were_allowed_between_two_tries_do_not_count(
     undo_broken_copy(engine, "shop-1")
     _, refused = copy_with_settings(engine, "shop-1", **COPY, alias="shop")
     assert refused == 4.0, "a second of each time that writes were stopped"
+
+
+def test_a_block_that_somebody_sets_during_a_copy_is_not_lifted_before_the_swap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Mortal(changes=10**6)
+    until_short, blocks = CatchUp.until_short, list[Any]()
+
+    def passing(self: CatchUp) -> None:
+        blocks.append(engine.settings("shop-1").get("blocks.write"))
+        until_short(self)
+
+    def block(copy: str) -> None:
+        engine.block_writes("shop-1")
+
+    monkeypatch.setattr(CatchUp, "until_short", passing)
+    copy_with_settings(engine, "shop-1", **{**COPY, "before_swap": block}, alias="shop")
+    assert blocks == [True]
+
+
+def test_an_index_that_took_no_writes_before_takes_none_when_its_copy_is_undone() -> None:
+    engine = Mortal(changes=10**6)
+    engine.block_writes("shop-1")
+
+    def fail(actions: Any) -> None:
+        raise MappingConflictError("no")
+
+    engine.update_aliases = fail  # type: ignore[method-assign]
+    with pytest.raises(MappingConflictError, match="no"):
+        copied(engine, alias="shop")
+    assert engine.settings("shop-1") == {"blocks.write": True}
 
 
 class Clock:

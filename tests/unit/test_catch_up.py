@@ -477,7 +477,7 @@ def test_writes_are_stopped_again_where_the_engine_has_become_slow(
         between.append(len(between))
         slow.put("shop", "a", {"n": len(between)})
 
-    assert _swap(slow, changes, between=write) == tries, "a second of each try"
+    assert _swap(slow, changes, between=write) == tries + 1, "one of each try, and of the move"
     assert slow.tries == tries
     assert slow.indices_of("shop") == ("new",)
     old, new = _both(slow)

@@ -179,8 +179,12 @@ class _Copying:
 
     def left(self) -> str:
         """What is left where it cannot be undone, and what to do."""
-        stopped = self.swap.refused.ongoing and not self.note.blocked_before
-        state = "may take no writes" if stopped else f"has the incomplete copy {self.copy!r}"
+        refused = self.swap.refused
+        state = f"has the incomplete copy {self.copy!r}"
+        if refused.has_perhaps_moved:
+            state = f"may have been replaced by its copy {self.copy!r}; else it takes no writes"
+        elif refused.ongoing and not self.note.blocked_before:
+            state = "may take no writes"
         return (
             f"index {self.name!r} {state} until `vidsearch index attach` is run again, as the copy "
             "could not be undone"

@@ -53,6 +53,7 @@ class RefusedWrites:
 
     _before: float = 0.0
     _since: float | None = None
+    _move_sent: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -64,14 +65,30 @@ class RefusedWrites:
         """Whether the index may refuse them still: it was told so, and not otherwise since."""
         return self._since is not None
 
+    @property
+    def has_perhaps_moved(self) -> bool:
+        """Whether a move was sent meanwhile, of which it is not known whether it was done."""
+        return self.ongoing and self._move_sent is not None
+
     def begin(self) -> None:
         """Writes are stopped now, where they are not already."""
         if self._since is None:
             self._since = time.monotonic()
 
-    def end(self) -> None:
-        """Writes go on, to whichever index."""
-        self._before, self._since = self.seconds, None
+    def send_move(self) -> None:
+        """The move that ends it is sent."""
+        self._move_sent = time.monotonic()
+
+    def forget_move(self) -> None:
+        """It was not done, and will not be."""
+        self._move_sent = None
+
+    def end(self, *, moved: bool = False) -> None:
+        """Writes go on, to whichever index; ``moved``: from when the move was sent."""
+        if self._since is not None:
+            sent = self._move_sent if moved else None
+            self._before += (time.monotonic() if sent is None else sent) - self._since
+        self._since = self._move_sent = None
 
 
 def alias_moves(aliases: Json, *, old: str, new: str) -> list[Json]:
@@ -135,6 +152,9 @@ class Swap:
     """Whether ``new`` was in this place before, and takes no writes until it is there again."""
     in_doubt: bool = False
     """Whether a move was sent, perhaps by a process that was killed, whose answer is not known."""
+    after_kill: bool = False
+    """Whether a process that was killed may have left ``old`` without writes; else a block that is
+    found before they are stopped is somebody else's."""
     refused: RefusedWrites = field(default_factory=RefusedWrites)
     """By ``old``, of all tries of this process."""
 
@@ -145,7 +165,7 @@ class Swap:
             MappingConflictError: the copy has not as many documents, or the application writes
                 faster than this follows.
         """
-        if self.is_done():
+        if self.has_moved_after_all():
             self._keep_stopped()
             return
         self.interrupts.check()
@@ -158,12 +178,16 @@ class Swap:
                 self.undo()
             raise
 
-    def is_done(self) -> bool:
-        """Whether the copy is in place."""
+    def has_moved_after_all(self) -> bool:
+        """Whether the copy is in place, once what was sent is done."""
         if self.in_doubt:
             settle(self.engine, self.note_in)
             self.in_doubt = False
-        return self._is_in_place()
+        if not self._is_in_place():
+            self.refused.forget_move()
+            return False
+        self.refused.end(moved=True)
+        return True
 
     def undo(self) -> bool:
         """Have ``old`` take writes as before; ``False`` where the copy is in place: it takes none.
@@ -173,7 +197,7 @@ class Swap:
                 itself, for a last pass that would lack what comes after.
         """
         self.confirm()
-        if self.is_done():
+        if self.has_moved_after_all():
             self._keep_stopped()
             return False
         if self.refused.ongoing:
@@ -183,7 +207,8 @@ class Swap:
         return True
 
     def _prepare(self) -> tuple[Follower, Kept]:
-        if is_blocked(self.engine.settings(self.old)):
+        left = self.after_kill and is_blocked(self.engine.settings(self.old))
+        if left or self.refused.ongoing:
             # An earlier try was killed while writes waited, or its engine was away then. What is to
             # be brought before the next one may take long.
             self.refused.begin()
@@ -223,6 +248,7 @@ class Swap:
                         confirmed.result()
                         moving = aliases.result()
                         self.in_doubt = True
+                        self.refused.send_move()
                         self._move(moving)
                         self.in_doubt = False
                     break
