@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -27,7 +29,8 @@ from vidsearch.index import (
 )
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy import copy_with_settings
-from vidsearch.index.copy_note import CopyNote, leave_note, settle, undo_broken_copy
+from vidsearch.index.copy_note import CopyNote, leave_note, undo_broken_copy
+from vidsearch.index.engine_queue import wait_for_queue
 from vidsearch.index.following import WritesWaitLongError
 from vidsearch.index.uri_field import check_uri_field, uri_in
 from vidsearch.ingest import scan_index
@@ -509,8 +512,8 @@ class Counting(MemoryEngine):
 def test_a_change_that_others_are_waited_for_by_is_one_and_leaves_nothing() -> None:
     engine = Counting()
     engine.create_index("shop-1", {"mappings": {"_meta": {"a": 1}}})
-    settle(engine, "shop-1")
-    settle(engine, "shop-1")
+    wait_for_queue(engine, "shop-1")
+    wait_for_queue(engine, "shop-1")
     first, after, second, last = engine.metas
     assert after == last == {"a": 1}, "what the application keeps there stays"
     assert len({str(one) for one in (first, after, second)}) == 3, "an engine may skip an empty one"
@@ -581,6 +584,32 @@ def test_what_cannot_be_undone_is_told(
     engine.is_away, engine._at = False, ""
     assert bool(engine.settings("shop-1")) == (at == "block_writes")
     assert copied(engine, alias="shop") == "copy", "the message is right"
+
+
+def test_before_a_signal_ends_the_process_the_log_has_what_could_not_be_undone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That came while writes were refused, and the engine was away as well."""
+    monkeypatch.setattr("vidsearch.index.swap._UNDO_SECONDS", 0.0)
+    engine = Gone("block_writes")
+    block, told = engine.block_writes, list[bool]()
+
+    def end(number: int, frame: object) -> None:
+        told.append(any("may take no writes" in one.message for one in caplog.records))
+        raise SystemExit
+
+    def stop(name: str) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        block(name)
+
+    engine.block_writes = stop  # type: ignore[method-assign]
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(SystemExit):
+            copied(engine, alias="shop", outage_seconds=0.0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == [True]
 
 
 def test_a_move_whose_answer_is_lost_is_not_told_as_writes_that_are_refused(

@@ -130,7 +130,9 @@ def copy_with_settings(
                 if alias is not None:
                     copying.held.put_mapping(copy, complete(mapping))
         except BaseException as error:
-            undone_or_told(copying.undo, error, left=copying.left)
+            # At the end of this block the process may end, and nobody be told the error.
+            ends = KeyboardInterrupt() if interrupts.is_waiting else error
+            undone_or_told(copying.undo, ends, left=copying.left)
             raise
     return copy, copying.swap.refused.seconds
 

@@ -28,7 +28,8 @@ from itertools import count
 
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import BackendUnavailableError, IndexNotFoundError, VidsearchError
-from vidsearch.index.copy_note import is_blocked, settle
+from vidsearch.index.copy_note import is_blocked
+from vidsearch.index.engine_queue import wait_for_queue
 from vidsearch.index.following import Follower, WritesWaitLongError
 from vidsearch.index.kept import WHILE_FILLED, Kept, kept_of
 from vidsearch.index.policies import put_policy
@@ -137,7 +138,7 @@ class Swap:
     alias: str
     """How the application calls the index."""
     note_in: str
-    """An index whose ``_meta`` may be changed: see :func:`settle`."""
+    """An index whose ``_meta`` may be changed: see :func:`wait_for_queue`."""
     follower: Callable[[], Follower]
     """Of ``old``, for ``new``."""
     confirm: Callable[[], object]
@@ -181,7 +182,7 @@ class Swap:
     def has_moved_after_all(self) -> bool:
         """Whether the copy is in place, once what was sent is done."""
         if self.in_doubt:
-            settle(self.engine, self.note_in)
+            wait_for_queue(self.engine, self.note_in)
             self.in_doubt = False
         if not self._is_in_place():
             self.refused.forget_move()
