@@ -360,6 +360,22 @@ def test_an_interrupt_in_an_outage_in_the_swap_tells_what_is_left_in_the_log(
     assert f"index '{OLD}' may take no writes until `vidsearch reindex resume`" in told
 
 
+def test_an_interrupt_tells_nothing_of_a_run_that_another_process_has_undone_in_the_outage(
+    gone: Gone, caplog: pytest.LogCaptureFixture
+) -> None:
+    def undo_and_interrupt(error: BackendUnavailableError, seconds: float) -> None:
+        gone.left = 0
+        shop.reindexer().roll_back()
+        raise KeyboardInterrupt
+
+    shop = Shop(engine=gone)
+    gone.index = OLD
+    with pytest.raises(KeyboardInterrupt):
+        shop.reindexer(outage_seconds=60, on_outage=undo_and_interrupt).start(Changes(shards=3))
+    assert not [one.message for one in caplog.records if one.levelname == "ERROR"]
+    assert (shop.takes_writes(OLD), shop.left()) == (True, [OLD])
+
+
 def test_an_engine_that_is_back_within_seconds_is_told_to_allow_the_writes_of_a_run_again(
     gone: Gone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
