@@ -61,6 +61,11 @@ class Uninterrupted:
         for number in sorted(self._came, key=lambda came: came is signal.SIGINT):
             signal.raise_signal(number)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether one was put off; at the end the process may be ended by it."""
+        return bool(self._came)
+
     @contextmanager
     def allowed(self) -> Iterator[None]:
         """In this block they come at once, and leave it."""

@@ -12,7 +12,7 @@ from vidsearch.engines import Engine, Write
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_documents import copy_documents
-from vidsearch.index.copy_note import settle
+from vidsearch.index.engine_queue import wait_for_queue
 from vidsearch.index.follow import Following
 from vidsearch.local import SearchNode
 
@@ -97,8 +97,8 @@ def test_a_change_that_others_are_waited_for_by_goes_through_the_engines_queue(
         return int(state["metadata"]["indices"][index_name]["mapping_version"])
 
     before = version()
-    settle(engine, index_name)
-    settle(engine, index_name)
+    wait_for_queue(engine, index_name)
+    wait_for_queue(engine, index_name)
     assert version() == before + 4, "two changes of the cluster's state each"
     assert engine.mapping(index_name)["_meta"] == {"a": 1}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -27,7 +29,8 @@ from vidsearch.index import (
 )
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy import copy_with_settings
-from vidsearch.index.copy_note import CopyNote, leave_note, settle, undo_broken_copy
+from vidsearch.index.copy_note import CopyNote, leave_note, undo_broken_copy
+from vidsearch.index.engine_queue import wait_for_queue
 from vidsearch.index.following import WritesWaitLongError
 from vidsearch.index.uri_field import check_uri_field, uri_in
 from vidsearch.ingest import scan_index
@@ -460,7 +463,8 @@ def test_copy_goes_on_after_an_outage_at_any_point(
         took_writes.append(engine.settings("shop-1") == {} or in_place)
 
     assert copied(engine, alias=alias, on_outage=told) == "copy"
-    assert took_writes == [True] * (call <= MOVE)
+    # What is turned away after the copy's settings and before the move, the swap itself outlasts.
+    assert took_writes == [True] * (call <= MOVE and call not in {MOVE - 2, MOVE - 1})
     assert engine.count("copy") == engine.count("shop-1")
     assert engine.settings("shop-1") == {"blocks.write": True}
     assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
@@ -508,8 +512,8 @@ class Counting(MemoryEngine):
 def test_a_change_that_others_are_waited_for_by_is_one_and_leaves_nothing() -> None:
     engine = Counting()
     engine.create_index("shop-1", {"mappings": {"_meta": {"a": 1}}})
-    settle(engine, "shop-1")
-    settle(engine, "shop-1")
+    wait_for_queue(engine, "shop-1")
+    wait_for_queue(engine, "shop-1")
     first, after, second, last = engine.metas
     assert after == last == {"a": 1}, "what the application keeps there stays"
     assert len({str(one) for one in (first, after, second)}) == 3, "an engine may skip an empty one"
@@ -582,6 +586,50 @@ def test_what_cannot_be_undone_is_told(
     assert copied(engine, alias="shop") == "copy", "the message is right"
 
 
+def test_before_a_signal_ends_the_process_the_log_has_what_could_not_be_undone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That came while writes were refused, and the engine was away as well."""
+    monkeypatch.setattr("vidsearch.index.swap._UNDO_SECONDS", 0.0)
+    engine = Gone("block_writes")
+    block, told = engine.block_writes, list[bool]()
+
+    def end(number: int, frame: object) -> None:
+        told.append(any("may take no writes" in one.message for one in caplog.records))
+        raise SystemExit
+
+    def stop(name: str) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        block(name)
+
+    engine.block_writes = stop  # type: ignore[method-assign]
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(SystemExit):
+            copied(engine, alias="shop", outage_seconds=0.0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == [True]
+
+
+def test_a_move_whose_answer_is_lost_is_not_told_as_writes_that_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vidsearch.index.swap._UNDO_SECONDS", 0.0)
+    engine = Gone("nothing")
+    move = engine.update_aliases
+
+    def lost(actions: Any) -> None:
+        move(actions)
+        engine.is_away = True
+        raise BackendUnavailableError("no answer")
+
+    engine.update_aliases = lost  # type: ignore[method-assign]
+    with pytest.raises(BackendUnavailableError) as raised:
+        copied(engine, alias="shop", outage_seconds=0.0)
+    assert "'shop-1' may have been replaced by its copy 'copy'; else it" in str(raised.value)
+
+
 def test_an_engine_that_is_back_within_seconds_is_told_to_allow_writes_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -628,6 +676,37 @@ def test_seconds_in_which_writes_were_allowed_between_two_tries_do_not_count(
     undo_broken_copy(engine, "shop-1")
     _, refused = copy_with_settings(engine, "shop-1", **COPY, alias="shop")
     assert refused == 4.0, "a second of each time that writes were stopped"
+
+
+def test_a_block_that_somebody_sets_during_a_copy_is_not_lifted_before_the_swap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Mortal(changes=10**6)
+    until_short, blocks = CatchUp.until_short, list[Any]()
+
+    def passing(self: CatchUp) -> None:
+        blocks.append(engine.settings("shop-1").get("blocks.write"))
+        until_short(self)
+
+    def block(copy: str) -> None:
+        engine.block_writes("shop-1")
+
+    monkeypatch.setattr(CatchUp, "until_short", passing)
+    copy_with_settings(engine, "shop-1", **{**COPY, "before_swap": block}, alias="shop")
+    assert blocks == [True]
+
+
+def test_an_index_that_took_no_writes_before_takes_none_when_its_copy_is_undone() -> None:
+    engine = Mortal(changes=10**6)
+    engine.block_writes("shop-1")
+
+    def fail(actions: Any) -> None:
+        raise MappingConflictError("no")
+
+    engine.update_aliases = fail  # type: ignore[method-assign]
+    with pytest.raises(MappingConflictError, match="no"):
+        copied(engine, alias="shop")
+    assert engine.settings("shop-1") == {"blocks.write": True}
 
 
 class Clock:

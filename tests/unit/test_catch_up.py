@@ -14,7 +14,11 @@ import pytest
 
 from vidsearch.engines import BulkResult, ShardsRead, Write
 from vidsearch.engines.calls import Calls
-from vidsearch.errors import MappingConflictError, ReindexTakenOverError
+from vidsearch.errors import (
+    BackendUnavailableError,
+    MappingConflictError,
+    ReindexTakenOverError,
+)
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.comparison import CompareVersions
 from vidsearch.index.following import (
@@ -473,7 +477,7 @@ def test_writes_are_stopped_again_where_the_engine_has_become_slow(
         between.append(len(between))
         slow.put("shop", "a", {"n": len(between)})
 
-    assert _swap(slow, changes, between=write) == tries, "a second of each try"
+    assert _swap(slow, changes, between=write) == tries + 1, "one of each try, and of the move"
     assert slow.tries == tries
     assert slow.indices_of("shop") == ("new",)
     old, new = _both(slow)
@@ -581,10 +585,94 @@ def test_what_is_turned_away_while_writes_are_refused_is_not_sent_again(
     _swap(engine, changes)
     if is_cheap:
         assert engine.once == ["block", "block", "settings", "move"]
-        assert engine.again == ["allow"]
+        assert engine.again == ["allow", "settings"], "copies pass no pipeline"
     else:
         assert engine.once == []
-        assert engine.again == ["block", "allow", "block", "settings", "move"]
+        assert engine.again == ["block", "allow", "settings", "block", "settings", "move"]
+
+
+TURNED_AWAY = BackendUnavailableError("old is overloaded (429)")
+
+
+class TurnsAway(MemoryEngine):
+    """Turns away calls of one name on one index, some that are sent while writes are refused."""
+
+    def __init__(self, call: str, index: str, *, times: int, is_done: bool) -> None:
+        super().__init__()
+        self._call, self._index = call, index
+        self._left, self._is_done = times, is_done
+        for name in PAIR:
+            self.create_index(name, {"settings": {"index": {"final_pipeline": "last"}}})
+            self.bulk(name, [Write("index", id, {"n": 0}, version=3) for id in "abc"])
+        self.put_settings("new", {"final_pipeline": "_none"})
+        self.update_aliases([{"add": {"index": "old", "alias": "shop"}}])
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name.startswith("_") or name != self._call:
+            return found
+
+        def called(index: Any, *args: Any, **options: Any) -> Any:
+            is_stopped = self.settings("old").get("blocks.write") or name == "block_writes"
+            if self._left and index == self._index and is_stopped:
+                self._left -= 1
+                if self._is_done:
+                    found(index, *args, **options)
+                raise TURNED_AWAY
+            return found(index, *args, **options)
+
+        return called
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+@pytest.mark.parametrize("written", [1, BATCH + 20])
+@pytest.mark.parametrize(
+    ("call", "index"),
+    [
+        ("block_writes", "old"),
+        ("refresh", "old"),
+        ("read_shards", "old"),
+        ("bulk", "new"),
+        ("count", "new"),
+        ("put_settings", "new"),
+        ("aliases", "old"),
+    ],
+)
+def test_what_is_turned_away_before_the_move_is_done_again_where_this_stands(
+    monkeypatch: pytest.MonkeyPatch, call: str, index: str, written: int, is_done: bool
+) -> None:
+    """Another follower would compare all ids, and read all changes since the copy."""
+    engine = TurnsAway(call, index, times=2, is_done=is_done)
+    monkeypatch.setattr("vidsearch.index.catch_up._CALM_SECONDS", 0.0)
+    changes = CatchUp(engine, "old", "new")
+    changes.until_short()
+    monkeypatch.setattr(CatchUp, "_bring_ahead", lambda changes: None)
+    tries = iter(range(9))
+    block = engine.block_writes
+    final: list[Any] = []
+
+    def write_and_stop(name: str) -> None:
+        """What is brought at the end is gone at the next try, if there is one."""
+        number = next(tries)
+        for n in range(written):
+            engine.put("old", f"{number} {n}", {"n": n})
+        block(name)
+
+    def between() -> None:
+        final.append(engine.settings("old").get("blocks.write"))
+        for one in list(engine.scan("old")):
+            if " " in one.id:
+                engine.delete("old", one.id)
+
+    if call == "count":
+        changes._count = None
+    monkeypatch.setattr(engine, "block_writes", write_and_stop)
+    _swap(engine, changes, between=between)
+    assert engine.indices_of("shop") == ("new",)
+    old, new = _both(engine)
+    assert old == new
+    assert engine.settings("new")["final_pipeline"] == "last"
+    assert set(final) <= {None}
 
 
 class Between(Swap):

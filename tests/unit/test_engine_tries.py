@@ -86,6 +86,16 @@ def test_while_somebody_waits_nothing_is_sent_again(slept: list[float]) -> None:
             assert len(cluster.asked) == tries
 
 
+def test_of_two_who_wait_the_first_to_end_leaves_the_other_unrepeated() -> None:
+    dialect = calls(ElasticsearchDialect, tries=4).dialect
+    one, other = dialect.sending_once(), dialect.sending_once()
+    one.__enter__()
+    with other:
+        one.__exit__(None, None, None)
+        assert not dialect.is_patient
+    assert dialect.is_patient
+
+
 def test_the_next_page_of_a_scroll_is_asked_for_once(slept: list[float]) -> None:
     dialect = calls(OpenSearchDialect, tries=4).dialect
     pages: list[Steps[Any]] = [

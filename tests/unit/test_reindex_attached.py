@@ -374,6 +374,44 @@ def test_an_error_at_the_swap_lets_the_index_take_writes_again(
     assert shop.engine.settings(NEW)["final_pipeline"] == "last"
 
 
+def test_an_error_in_a_rollback_leaves_the_source_without_writes(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.reindexer().start(SHARDS)
+
+    def fail(actions: Any) -> None:
+        raise MappingConflictError("no")
+
+    monkeypatch.setattr(shop.engine, "update_aliases", fail)
+    with pytest.raises(MappingConflictError, match="no"):
+        shop.reindexer().roll_back()
+    assert (shop.takes_writes(OLD), shop.takes_writes(NEW)) == (False, True)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_writes_that_were_allowed_after_the_move_are_stopped_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    swap = shop.engine.update_aliases
+
+    def move(actions: Any) -> None:
+        swap(actions)
+        if moves_shop(actions):
+            shop.engine.put_settings(OLD, {"blocks.write": None})
+            raise Killed if is_killed else MappingConflictError("no")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(shop.engine, "update_aliases", move)
+        if is_killed:
+            broken.setattr(Swap, "undo", lambda swap: False)
+        with pytest.raises((Killed, MappingConflictError)):
+            shop.reindexer().start(SHARDS)
+    if is_killed:
+        shop.reindexer().resume()
+    assert shop.engine.indices_of("shop") == (NEW,)
+    assert not shop.takes_writes(OLD)
+
+
 @pytest.mark.parametrize("back", [False, True])
 def test_after_a_kill_in_the_swap_writes_wait_for_the_next_swap_alone(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, back: bool

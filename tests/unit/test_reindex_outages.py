@@ -360,6 +360,22 @@ def test_an_interrupt_in_an_outage_in_the_swap_tells_what_is_left_in_the_log(
     assert f"index '{OLD}' may take no writes until `vidsearch reindex resume`" in told
 
 
+def test_an_interrupt_tells_nothing_of_a_run_that_another_process_has_undone_in_the_outage(
+    gone: Gone, caplog: pytest.LogCaptureFixture
+) -> None:
+    def undo_and_interrupt(error: BackendUnavailableError, seconds: float) -> None:
+        gone.left = 0
+        shop.reindexer().roll_back()
+        raise KeyboardInterrupt
+
+    shop = Shop(engine=gone)
+    gone.index = OLD
+    with pytest.raises(KeyboardInterrupt):
+        shop.reindexer(outage_seconds=60, on_outage=undo_and_interrupt).start(Changes(shards=3))
+    assert not [one.message for one in caplog.records if one.levelname == "ERROR"]
+    assert (shop.takes_writes(OLD), shop.left()) == (True, [OLD])
+
+
 def test_an_engine_that_is_back_within_seconds_is_told_to_allow_the_writes_of_a_run_again(
     gone: Gone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,6 +392,71 @@ def test_an_engine_that_is_back_within_seconds_is_told_to_allow_the_writes_of_a_
     run = shop.reindexer().runs.open()
     assert run is not None
     assert run.owner is None
+
+
+@pytest.mark.parametrize("calls", [8, 10**9])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_before_a_signal_ends_the_process_writes_are_allowed_or_it_is_told(
+    gone: Gone,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: signal.Signals,
+    calls: int,
+) -> None:
+    """That came while writes were refused, and the engine was away as well."""
+    monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("vidsearch.index.swap._UNDO_SECONDS", 10.0 if calls == 8 else 0.0)
+    gone.for_calls = calls
+    shop, block = Shop(engine=gone), gone.block_writes
+    ended: list[tuple[bool, bool]] = []
+
+    def end(number: int, frame: object) -> None:
+        told = any("may take no writes" in one.message for one in caplog.records)
+        gone.left = 0
+        ended.append((shop.takes_writes(OLD), told))
+        raise SystemExit
+
+    def stop(index: str) -> None:
+        gone.index = OLD
+        os.kill(os.getpid(), number)
+        gone.block_writes = block  # type: ignore[method-assign]
+        gone.block_writes(index)
+
+    gone.block_writes = stop  # type: ignore[method-assign]
+    before = signal.signal(number, end)
+    try:
+        with pytest.raises(SystemExit):
+            shop.reindexer(outage_seconds=0.0).start(Changes(shards=3))
+    finally:
+        signal.signal(number, before)
+    assert ended == [(True, False) if calls == 8 else (False, True)]
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+def test_a_move_whose_answer_is_lost_is_not_told_as_writes_that_are_refused(
+    gone: Gone, monkeypatch: pytest.MonkeyPatch, is_back: bool
+) -> None:
+    shop, move = Shop(engine=gone), gone.update_aliases
+
+    def lost(actions: Any) -> None:
+        move(actions)
+        if any(of["index"] == NEW for action in actions for of in action.values()):
+            gone.left = 10**9
+            raise TURNED_AWAY
+
+    def told(error: BackendUnavailableError, seconds: float) -> None:
+        time.sleep(0.5)
+        gone.left = 0
+
+    monkeypatch.setattr(gone, "update_aliases", lost)
+    if is_back:
+        run = shop.reindexer(outage_seconds=60.0, on_outage=told).start(Changes(shards=3))
+        assert run.blocked_seconds is not None
+        assert run.blocked_seconds < 0.5, "the application has gone on writing, to the new one"
+    else:
+        with pytest.raises(BackendUnavailableError) as raised:
+            shop.reindexer(outage_seconds=0.0).start(Changes(shards=3))
+        assert f"'{OLD}' may have been replaced, else it takes no writes" in str(raised.value)
 
 
 def test_the_seconds_of_all_tries_of_a_swap_are_recorded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,11 +47,11 @@ class Dialect(ABC):
 
     tries = 1
     """How often a request is sent at most where it is turned away for load (429)."""
-    is_patient = True
-    """Whether anything is sent again."""
 
     def __init__(self, url: str) -> None:
         self.url = url  # without credentials; for messages
+        self._once = 0
+        self._counting = threading.Lock()
 
     # -- what differs between the client libraries, sync and async
 
@@ -141,12 +142,21 @@ class Dialect(ABC):
 
     @contextmanager
     def sending_once(self) -> Iterator[None]:
-        """Within, nothing is sent again, whichever thread asks."""
-        self.is_patient = False
+        """Within, nothing is sent again, whichever thread asks: the work of one is done by several.
+        Threads that do something else through the same engine then fail where they are turned
+        away, and have to try again themselves. Blocks may overlap."""
+        with self._counting:
+            self._once += 1
         try:
             yield
         finally:
-            self.is_patient = True
+            with self._counting:
+                self._once -= 1
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether anything is sent again."""
+        return not self._once
 
     def may_repeat(self, request: Request) -> bool:
         """Whether a request that was turned away has moved nothing on, and nobody else sends it

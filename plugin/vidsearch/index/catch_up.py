@@ -94,6 +94,7 @@ class CatchUp(Follower):
         self._shown: Mapping[int, int] = {}  # up to where a refresh after the last pass shows all
         self._refreshed_in = 0.0  # seconds, of the shortest one of these
         self._ahead: Mapping[int, Ahead] = {}  # of the last pass
+        self._tail: Tail | None = None  # that was read after it, and perhaps brought
 
     @property
     def since(self) -> Mapping[str, int]:
@@ -163,16 +164,17 @@ class CatchUp(Follower):
         What searches see stays as it is by then, so no point in time is needed.
         """
         with ThreadPoolExecutor(_AT_ONCE, "catch-up") as pool:
+            self._interrupted = interrupted
             bringing = pool.submit(self._bring_ahead)
             stopped = stop_writes()
             bringing.result()
-            self._interrupted = interrupted
             asked = [pool.submit(self._add_fields), pool.submit(self._require_target)]
             self._refresh_last(hurried=hurried)
             until = {shard: self._until.get(shard, -1) for shard in sorted(self._shards)}
             tail = read_tail(
                 self._engine, self._source, until=until, ahead=self._ahead, before=self._before
             )
+            self._tail = tail
             for one in asked:
                 one.result()
             gone = pool.submit(self._gone_in, tail)
@@ -230,6 +232,9 @@ class CatchUp(Follower):
         return super().run(last=last)
 
     def _bring(self, *, last: bool) -> tuple[int, int]:
+        if self._tail is not None and self._tail.goes_on:  # it is not known what was brought
+            self._stale += [one.point for one in self._before.values()]
+            self._before = {}
         with self._looked() as seen:
             # Before anything is written: an id may be deleted, and written with another routing.
             points = {shard: one.point for shard, one in seen.items()}
@@ -240,15 +245,18 @@ class CatchUp(Follower):
                 return self._write(self._changed(shard, until))
 
             written = sum(_on_each(seen, write))
-        self._ahead = {}
+        self._ahead, self._tail = {}, None
         return written, deleted
 
     def _gone_ahead(self, now: Mapping[int, Seen]) -> Iterator[Document]:
-        """What was brought ahead, before writes were allowed again, and is gone since."""
-        for shard, ahead in self._ahead.items():
-            if ahead.documents and shard in now:
-                there = now[shard].among([one.id for one in ahead.documents])
-                yield from (one for one in ahead.documents if place_of(one) not in there)
+        """What was brought ahead or at the end, before writes were allowed again, and is gone
+        since: no point in time tells of it."""
+        at_the_end = {} if self._tail is None else self._tail.changes
+        for shard, point in now.items():
+            ahead = self._ahead[shard].documents if shard in self._ahead else ()
+            for brought in in_batches([*ahead, *at_the_end.get(shard, ())], BATCH):
+                there = point.among([one.id for one in brought])
+                yield from (one for one in brought if place_of(one) not in there)
 
     @contextmanager
     def _looked(self) -> Iterator[Mapping[int, Counted]]:

@@ -130,7 +130,9 @@ def copy_with_settings(
                 if alias is not None:
                     copying.held.put_mapping(copy, complete(mapping))
         except BaseException as error:
-            undone_or_told(copying.undo, error, left=copying.left)
+            # At the end of this block the process may end, and nobody be told the error.
+            ends = KeyboardInterrupt() if interrupts.is_waiting else error
+            undone_or_told(copying.undo, ends, left=copying.left)
             raise
     return copy, copying.swap.refused.seconds
 
@@ -179,8 +181,12 @@ class _Copying:
 
     def left(self) -> str:
         """What is left where it cannot be undone, and what to do."""
-        stopped = self.swap.refused.ongoing and not self.note.blocked_before
-        state = "may take no writes" if stopped else f"has the incomplete copy {self.copy!r}"
+        refused = self.swap.refused
+        state = f"has the incomplete copy {self.copy!r}"
+        if refused.has_perhaps_moved:
+            state = f"may have been replaced by its copy {self.copy!r}; else it takes no writes"
+        elif refused.ongoing and not self.note.blocked_before:
+            state = "may take no writes"
         return (
             f"index {self.name!r} {state} until `vidsearch index attach` is run again, as the copy "
             "could not be undone"

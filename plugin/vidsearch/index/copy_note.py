@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-from uuid import uuid4
 
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import MappingConflictError
+from vidsearch.index.engine_queue import meta_without
 from vidsearch.index.health import blocks_among
 from vidsearch_mappings.diff import flattened
 
@@ -28,7 +28,6 @@ __all__ = [
     "incomplete",
     "note_of",
     "refuse_complete_copy",
-    "settle",
     "undo_broken_copy",
     "undo_copy",
     "what_became_of",
@@ -37,7 +36,6 @@ __all__ = [
 
 _NOTE = "vidsearch_copy"
 _COPY_OF = "vidsearch_copy_of"
-_CHANGE = "vidsearch_change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +60,10 @@ def note_of(mapping: Mapping[str, Any]) -> CopyNote | None:
 
 def leave_note(engine: Engine, name: str, note: CopyNote | None) -> None:
     """Put the note into the ``_meta`` of an index, or take it out, and leave the rest."""
-    meta = _meta_without(engine, name, _NOTE)
+    meta = meta_without(engine, name, _NOTE)
     if note is not None:
         meta[_NOTE] = asdict(note)
     engine.put_mapping(name, {"_meta": meta})
-
-
-def settle(engine: Engine, name: str) -> None:
-    """Have all been done that the engine was sent, answered or not; else it never will be.
-
-    What waits in its queue is done before this: the engines do changes of mappings, of which this
-    is one, in their order, and after those of aliases and settings. One that changes nothing may
-    pass by the queue, so this changes the ``_meta`` of an index, and back.
-    """
-    meta = _meta_without(engine, name)
-    engine.put_mapping(name, {"_meta": {**meta, _CHANGE: uuid4().hex}})
-    engine.put_mapping(name, {"_meta": meta})
-
-
-def _meta_without(engine: Engine, name: str, *keys: str) -> Json:
-    """The ``_meta`` of an index without these keys, nor what a killed process was to take out."""
-    meta = engine.mapping(name).get("_meta") or {}
-    return {key: value for key, value in meta.items() if key not in {_CHANGE, *keys}}
 
 
 def incomplete(mapping: Mapping[str, Any], *, of: str) -> Json:

@@ -94,8 +94,9 @@ class Follower(ABC):
     """
 
     is_cheap: ClassVar[bool] = False
-    """Whether :meth:`finish` costs what has changed, and not what is there: it is soon done again
-    where it breaks off."""
+    """Whether :meth:`finish` costs what has changed, and not what is there. Where the engine is
+    busy or away then, this one soon does it again, after :meth:`until_short`; another one would
+    begin at the start."""
 
     def __init__(
         self,
@@ -174,8 +175,8 @@ class Follower(ABC):
             BulkError: see :meth:`run`.
             MappingConflictError: it has more documents, or less.
         """
-        stopped = stop_writes()
         self._interrupted = interrupted
+        stopped = stop_writes()
         self.run(last=True)
         self._require_as_many(self._engine.count(self._source))
         return stopped

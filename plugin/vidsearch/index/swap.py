@@ -5,7 +5,7 @@ It is that of ``index attach``, of a reindex of an attached index, and of its ro
 - no write is lost: the old index refuses them (403 that names the block) from before the rest is
   read, and from then on where the copy is in place;
 - that is short: all that can be done before is done before, the rest at once, and where the engine
-  is slow or busy just then, writes are allowed again, and stopped at a better moment;
+  is slow, busy or away just then, writes are allowed again, and stopped at a better moment;
 - all aliases move in one change, with their options, as they are then;
 - a move whose answer was lost is done, or will never be, before anybody goes by where they are;
 - what goes wrong is undone: the old index takes writes again, if it did before. Where the engine is
@@ -27,8 +27,9 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from vidsearch.engines import Engine, Json
-from vidsearch.errors import IndexNotFoundError, VidsearchError
-from vidsearch.index.copy_note import is_blocked, settle
+from vidsearch.errors import BackendUnavailableError, IndexNotFoundError, VidsearchError
+from vidsearch.index.copy_note import is_blocked
+from vidsearch.index.engine_queue import wait_for_queue
 from vidsearch.index.following import Follower, WritesWaitLongError
 from vidsearch.index.kept import WHILE_FILLED, Kept, kept_of
 from vidsearch.index.policies import put_policy
@@ -39,7 +40,8 @@ __all__ = ["RefusedWrites", "Swap", "alias_moves", "undone_or_told"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 4
-"""How often at most writes are stopped, where what they wait for takes longer than expected."""
+"""How often at most writes are stopped, where what they wait for takes longer than expected, or is
+turned away."""
 _AFTER = 0.05
 """Seconds after which searches of the copy see the rest: writes that have waited go first."""
 _UNDO_SECONDS = 10.0
@@ -52,6 +54,7 @@ class RefusedWrites:
 
     _before: float = 0.0
     _since: float | None = None
+    _move_sent: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -63,14 +66,30 @@ class RefusedWrites:
         """Whether the index may refuse them still: it was told so, and not otherwise since."""
         return self._since is not None
 
+    @property
+    def has_perhaps_moved(self) -> bool:
+        """Whether a move was sent meanwhile, of which it is not known whether it was done."""
+        return self.ongoing and self._move_sent is not None
+
     def begin(self) -> None:
         """Writes are stopped now, where they are not already."""
         if self._since is None:
             self._since = time.monotonic()
 
-    def end(self) -> None:
-        """Writes go on, to whichever index."""
-        self._before, self._since = self.seconds, None
+    def send_move(self) -> None:
+        """The move that ends it is sent."""
+        self._move_sent = time.monotonic()
+
+    def forget_move(self) -> None:
+        """It was not done, and will not be."""
+        self._move_sent = None
+
+    def end(self, *, moved: bool = False) -> None:
+        """Writes go on, to whichever index; ``moved``: from when the move was sent."""
+        if self._since is not None:
+            sent = self._move_sent if moved else None
+            self._before += (time.monotonic() if sent is None else sent) - self._since
+        self._since = self._move_sent = None
 
 
 def alias_moves(aliases: Json, *, old: str, new: str) -> list[Json]:
@@ -119,7 +138,7 @@ class Swap:
     alias: str
     """How the application calls the index."""
     note_in: str
-    """An index whose ``_meta`` may be changed: see :func:`settle`."""
+    """An index whose ``_meta`` may be changed: see :func:`wait_for_queue`."""
     follower: Callable[[], Follower]
     """Of ``old``, for ``new``."""
     confirm: Callable[[], object]
@@ -134,6 +153,9 @@ class Swap:
     """Whether ``new`` was in this place before, and takes no writes until it is there again."""
     in_doubt: bool = False
     """Whether a move was sent, perhaps by a process that was killed, whose answer is not known."""
+    after_kill: bool = False
+    """Whether a process that was killed may have left ``old`` without writes; else a block that is
+    found before they are stopped is somebody else's."""
     refused: RefusedWrites = field(default_factory=RefusedWrites)
     """By ``old``, of all tries of this process."""
 
@@ -144,7 +166,7 @@ class Swap:
             MappingConflictError: the copy has not as many documents, or the application writes
                 faster than this follows.
         """
-        if self.is_done():
+        if self.has_moved_after_all():
             self._keep_stopped()
             return
         self.interrupts.check()
@@ -157,12 +179,16 @@ class Swap:
                 self.undo()
             raise
 
-    def is_done(self) -> bool:
-        """Whether the copy is in place."""
+    def has_moved_after_all(self) -> bool:
+        """Whether the copy is in place, once what was sent is done."""
         if self.in_doubt:
-            settle(self.engine, self.note_in)
+            wait_for_queue(self.engine, self.note_in)
             self.in_doubt = False
-        return self._is_in_place()
+        if not self._is_in_place():
+            self.refused.forget_move()
+            return False
+        self.refused.end(moved=True)
+        return True
 
     def undo(self) -> bool:
         """Have ``old`` take writes as before; ``False`` where the copy is in place: it takes none.
@@ -172,7 +198,7 @@ class Swap:
                 itself, for a last pass that would lack what comes after.
         """
         self.confirm()
-        if self.is_done():
+        if self.has_moved_after_all():
             self._keep_stopped()
             return False
         if self.refused.ongoing:
@@ -182,7 +208,8 @@ class Swap:
         return True
 
     def _prepare(self) -> tuple[Follower, Kept]:
-        if is_blocked(self.engine.settings(self.old)):
+        left = self.after_kill and is_blocked(self.engine.settings(self.old))
+        if left or self.refused.ongoing:
             # An earlier try was killed while writes waited, or its engine was away then. What is to
             # be brought before the next one may take long.
             self.refused.begin()
@@ -220,14 +247,25 @@ class Swap:
                         if last := kept.at_swap():
                             self.engine.put_settings(self.new, last)
                         confirmed.result()
+                        moving = aliases.result()
                         self.in_doubt = True
-                        self._move(aliases.result())
+                        self.refused.send_move()
+                        self._move(moving)
                         self.in_doubt = False
                     break
                 except WritesWaitLongError:
-                    self.confirm()
-                    self._allow_writes()
-                changes.until_short()
+                    pass
+                except BackendUnavailableError:
+                    # A follower of another try would begin at the start.
+                    if self.in_doubt or not (hurried and changes.is_cheap):
+                        raise
+                self.confirm()
+                self._allow_writes()
+                self.interrupts.check()
+                with self.interrupts.allowed():
+                    if last := kept.at_swap():  # what is brought has been through it
+                        self.engine.put_settings(self.new, dict.fromkeys(last, "_none"))
+                    changes.until_short()
             self.refused.end()
         time.sleep(_AFTER)
         with suppress(VidsearchError):  # the next refresh shows it, and the copy is in place

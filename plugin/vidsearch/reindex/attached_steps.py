@@ -101,15 +101,16 @@ class AttachedSteps(RunSteps):
         with Uninterrupted("the swap") as interrupts:
             swap = self._swap_of(lease, interrupts)
             with interrupts.allowed():
-                is_done, there = swap.is_done(), self.engine.indices_of(run.alias)
-            if not is_done and there != (swap.old,):
+                has_moved, there = swap.has_moved_after_all(), self.engine.indices_of(run.alias)
+            if not has_moved and there != (swap.old,):
                 if swap.is_back and run.swapped_at is None:  # nor was it ever moved
                     return 0.0
                 raise _moved_off(run, there)
             try:
                 swap.carry_out()
-            except KeyboardInterrupt as error:  # at the end of this block the process may end
-                self._undone_or_told(swap.undo, error)
+            except BaseException:
+                if interrupts.is_waiting:  # at the end of this block the process may end
+                    self._undone_or_told(swap.undo, KeyboardInterrupt())
                 raise
         return swap.refused.seconds
 
@@ -136,20 +137,24 @@ class AttachedSteps(RunSteps):
             prepared=mark,
             is_back=is_back,
             in_doubt=True,  # of a process that was killed
+            after_kill=True,
             refused=self._refused.setdefault(old, RefusedWrites()),
         )
 
     def _undone_or_told(self, undo: Callable[[], object], error: BaseException) -> None:
-        stopped = [repr(name) for name, refused in self._refused.items() if refused.ongoing]
+        stopped = {name: one for name, one in self._refused.items() if one.ongoing}
 
         def unless_lost() -> None:
             with suppress(ReindexError):  # another process has the run
                 undo()
 
         def left() -> str:
+            perhaps = any(one.has_perhaps_moved for one in stopped.values())
             return (
-                f"index {' and '.join(stopped)} may take no writes until `vidsearch reindex "
-                "resume` or `vidsearch reindex rollback` is run, as the swap could not be undone"
+                f"index {' and '.join(map(repr, stopped))} "
+                f"{'may have been replaced, else it takes' if perhaps else 'may take'} no writes "
+                "until `vidsearch reindex resume` or `vidsearch reindex rollback` is run, as the "
+                "swap could not be undone"
             )
 
         if stopped:
