@@ -29,6 +29,7 @@ from vidsearch.errors import (
 
 __all__ = [
     "ContextLostError",
+    "TextTooLongError",
     "busy",
     "error_of",
     "no_json",
@@ -43,6 +44,8 @@ __all__ = [
 _UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
 _TOO_MANY_BUCKETS = "too_many_buckets_exception"
 _CONTEXT_LOST = "search_context_missing_exception"
+_TOO_LONG = re.compile(r"(?:has exceeded|max_analyzed_offset\] limit) \[(\d+)\]")
+"""What both engines say of a text that they do not analyze for highlights, with the limit."""
 _NO_PRIMARY = "no Preference for [_primary]"
 """What Elasticsearch says of a preference that OpenSearch alone has."""
 _DISK_IS_FULL = "read-only-allow-delete block"
@@ -71,6 +74,15 @@ _LONGEST = 600
 
 class ContextLostError(BackendError):
     """The cluster no longer has what it kept for a scan or a point in time."""
+
+
+class TextTooLongError(MappingConflictError):
+    """A text has more characters than the index lets be analyzed for highlights."""
+
+    def __init__(self, message: str, *, most: int = 0) -> None:
+        super().__init__(message)
+        self.most = most
+        """``index.highlight.max_analyzed_offset`` of the index."""
 
 
 def error_of(
@@ -133,6 +145,8 @@ def error_of(
         return BackendError(
             f"{url} is not OpenSearch {said}; set engine.kind to what it is, or to auto"
         )
+    if status == 400 and (limit := _TOO_LONG.search(reason)) and "max_analyzed_offset" in reason:
+        return TextTooLongError(f"{where} rejected {request} {said}", most=int(limit[1]))
     if status == 400:
         return MappingConflictError(f"{where} rejected {request} {said}")
     if status == 413:
