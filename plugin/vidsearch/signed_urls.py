@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["without_signature"]
+__all__ = ["same_file", "without_signature"]
 
 _WAYS: tuple[tuple[frozenset[str], re.Pattern[str]], ...] = (
     (frozenset({"x-amz-signature"}), re.compile(r"x-amz-.+")),
@@ -34,6 +34,11 @@ _WAYS: tuple[tuple[frozenset[str], re.Pattern[str]], ...] = (
     ),
 )
 """Per way of signing: the parameters that tell it, and those that belong to it, in lower case."""
+
+
+def same_file(uri: str, other: str) -> bool:
+    """Whether two URIs are one, but for the signatures."""
+    return without_signature(uri) == without_signature(other)
 
 
 def without_signature(uri: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from vidsearch.credentials import holds_credentials
 from vidsearch.errors import RegistryError
 from vidsearch.json_values import GREATEST, LEAST, MAX_LEVELS, is_deep
+from vidsearch.signed_urls import same_file
 from vidsearch_mappings.registry import PRIORITIES, Priority
 
 __all__ = ["NewVideo", "check_id", "check_uri", "checked", "checked_fields"]
@@ -42,6 +43,10 @@ class NewVideo:
     defaults: Mapping[str, Any] | None = None
     """Fields beside ``fields`` of a video that is not registered yet. Where this is not ``None``,
     one that is keeps the fields that ``fields`` does not name."""
+
+    def is_same(self, other: NewVideo) -> bool:
+        """Whether they are equal, but for the signatures of their URIs: the later one counts."""
+        return same_file(self.uri, other.uri) and replace(self, uri=other.uri) == other
 
 
 def checked(
