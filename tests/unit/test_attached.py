@@ -215,7 +215,7 @@ def test_scan_of_a_url_that_is_signed_anew_retries_what_failed_and_leaves_what_w
 ) -> None:
     def sign(at: int) -> None:
         for id in ("a", "b"):
-            url = f"https://h/{id}.mp4?X-Amz-Date={at}&X-Amz-Signature={at}"
+            url = f"https://h/{id}.mp4?Expires={at}&Signature={at}&KeyName=k"
             engine.update("shop", id, {"url": url}, routing=f"r{id}")
 
     sign(1)
