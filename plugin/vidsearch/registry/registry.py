@@ -144,7 +144,7 @@ class Registry(Lookups):
             VideoNotRegisteredError: it was deleted.
         """
         check_id(id)
-        valid = checked_fields(fields, id=id, reserved=self._reserved)
+        valid = checked_fields(fields, id=id, reserved=self._reserved, none_removes=True)
         return self._change(id, partial(transitions.set_fields, fields=valid)).record
 
     def mark_fields_written(
