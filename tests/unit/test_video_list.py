@@ -53,7 +53,7 @@ def test_number_may_lack_the_zero_before_its_point() -> None:
     assert comma.fields == {"price": 0.5}
 
 
-@pytest.mark.parametrize("hint", ["sep=;", '"sep=;"', "\ufeffsep=;", "sep=;\r"])
+@pytest.mark.parametrize("hint", ["sep=;", '"sep=;"', "\ufeffsep=;", "sep=;\r", "SEP=;"])
 def test_separator_that_a_spreadsheet_is_told_is_taken(hint: str) -> None:
     videos = listed(f"{hint}\nuri;title;price\nhttps://h/a;a,b,c,d;4,5\nbad\n")
     assert [video.fields for row in videos.rows() if (video := row.video)] == [
@@ -62,6 +62,13 @@ def test_separator_that_a_spreadsheet_is_told_is_taken(hint: str) -> None:
     assert [row.place for row in videos.rows() if row.error] == ["list, line 4"]
     (one,) = listed("sep=\t\nuri\ttitle\nhttps://h/a\tA\n").videos()
     assert one.fields == {"title": "A"}
+
+
+@pytest.mark.parametrize("separator", [":", "\\t", ""])
+def test_separator_that_lists_do_not_have_is_refused_by_name(separator: str) -> None:
+    with pytest.raises(VideoListError) as raised:
+        listed(f"sep={separator}\nuri:title\nhttps://h/a:A\n")
+    assert f"names the separator {separator!r} (sep=)" in str(raised.value)
 
 
 def test_list_of_uris_alone_names_no_fields_and_an_empty_cell_takes_one_away() -> None:

@@ -272,8 +272,17 @@ def reason_of(body: Any) -> str:
         if not any(str(cause.get("reason")) in reason for reason in reasons):
             reasons.append(_words(cause))
     if len(": ".join(reasons)) > _LONGEST:  # the first may quote a value, and the last say why
-        reasons = [_short(each, longest=_LONGEST // len(reasons)) for each in reasons]
+        reasons = _shortened(reasons)
     return ": ".join(map(_short, reasons))
+
+
+def _shortened(reasons: list[str]) -> list[str]:
+    """Within the limit together; what the short ones leave of it is for the long ones."""
+    shown, left = dict[int, str](), _LONGEST
+    for at in sorted(range(len(reasons)), key=lambda at: len(reasons[at])):
+        shown[at] = _short(reasons[at], longest=left // (len(reasons) - len(shown)))
+        left -= len(shown[at])
+    return [shown[at] for at in range(len(reasons))]
 
 
 def _caused_by(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
