@@ -48,6 +48,9 @@ IDENTITY = FakeEncoder().identity
         ({"media": [{"url": "/a.mp4"}]}, "/a.mp4"),
         ({"media": {"url": ["/a.mp4"]}}, "/a.mp4"),
         ({"media": {"url": ["/a.mp4", "/b.mp4"]}}, None),
+        ({"media": {"url": ["/a.mp4", "/a.mp4"]}}, "/a.mp4"),
+        ({"media": {"url": " /a b.mp4\n"}}, "/a b.mp4"),
+        ({"media": {"url": "file:///a.mp4%20 "}}, "file:///a.mp4%20"),
         ({"media": {"url": " "}}, None),
         ({"media": {"url": 3}}, None),
         ({"media": "x"}, None),
@@ -129,6 +132,11 @@ def test_scan_of_decided_videos_leaves_their_state(
     engine.update("shop", "c", {"url": "/other.mp4"}, routing="rc")
     assert scan(engine, registry)["c"] == ("enqueue", "")
     assert registry.get("c").uri == "/other.mp4"
+    engine.put("shop", "e", {"url": ["/a.mp4", "/b.mp4"]})
+    assert scan(engine, registry)["e"] == (
+        "skip",
+        "its field 'url' holds no URI, or several: a document has one video",
+    )
     engine.put("shop", "d", {"url": "/x" * 20_000})
     action, why = scan(engine, registry)["d"]
     assert (action, "more than 32766 bytes" in why) == ("skip", True)

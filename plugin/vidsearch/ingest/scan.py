@@ -151,11 +151,15 @@ def _candidates(
             uri = uri_in(document.source, str(index.uri_field))
             try:
                 check_id(document.id)
-                check_uri(uri or "", id=document.id, allow_credentials=registry.allow_credentials)
+                if uri is None:
+                    raise RegistryError(
+                        f"its field {index.uri_field!r} holds no URI, or several: a document has "
+                        "one video"
+                    )
+                check_uri(uri, id=document.id, allow_credentials=registry.allow_credentials)
             except RegistryError as error:
                 yield Finding(document.id, "unusable uri", "skip", str(error)), None
                 continue
-            assert uri is not None
             record = known.get(document.id)
             if reason == "new" and _was_just_indexed(record, uri, index):
                 continue
