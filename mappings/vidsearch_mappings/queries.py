@@ -30,6 +30,7 @@ __all__ = [
     "bringing_all",
     "has_nested",
     "highlighted",
+    "highlighting_beginnings",
     "keyword_query",
     "scored_by_script",
     "segments_path",
@@ -47,8 +48,6 @@ _ANALYZED: Mapping[EngineKind, str] = {
     "opensearch": "max_analyzer_offset",
 }
 """How a request limits the characters that are analyzed for highlights."""
-_MOST_ANALYZED = 999_999
-"""Less than what an index allows by default (``index.highlight.max_analyzed_offset``)."""
 
 WITHOUT_DURATION = "without_duration"
 """Name of a count; see :func:`counts_query`."""
@@ -246,7 +245,6 @@ def stored_vectors_query(kind: EngineKind, *, field: str, id: str, segments: boo
 
 
 def highlighted(
-    kind: EngineKind,
     body: Mapping[str, Any],
     *,
     text: str,
@@ -256,11 +254,10 @@ def highlighted(
 ) -> Json:
     """A body whose hits bring fragments of the fields in which the keyword leg finds ``text``.
 
-    One text that is longer than the engines analyze at once would end the whole search with an
-    error: its fragments are of its beginning.
+    One text that is longer than the index lets be analyzed ends the whole search with an error: see
+    :func:`highlighting_beginnings`.
 
     Args:
-        kind: which engine.
         body: of any query; the fragments go by ``text`` and ``words`` alone.
         text: as in :func:`keyword_query`, and so are ``words``.
         fields: concrete fields, without boosts.
@@ -274,9 +271,21 @@ def highlighted(
             "post_tags": [tags[1]],
             "highlight_query": _text_match(text, words, fields),
             "fields": {name: {} for name in fields},
-            _ANALYZED[kind]: _MOST_ANALYZED,
         },
     }
+
+
+def highlighting_beginnings(
+    kind: EngineKind, body: Mapping[str, Any], *, characters: int
+) -> dict[str, Any]:
+    """The body, with fragments of the first characters of a text, where it asks for any.
+
+    ``characters`` must be less than ``index.highlight.max_analyzed_offset`` of the index:
+    OpenSearch refuses more, whatever the texts.
+    """
+    if "highlight" not in body:
+        return {**body}
+    return {**body, "highlight": {**body["highlight"], _ANALYZED[kind]: characters}}
 
 
 def _text_match(text: str, words: str | None, fields: Sequence[str]) -> Json:

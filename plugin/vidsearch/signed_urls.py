@@ -3,37 +3,66 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import NamedTuple
 
-__all__ = ["without_signature"]
+__all__ = ["same_file", "without_signature"]
 
-_WAYS: tuple[tuple[frozenset[str], re.Pattern[str]], ...] = (
-    (frozenset({"x-amz-signature"}), re.compile(r"x-amz-.+")),
-    (
-        frozenset({"awsaccesskeyid", "signature"}),
-        re.compile(r"awsaccesskeyid|signature|expires|x-amz-security-token"),
+
+class _Way(NamedTuple):
+    """One way of signing, by its parameters in lower case. Without any of those that it needs, a
+    query is something else, which may tell one video from another."""
+
+    needed: Mapping[str, str]
+    """With a pattern for the value."""
+    others: str = ""
+
+
+def _way(needed: str, others: str = "", **patterns: str) -> _Way:
+    by_name = {name.replace("_", "-"): pattern for name, pattern in patterns.items()}
+    return _Way({name: by_name.get(name, ".+") for name in needed.split()}, others)
+
+
+_AMZ = "x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders"
+_GOOG = "x-goog-algorithm x-goog-credential x-goog-date x-goog-expires x-goog-signedheaders"
+_OSS = "x-oss-signature-version x-oss-credential x-oss-date x-oss-expires x-oss-signature"
+_AZURE = (
+    "ses ss srt sp st se sip spr sr si sdd scid saoid suoid skoid sktid skt ske sks skv"
+    " rscc rscd rsce rscl rsct"
+)
+_SV = r"\d{4}-\d\d-\d\d"
+
+_WAYS = (
+    # Amazon S3, version 4 and version 2
+    _way(
+        f"{_AMZ} x-amz-signature",
+        "x-amz-security-token x-amz-content-sha256",
+        x_amz_algorithm="AWS4-.+",
     ),
-    (frozenset({"x-goog-signature"}), re.compile(r"x-goog-.+")),
-    (
-        frozenset({"googleaccessid", "signature"}),
-        re.compile(r"googleaccessid|signature|expires"),
-    ),
-    (
-        frozenset({"sig", "sv"}),  # a shared access signature of Azure
-        re.compile(
-            "ses|sv|ss|srt|sp|st|se|sip|spr|sr|si|sig|sdd|scid|saoid|suoid"
-            "|skoid|sktid|skt|ske|sks|skv|rscc|rscd|rsce|rscl|rsct"
-        ),
-    ),
-    (
-        frozenset({"key-pair-id", "signature"}),  # CloudFront
-        re.compile(r"key-pair-id|signature|expires|policy|hash-algorithm"),
-    ),
-    (
-        frozenset({"ossaccesskeyid", "signature"}),  # Alibaba
-        re.compile(r"ossaccesskeyid|signature|expires|security-token"),
+    _way("awsaccesskeyid signature expires", "x-amz-security-token"),
+    # Google Cloud Storage, version 4 and version 2, and Cloud CDN
+    _way(f"{_GOOG} x-goog-signature", x_goog_algorithm="GOOG4-.+"),
+    _way("googleaccessid signature expires"),
+    _way("keyname signature expires", "urlprefix"),
+    # Azure's shared access signatures, by themselves and by a policy of the container
+    _way("sv sig sp se", _AZURE, sv=_SV),
+    _way("sv sig si", _AZURE, sv=_SV),
+    # CloudFront, with a canned policy and with one of its own
+    _way("key-pair-id signature expires", "policy hash-algorithm"),
+    _way("key-pair-id signature policy", "hash-algorithm"),
+    # Alibaba Cloud OSS, version 1 and version 4
+    _way("ossaccesskeyid signature expires", "security-token"),
+    _way(
+        _OSS,
+        "x-oss-additional-headers x-oss-security-token",
+        x_oss_signature_version="OSS4-.+",
     ),
 )
-"""Per way of signing: the parameters that tell it, and those that belong to it, in lower case."""
+
+
+def same_file(uri: str, other: str) -> bool:
+    """Whether two URIs are one, but for the signatures."""
+    return without_signature(uri) == without_signature(other)
 
 
 def without_signature(uri: str) -> str:
@@ -48,9 +77,11 @@ def without_signature(uri: str) -> str:
         return uri
     parts = query.split("&")
     names = [part.partition("=")[0].lower() for part in parts]
-    for marks, of_signature in _WAYS:
-        if marks.issubset(names):
-            kept = [p for p, n in zip(parts, names, strict=True) if not of_signature.fullmatch(n)]
+    values = {part.partition("=")[0].lower(): part.partition("=")[2] for part in parts}
+    for way in _WAYS:
+        if all(re.fullmatch(p, values.get(name, "")) for name, p in way.needed.items()):
+            of_signature = {*way.needed, *way.others.split()}
+            kept = [p for p, n in zip(parts, names, strict=True) if n not in of_signature]
             rest = "?".join([before, *filter(None, ["&".join(kept)])])
             return "#".join([rest, *fragment])
     return uri

@@ -224,11 +224,13 @@ def test_video_without_vectors_is_found_by_keyword(engine: Engine, index_name: s
     assert hit.fields == {"title": "aardvark"}
 
 
+@pytest.mark.parametrize("limit", [None, 100])
 def test_text_longer_than_the_engine_analyzes_for_highlights_does_not_end_the_search(
-    engine: Engine, index_name: str
+    limit: int | None, engine: Engine, index_name: str
 ) -> None:
     create_index(engine, index_name, VIDEOS[:3])
-    talk = "aardvark " + "word " * 200_000
+    engine.put_settings(index_name, {"highlight.max_analyzed_offset": limit})
+    talk = "aardvark " + "word " * (limit or 200_000)
     writes = [Write("index", "long", {"title": talk}), Write("index", "short", {"title": talk[:8]})]
     engine.bulk(index_name, writes, refresh=True)
     search = VideoSearch(engine, TableEncoder(), index=index_name)

@@ -51,6 +51,9 @@ IDENTITY = FakeEncoder().identity
         ({"media": [{"url": "/a.mp4"}]}, "/a.mp4"),
         ({"media": {"url": ["/a.mp4"]}}, "/a.mp4"),
         ({"media": {"url": ["/a.mp4", "/b.mp4"]}}, None),
+        ({"media": {"url": ["/a.mp4", "/a.mp4"]}}, "/a.mp4"),
+        ({"media": {"url": " /a b.mp4\n"}}, "/a b.mp4"),
+        ({"media": {"url": "file:///a.mp4%20 "}}, "file:///a.mp4%20"),
         ({"media": {"url": " "}}, None),
         ({"media": {"url": 3}}, None),
         ({"media": "x"}, None),
@@ -132,6 +135,11 @@ def test_scan_of_decided_videos_leaves_their_state(
     engine.update("shop", "c", {"url": "/other.mp4"}, routing="rc")
     assert scan(engine, registry)["c"] == ("enqueue", "")
     assert registry.get("c").uri == "/other.mp4"
+    engine.put("shop", "e", {"url": ["/a.mp4", "/b.mp4"]})
+    assert scan(engine, registry)["e"] == (
+        "skip",
+        "its field 'url' holds no URI, or several: a document has one video",
+    )
     engine.put("shop", "d", {"url": "/x" * 20_000})
     action, why = scan(engine, registry)["d"]
     assert (action, "more than 32766 bytes" in why) == ("skip", True)
@@ -218,7 +226,7 @@ def test_scan_of_a_url_that_is_signed_anew_retries_what_failed_and_leaves_what_w
 ) -> None:
     def sign(at: int) -> None:
         for id in ("a", "b"):
-            url = f"https://h/{id}.mp4?X-Amz-Date={at}&X-Amz-Signature={at}"
+            url = f"https://h/{id}.mp4?Expires={at}&Signature={at}&KeyName=k"
             engine.update("shop", id, {"url": url}, routing=f"r{id}")
 
     sign(1)

@@ -7,7 +7,6 @@ import re
 import select
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -98,8 +97,10 @@ class Terminal:
 
     def _has_run(self) -> bool:
         while select.select([self._ours], [], [], 0)[0]:
-            with suppress(OSError):  # the shell has ended
+            try:
                 self._output.write(os.read(self._ours, 65536))
+            except OSError:  # the shell has ended, and select says for ever that there is more
+                break
         return self._got.exists()
 
     def alive(self) -> bool:
@@ -109,9 +110,12 @@ class Terminal:
         self._output.flush()
         return Path(self._output.name).read_text(errors="replace")
 
-    def close(self) -> None:
+    def end(self) -> None:
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        self.end()
         os.close(self._ours)
         self._output.close()
 
@@ -125,6 +129,16 @@ def test_a_shell_completes_commands_options_values_and_files(shell: str, tmp_pat
     terminal = Terminal(shell, tmp_path)
     try:
         assert {typed: terminal.arguments(typed) for typed in TYPED} == TYPED
+    finally:
+        terminal.close()
+
+
+def test_what_a_shell_has_written_is_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    terminal = Terminal("bash", tmp_path)
+    try:
+        terminal.end()
+        assert not terminal._has_run()
     finally:
         terminal.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vidsearch.engines.errors import error_of
+from vidsearch.engines.errors import error_of, reason_of
 
 
 def test_cause_behind_a_value_that_the_engine_quotes_is_told() -> None:
@@ -25,3 +25,11 @@ def test_words_that_have_room_are_told_whole() -> None:
     error = {"root_cause": [{"reason": "w" * 500}], "reason": "w" * 500, "caused_by": cause}
     told = str(error_of(400, {"error": error}, url="http://h", index="videos"))
     assert f"{'w' * 500}: Cannot parse object as number" in told
+
+
+def test_what_short_reasons_leave_is_for_the_long_ones() -> None:
+    cause = {"reason": "why", "caused_by": {"reason": "because"}}
+    said = reason_of({"error": {"root_cause": [{"reason": "w" * 700}], "caused_by": cause}})
+    assert said == f"{'w' * 590}…: why: because"
+    whole = reason_of({"error": {"root_cause": [{"reason": "w" * 589}], "caused_by": cause}})
+    assert whole == f"{'w' * 589}: why: because"

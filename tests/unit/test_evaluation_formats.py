@@ -195,3 +195,21 @@ def test_file_is_found_whose_name_has_its_accents_apart(
     for asked in ("été/Café.mp4", "été/Café", "Café.mp4", "Café"):
         for given in (unicodedata.normalize("NFC", asked), unicodedata.normalize("NFD", asked)):
             assert files.find(ListedVideo(given, (given,))) == tmp_path / name
+
+
+def test_two_files_whose_names_differ_in_composed_letters_alone_are_told_apart(
+    tmp_path: Path,
+) -> None:
+    apart, whole = (unicodedata.normalize(form, "Çafé") for form in ("NFD", "NFC"))
+    neither = unicodedata.normalize("NFC", "Ça") + unicodedata.normalize("NFD", "fé")
+    for name in (apart, whole):
+        (tmp_path / f"{name}.mp4").touch()
+    (tmp_path / "below").mkdir()
+    (tmp_path / f"below/{neither}.mov").touch()
+    files = VideoFiles(tmp_path)
+    for name in (apart, whole):
+        for asked in (name, f"{name}.mp4"):
+            assert files.find(ListedVideo(asked, (asked,))) == tmp_path / f"{name}.mp4"
+    assert files.find(ListedVideo("1", (neither,))) == tmp_path / f"below/{neither}.mov"
+    found = files.find(ListedVideo("1", (f"{neither}.mp4",)))
+    assert str(found).startswith("2 files may be it: ")

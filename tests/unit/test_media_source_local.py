@@ -309,6 +309,16 @@ def test_accents_that_one_of_the_names_has_apart_make_no_difference(form: Form) 
     assert (str(found.path), found.language) == (names[0], "de")
 
 
+def test_subtitles_of_a_video_whose_name_has_its_accents_apart_are_not_of_the_other() -> None:
+    apart, whole = (unicodedata.normalize(form, "Café") for form in ("NFD", "NFC"))
+    names = [f"{name}.{suffix}" for name in (apart, whole) for suffix in ("mp4", "srt")]
+    for name in (apart, whole):
+        assert chosen(f"{name}.mp4", names) == [f"{name}.srt"]
+    assert chosen(f"{apart}.mp4", [f"{apart}.mp4", f"{whole}.mp4", f"{whole}.srt"]) == []
+    # One that has the video's name exactly comes alone, whatever else would do.
+    assert chosen(f"{apart}.mp4", [f"{apart}.vtt", f"{whole}.srt"]) == [f"{apart}.vtt"]
+
+
 def test_plain_subtitles_come_before_those_with_other_marks() -> None:
     names = ["t.en.srt", "t.en.sdh.default.srt", "t.sdh.en.vtt", "t.default.en.forced.srt"]
     assert chosen("t.mp4", names, "en") == names

@@ -203,6 +203,16 @@ def test_an_id_that_is_given_twice_is_registered_once(registry: Registry) -> Non
     assert "given twice" in str(other.error)
 
 
+def test_of_a_url_that_is_given_twice_the_last_signature_counts(registry: Registry) -> None:
+    first, second = (f"https://h/a.mp4?Expires={at}&Signature={at}&KeyName=k" for at in (1, 2))
+    done = registry.register_many([NewVideo("a", first), NewVideo("a", second)])
+    assert [one.error for one in done] == [None, None]
+    assert registry.get("a").uri == second
+    titled = NewVideo("a", first, {"title": "A"})
+    _, refused = registry.register_many([NewVideo("a", second), titled])
+    assert "given twice" in str(refused.error)
+
+
 def test_a_refused_duplicate_is_reported_beside_the_accepted_video(stage: Stage) -> None:
     first, other = stage.register([NewVideo("a", uri="/a.mp4"), NewVideo("a", uri="/b.mp4")])
     assert first.error is None

@@ -427,18 +427,24 @@ def test_a_missing_registry_names_index_create(memory: MemoryEngine) -> None:
         ("..", "/a.mp4", {}, "at least one character other than dots and spaces"),
         ("a\udcff", "/a.mp4", {}, "id 'a.udcff' is no text in Unicode"),
         ("a", "/\udcff.mp4", {}, "uri of video 'a' is no text in Unicode"),
-        ("a", "/a.mp4", {"title": ["\udcff"]}, "fields must be plain JSON"),
-        ("a", "/a.mp4", {"a\udcff": 1}, "fields must be plain JSON"),
+        ("a", "/a.mp4", {"title": ["\udcff"]}, "^field 'title' of video 'a', item 0 is no text"),
+        ("a", "/a.mp4", {"a\udcff": 1}, "^the name 'a.udcff' of a field of video 'a' is no text"),
         ("a", " ", {}, "needs a uri"),
         ("a", "/a.mp4", {"video": 1}, "field 'video' is taken"),
         ("a", "/a.mp4", {"video.uri": 1}, "field 'video.uri' is taken"),
-        ("a", "/a.mp4", {"when": object()}, "plain JSON"),
-        ("a", "/a.mp4", {"score": float("nan")}, "plain JSON"),
+        (
+            "a",
+            "/a.mp4",
+            {"when": object()},
+            "^field 'when' of video 'a' is an object, which JSON lacks",
+        ),
+        ("a", "/a.mp4", {"score": float("nan")}, "is nan, which JSON lacks"),
         ("a", "/a.mp4", {"": 1}, "name must be a text"),
         ("a", "/a.mp4", {"a..b": 1}, "two in a row, not 'a..b'"),
         ("a", "/a.mp4", {".a": 1}, "without a dot in front"),
         ("a", "/a.mp4", {"a. .b": 1}, "name must be a text"),
-        ("a", "/a.mp4", {"a": [{"": 1}]}, "'a' of video 'a', item 0 has a name that engines"),
+        ("a", "/a.mp4", {"...": 1}, "name must be a text"),
+        ("a", "/a.mp4", {"_id": None}, "'_id' of video 'a' is one that the engines keep"),
         ("a", "/a.mp4", {"_id": "x"}, "'_id' of video 'a' is one that the engines keep"),
     ],
 )
@@ -447,6 +453,21 @@ def test_id_uri_or_field_that_cannot_be_stored_is_refused(
 ) -> None:
     with pytest.raises(RegistryError, match=message):
         registry.register(id, uri=uri, fields=fields)
+
+
+def test_names_that_engines_take_or_take_below_the_top_are_registered(registry: Registry) -> None:
+    fields = {"counts": {"wait...": 3, ".a": 1}, "meta": {"": 1}, "etc..": 1, "_doc_count": 2}
+    assert registry.register("a", uri="/a.mp4", fields=fields).fields == fields
+
+
+def test_a_field_can_be_taken_away_whatever_its_name(registry: Registry) -> None:
+    registry.register("a", uri="/a.mp4", fields={"title": "A"})
+    bad = {"title": "A", "_id": "x", "a..b": 1}
+    # As an earlier version has registered them.
+    registry._store.change("a", lambda record, _: record and record.changed(fields=bad))
+    assert registry.set_fields("a", {"_id": None, "a..b": None}).fields == {"title": "A"}
+    with pytest.raises(RegistryError, match="'video' is the object"):
+        registry.set_fields("a", {"video": None})
 
 
 def test_listings_leave_tombstones_out_and_counts_do_not(

@@ -136,5 +136,5 @@ def test_bodies_hold_words_and_phrase_once() -> None:
     (match,) = body["query"]["bool"]["must"]
     words, phrase = (clause["multi_match"] for clause in match["bool"]["should"])
     assert (words["query"], phrase["query"], phrase["type"]) == ("live", "the who live", "phrase")
-    marked = highlighted("elasticsearch", {}, text="the who live", words="live", fields=["t"])
+    marked = highlighted({}, text="the who live", words="live", fields=["t"])
     assert marked["highlight"]["highlight_query"] == match

@@ -17,6 +17,7 @@ from tests.search_index import TableEncoder, create_index, make_videos, nearest,
 from vidsearch.config import EngineSettings, SearchSettings, Settings
 from vidsearch.encoders import Vectors
 from vidsearch.engines import Engine, Json
+from vidsearch.engines.errors import error_of
 from vidsearch.errors import (
     BackendUnavailableError,
     IndexNotFoundError,
@@ -191,6 +192,45 @@ def test_hybrid_search_needs_two_requests_and_reads_no_mapping(
     engine.asked.clear()
     search.search("dog")
     assert engine.asked == ["msearch videos 2", "msearch videos 1"]
+
+
+_REFUSALS = {
+    "elasticsearch": (
+        "The length [40] of field [title] in doc[0]/index[videos-000001] exceeds the "
+        "[index.highlight.max_analyzed_offset] limit [30]. To avoid this error, set the query "
+        "parameter [max_analyzed_offset] to a value less than index setting [30]"
+    ),
+    "opensearch": (
+        "The length of [title] field of [0] doc of [videos-000001] index has exceeded [30] - "
+        "maximum allowed to be analyzed for highlighting. This maximum can be set by changing the "
+        "[index.highlight.max_analyzed_offset] index level setting"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", _REFUSALS)
+def test_highlights_are_cut_where_the_index_refuses_a_long_text_and_by_its_own_limit(
+    kind: str, engine: CountingEngine, search: VideoSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Mapping[str, Any]] = []
+    refuses = False
+
+    def msearch(index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
+        marked = [body["highlight"] for body in bodies if "highlight" in body]
+        sent.extend(marked)
+        if refuses and any("max_analyzed_offset" not in each for each in marked):
+            cause = {"type": "illegal_argument_exception", "reason": _REFUSALS[kind]}
+            answer = {"error": {"type": "search_phase_execution_exception", "root_cause": [cause]}}
+            raise error_of(400, answer, url="http://node", index=index)
+        return MemoryEngine.msearch(engine, index, bodies)
+
+    monkeypatch.setattr(engine, "msearch", msearch)
+    search.search("circle", mode="keyword", highlight=True)
+    assert [each.get("max_analyzed_offset") for each in sent] == [None]
+    sent.clear()
+    refuses = True
+    assert search.search("circle", mode="keyword", highlight=True).hits
+    assert [each.get("max_analyzed_offset") for each in sent] == [None, 29]
 
 
 def test_a_function_of_the_caller_fuses(search: VideoSearch) -> None:

@@ -28,7 +28,7 @@ from vidsearch.cli.registering import Registering
 from vidsearch.cli.sources import from_files, from_uris, parse_columns, parse_fields
 from vidsearch.cli.watch import FolderWatch
 from vidsearch.registration import Format, IdFrom, Row
-from vidsearch.signed_urls import without_signature
+from vidsearch.signed_urls import same_file
 from vidsearch_mappings.registry import PRIORITIES, Priority
 
 if TYPE_CHECKING:
@@ -363,7 +363,7 @@ def _refuse_duplicate_ids(videos: Iterable[NewVideo]) -> None:
     uris: dict[str, str] = {}
     for video in videos:
         other = uris.setdefault(video.id, video.uri)
-        if without_signature(other) != without_signature(video.uri):
+        if not same_file(other, video.uri):
             shown = " and ".join(public_uri(uri) for uri in (other, video.uri))
             raise click.UsageError(f"{shown} have the same id {video.id!r}")
 

@@ -29,6 +29,7 @@ from vidsearch.errors import (
 
 __all__ = [
     "ContextLostError",
+    "TextTooLongError",
     "busy",
     "error_of",
     "no_json",
@@ -43,6 +44,8 @@ __all__ = [
 _UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
 _TOO_MANY_BUCKETS = "too_many_buckets_exception"
 _CONTEXT_LOST = "search_context_missing_exception"
+_TOO_LONG = re.compile(r"(?:has exceeded|max_analyzed_offset\] limit) \[(\d+)\]")
+"""What both engines say of a text that they do not analyze for highlights, with the limit."""
 _NO_PRIMARY = "no Preference for [_primary]"
 """What Elasticsearch says of a preference that OpenSearch alone has."""
 _DISK_IS_FULL = "read-only-allow-delete block"
@@ -71,6 +74,15 @@ _LONGEST = 600
 
 class ContextLostError(BackendError):
     """The cluster no longer has what it kept for a scan or a point in time."""
+
+
+class TextTooLongError(MappingConflictError):
+    """A text has more characters than the index lets be analyzed for highlights."""
+
+    def __init__(self, message: str, *, most: int = 0) -> None:
+        super().__init__(message)
+        self.most = most
+        """``index.highlight.max_analyzed_offset`` of the index."""
 
 
 def error_of(
@@ -133,6 +145,8 @@ def error_of(
         return BackendError(
             f"{url} is not OpenSearch {said}; set engine.kind to what it is, or to auto"
         )
+    if status == 400 and (limit := _TOO_LONG.search(reason)) and "max_analyzed_offset" in reason:
+        return TextTooLongError(f"{where} rejected {request} {said}", most=int(limit[1]))
     if status == 400:
         return MappingConflictError(f"{where} rejected {request} {said}")
     if status == 413:
@@ -258,8 +272,17 @@ def reason_of(body: Any) -> str:
         if not any(str(cause.get("reason")) in reason for reason in reasons):
             reasons.append(_words(cause))
     if len(": ".join(reasons)) > _LONGEST:  # the first may quote a value, and the last say why
-        reasons = [_short(each, longest=_LONGEST // len(reasons)) for each in reasons]
+        reasons = _shortened(reasons)
     return ": ".join(map(_short, reasons))
+
+
+def _shortened(reasons: list[str]) -> list[str]:
+    """Within the limit together; what the short ones leave of it is for the long ones."""
+    shown, left = dict[int, str](), _LONGEST
+    for at in sorted(range(len(reasons)), key=lambda at: len(reasons[at])):
+        shown[at] = _short(reasons[at], longest=left // (len(reasons) - len(shown)))
+        left -= len(shown[at])
+    return [shown[at] for at in range(len(reasons))]
 
 
 def _caused_by(error: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -19,12 +19,15 @@ __all__ = ["Progress", "VideoFiles", "read_each"]
 Progress = Callable[[int, int], None]
 """Told how many videos of how many are done."""
 
+_Table = defaultdict[str, list[tuple[str, Path]]]
+
 
 class VideoFiles:
     """What lies in a folder and below; links to folders are not followed.
 
     A name is looked for as a path below the folder, with the suffix and without, then as the name
-    of a file anywhere below, with the suffix and without.
+    of a file anywhere below, with the suffix and without. Where no file has it exactly, those count
+    whose names differ in this alone: a Mac writes letters and accents apart.
 
     Raises:
         EvaluationError: the folder cannot be read.
@@ -32,31 +35,34 @@ class VideoFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._by_path: dict[str, Path] = {}
-        self._others: list[defaultdict[str, list[Path]]] = [defaultdict(list) for _ in range(3)]
-        stems, names, name_stems = self._others
+        # Of each, by the composed name, with the name itself.
+        self._tables: list[_Table] = [defaultdict(list) for _ in range(4)]
+        paths, stems, names, name_stems = self._tables
         for root, _, files in os.walk(folder, onerror=self._refuse):
             for name in files:
                 path = Path(root, name)
-                below = PurePosixPath(_composed(str(path.relative_to(folder))))
-                self._by_path[str(below)] = path
+                below = PurePosixPath(path.relative_to(folder))
+                _add(paths, str(below), path)
                 if below.suffix.lower() in VIDEO_SUFFIXES:
-                    stems[str(below.with_suffix(""))].append(path)
-                    names[below.name].append(path)
-                    name_stems[below.stem].append(path)
+                    _add(stems, str(below.with_suffix("")), path)
+                    _add(names, below.name, path)
+                    _add(name_stems, below.stem, path)
 
     def find(self, video: ListedVideo) -> Path | str:
         """The file of a video, or the reason why there is none."""
-        for name in video.names:
-            below = str(PurePosixPath(_composed(name)))  # without a dot before the first slash
-            if (path := self._by_path.get(below)) is not None:
-                return path
-            for known in self._others:
-                if found := known.get(below):
+        asked = [
+            str(PurePosixPath(name)) for name in video.names
+        ]  # without a dot and a slash first
+        for exactly in (True, False):
+            for name in asked:
+                for table in self._tables:
+                    alike = table.get(_composed(name), [])
+                    found = [path for its, path in alike if its == name or not exactly]
                     if len(found) == 1:
                         return found[0]
-                    shown = ", ".join(str(each.relative_to(self.folder)) for each in found[:3])
-                    return f"{len(found)} files may be it: {shown}"
+                    if found:
+                        shown = ", ".join(str(each.relative_to(self.folder)) for each in found[:3])
+                        return f"{len(found)} files may be it: {shown}"
         if Path(video.names[0]).is_absolute() and Path(video.names[0]).is_file():
             return Path(video.names[0])
         return f"no such file in {self.folder}"
@@ -66,8 +72,11 @@ class VideoFiles:
         raise EvaluationError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
+def _add(table: _Table, name: str, path: Path) -> None:
+    table[_composed(name)].append((name, path))
+
+
 def _composed(name: str) -> str:
-    """A Mac may have written the file's name, with letters and accents apart, and not the list."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -51,10 +51,11 @@ def check_uri_field(mapping: Mapping[str, Any], path: str, *, index: str) -> Non
 
 
 def uri_in(source: Mapping[str, Any], path: str) -> str | None:
-    """The URI in a document; ``None`` where it is empty, no text, or there is more than one."""
+    """The URI in a document, without blanks around it; ``None`` where it is empty or no text, or
+    where there are several."""
     found = list(_values(source, path))
-    if len(found) == 1 and isinstance(found[0], str) and found[0].strip():
-        return found[0]
+    if found and isinstance(found[0], str) and all(each == found[0] for each in found):
+        return found[0].strip() or None
     return None
 
 

@@ -49,7 +49,7 @@ def update_fields(
         raise RegistryError(
             f"index {index.name!r} is attached: write the fields of {id!r} to your own document"
         )
-    plain = checked_fields(fields, id=id, reserved=index.field)
+    plain = checked_fields(fields, id=id, reserved=index.field, none_removes=True)
     refuse_changed_numbers(plain, index.properties, own_templates=index.own_templates)
     record = registry.set_fields(id, plain)
     if not lack_fields(record):

@@ -22,7 +22,7 @@ from vidsearch.ingest.removal import remove_document
 from vidsearch.registry.registration import Registration
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import NewVideo, check_id, check_uri
-from vidsearch.signed_urls import without_signature
+from vidsearch.signed_urls import same_file
 from vidsearch_mappings.attached import has_uri, has_vidsearch_object, lacks_vectors
 from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, ErrorRecord, State, VideoRecord
 
@@ -151,11 +151,15 @@ def _candidates(
             uri = uri_in(document.source, str(index.uri_field))
             try:
                 check_id(document.id)
-                check_uri(uri or "", id=document.id, allow_credentials=registry.allow_credentials)
+                if uri is None:
+                    raise RegistryError(
+                        f"its field {index.uri_field!r} holds no URI, or several: a document has "
+                        "one video"
+                    )
+                check_uri(uri, id=document.id, allow_credentials=registry.allow_credentials)
             except RegistryError as error:
                 yield Finding(document.id, "unusable uri", "skip", str(error)), None
                 continue
-            assert uri is not None
             record = known.get(document.id)
             if reason == "new" and _was_just_indexed(record, uri, index):
                 continue
@@ -204,7 +208,7 @@ def _was_just_indexed(record: VideoRecord | None, uri: str, index: VideosIndex) 
 
 def _why_skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:
     """Why a document is not enqueued; empty where it is."""
-    if record is None or without_signature(record.uri) != without_signature(uri):
+    if record is None or not same_file(record.uri, uri):
         return ""
     # What a user deleted stays deleted until it is purged. What was marked deleted with an error,
     # because its document was missing, has its document again.

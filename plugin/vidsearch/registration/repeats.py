@@ -19,7 +19,9 @@ class Repeats:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        database.execute("CREATE TABLE seen (id BLOB PRIMARY KEY, video BLOB, line) WITHOUT ROWID")
+        database.execute(
+            "CREATE TABLE seen (id BLOB PRIMARY KEY, video BLOB, uri BLOB, line) WITHOUT ROWID"
+        )
 
     @classmethod
     @contextmanager
@@ -31,19 +33,22 @@ class Repeats:
 
     def first(self, video: NewVideo, line: int) -> tuple[int, bool] | None:
         """The line of the first row with this id, and whether it is the same video; ``None``, and
-        noted, for a new id."""
-        id = _digest(video.id)
-        # A row of URI and id alone, and one whose other cells are empty, say the same of a video.
-        said = [without_signature(video.uri), video.fields or None]
+        noted, for a new id, and for the same video whose URL is signed anew: the last one counts.
+        """
+        id, uri = _digest(video.id), _digest(video.uri)
+        said = [without_signature(video.uri), video.fields]
         whole = _digest(json.dumps(said, sort_keys=True, default=repr))
         new = self._database.execute(
-            "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (id, whole, line)
+            "INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", (id, whole, uri, line)
         )
         if new.rowcount:
             return None
-        before, at = self._database.execute(
-            "SELECT video, line FROM seen WHERE id = ?", (id,)
+        before, signed, at = self._database.execute(
+            "SELECT video, uri, line FROM seen WHERE id = ?", (id,)
         ).fetchone()
+        if before == whole and signed != uri:
+            self._database.execute("UPDATE seen SET uri = ? WHERE id = ?", (uri, id))
+            return None
         return at, before == whole
 
 

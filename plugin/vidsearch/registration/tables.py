@@ -31,7 +31,8 @@ _REFUSED = {
 }
 """What a file that begins so is instead of a list."""
 _DELIMITERS = ",;\t"
-_SEPARATOR = re.compile(r'"?sep=([,;|\t])"?')
+_NAMED = f"{_DELIMITERS}|"
+_SEPARATOR = re.compile(r'"?sep=(\\t|.?)"?', re.IGNORECASE)
 """A line before the header by which spreadsheets are told it."""
 _BOM = b"\xef\xbb\xbf"
 
@@ -90,6 +91,11 @@ def _csv(file: BinaryIO, name: str) -> Table:
         hint = None if said else _SEPARATOR.fullmatch(header.strip("\r\n "))
         if hint:
             said = hint[1]
+            if not said or said not in _NAMED:
+                raise VideoListError(
+                    f"{name} names the separator {said!r} (sep=) in its first line: separate cells "
+                    "by a comma, a semicolon, a | or a tab"
+                )
         elif header.strip():
             break
         blank += 1

@@ -134,7 +134,7 @@ class VideoList:
                     yield Row(place, error=told)
 
     def videos(self) -> Iterator[NewVideo]:
-        """Every video once.
+        """Every video once, and again where a later row has its URL signed anew.
 
         Raises:
             VideoListError: a row is no video; use :meth:`rows` to go on behind it.

@@ -107,6 +107,7 @@ class Registry(Lookups):
         """As :meth:`register`, in the order of the videos; an id may repeat with the same values.
 
         A dict has the names of :class:`NewVideo`; ``priority`` is of those that have none.
+        Of a URL that is signed anew, the last one counts.
 
         Raises:
             BackendUnavailableError: the engine does not answer; some may be registered.
@@ -117,8 +118,9 @@ class Registry(Lookups):
             try:
                 valid = self._checked(video)
                 valid = replace(valid, priority=valid.priority or priority)
-                if accepted.setdefault(valid.id, valid) != valid:
+                if not accepted.get(valid.id, valid).is_same(valid):
                     raise RegistryError(f"id {valid.id!r} is given twice, for different videos")
+                accepted[valid.id] = valid
                 places.append(valid.id)
             except RegistryError as error:
                 id = video.get("id") if isinstance(video, Mapping) else getattr(video, "id", None)
@@ -141,7 +143,7 @@ class Registry(Lookups):
             VideoNotRegisteredError: it was deleted.
         """
         check_id(id)
-        valid = checked_fields(fields, id=id, reserved=self._reserved)
+        valid = checked_fields(fields, id=id, reserved=self._reserved, none_removes=True)
         return self._change(id, partial(transitions.set_fields, fields=valid)).record
 
     def mark_fields_written(
@@ -162,16 +164,16 @@ class Registry(Lookups):
         return self._change(id, partial(fields_written, fields=refused, instead=instead)).record
 
     def mark_filled(self, id: str, *, index: str, of: str | None, fingerprint: str) -> VideoRecord:
-        """Note that the document of an indexed video in another index is made; see
-        ``written.filled``."""
-        return self._change(id, partial(filled, index=index, of=of, fingerprint=fingerprint)).record
+        """Note that a video's document in another index is made; see ``written.filled``."""
+        fill = partial(filled, index=index, of=of, fingerprint=fingerprint)
+        return self._change(id, fill).record
 
     def mark_queued(self, id: str) -> VideoRecord:
         """Note that a message is in the queue. Nothing changes where a worker was faster."""
         return self._change(id, transitions.mark_queued).record
 
     def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
-        """As :meth:`mark_queued`, for those without an error, which are not read again."""
+        """As :meth:`mark_queued`, for those without an error; what is known is not read again."""
         queued = {one.id: one.stored for one in registrations if one.stored or not one.error}
         stored = {id: one for id, one in queued.items() if one}
         return self._change_many(queued, transitions.mark_queued, stored=stored)

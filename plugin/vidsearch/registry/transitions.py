@@ -49,7 +49,7 @@ from vidsearch.engines import Json
 from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
 from vidsearch.registry.queueing import WORKER_LOST
 from vidsearch.registry.validation import NewVideo
-from vidsearch.signed_urls import without_signature
+from vidsearch.signed_urls import same_file
 from vidsearch_mappings.registry import (
     GIVEN_UP,
     IN_PROGRESS,
@@ -107,12 +107,12 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
         return VideoRecord(
             id=video.id, registered_at=now, updated_at=now, unknown=unknown, **wanted
         )
-    same_file = (old.uri, old.routing) == (video.uri, video.routing)
-    if same_file and dict(old.fields) == wanted["fields"] and old.state not in GIVEN_UP:
+    same_place = (old.uri, old.routing) == (video.uri, video.routing)
+    if same_place and dict(old.fields) == wanted["fields"] and old.state not in GIVEN_UP:
         return _hurried(old, now) if wanted["priority"] == "interactive" else old
-    if same_file and old.state is State.INDEXED:
+    if same_place and old.state is State.INDEXED:
         return _with_fields(old, now, wanted["fields"])
-    if without_signature(video.uri) != without_signature(old.uri):
+    if not same_file(video.uri, old.uri):
         old = _without_content(old)
     return _afresh(old, now).changed(**wanted)
 

@@ -13,6 +13,7 @@ from typing import Any
 from vidsearch.credentials import holds_credentials
 from vidsearch.errors import RegistryError
 from vidsearch.json_values import GREATEST, LEAST, MAX_LEVELS, is_deep
+from vidsearch.signed_urls import same_file
 from vidsearch_mappings.registry import PRIORITIES, Priority
 
 __all__ = ["NewVideo", "check_id", "check_uri", "checked", "checked_fields"]
@@ -22,7 +23,7 @@ _URI_BYTES = 32_766  # the engines' limit for a keyword
 
 _OF_ENGINES = frozenset(
     {"_id", "_index", "_source", "_routing", "_field_names", "_ignored", "_ignored_source"}
-    | {"_seq_no", "_primary_term", "_version", "_nested_path", "_doc_count"}
+    | {"_seq_no", "_primary_term", "_version", "_nested_path"}
     | {"_data_stream_timestamp"}
 )
 """Names that a document cannot have at its top."""
@@ -42,6 +43,10 @@ class NewVideo:
     defaults: Mapping[str, Any] | None = None
     """Fields beside ``fields`` of a video that is not registered yet. Where this is not ``None``,
     one that is keeps the fields that ``fields`` does not name."""
+
+    def is_same(self, other: NewVideo) -> bool:
+        """Whether they are equal, but for the signatures of their URIs: the later one counts."""
+        return same_file(self.uri, other.uri) and replace(self, uri=other.uri) == other
 
 
 def checked(
@@ -126,8 +131,12 @@ def _check_priority(priority: str | None, *, id: str) -> None:
         raise RegistryError(f"the priority of video {id!r} is {priority!r}: give {names}")
 
 
-def checked_fields(fields: Mapping[str, Any] | None, *, id: str, reserved: str) -> dict[str, Any]:
+def checked_fields(
+    fields: Mapping[str, Any] | None, *, id: str, reserved: str, none_removes: bool = False
+) -> dict[str, Any]:
     """The fields of a document as they will be read back from JSON.
+
+    ``none_removes``: fields that are ``None`` may have any name, as they are to be taken away.
 
     Raises:
         RegistryError: a name or a value cannot be stored; the message says which.
@@ -136,7 +145,8 @@ def checked_fields(fields: Mapping[str, Any] | None, *, id: str, reserved: str) 
         raise RegistryError(f"the fields of video {id!r} must be a dict, not {fields!r}")
     plain: dict[str, Any] = {}
     for name, value in (fields or {}).items():
-        if not isinstance(name, str) or not _is_name(name):
+        kept = not none_removes or value is not None
+        if not isinstance(name, str) or (kept and not _is_name(name)):
             raise RegistryError(
                 f"a field's name must be a text, without a dot in front or two in a row, not "
                 f"{name!r} (video {id!r})"
@@ -146,27 +156,25 @@ def checked_fields(fields: Mapping[str, Any] | None, *, id: str, reserved: str) 
                 f"field {name!r} is taken: {reserved!r} is the object that holds vidsearch's own "
                 f"data (setting index.field; video {id!r})"
             )
-        if name in _OF_ENGINES:
+        if kept and name in _OF_ENGINES:
             raise RegistryError(
                 f"field {name!r} of video {id!r} is one that the engines keep themselves: give it "
                 "another name"
             )
-        try:
-            _bytes(name, what=f"the name {name!r} of a field of video {id!r}")
-            if is_deep(value):
-                raise RegistryError(
-                    f"field {name!r} of video {id!r} has more than {MAX_LEVELS} lists and objects "
-                    "inside each other"
-                )
-            plain[name] = _plain(value, what=f"field {name!r} of video {id!r}")
-        except RegistryError as error:
-            raise RegistryError(f"fields must be plain JSON values: {error}") from error
+        _bytes(name, what=f"the name {name!r} of a field of video {id!r}")
+        if is_deep(value):
+            raise RegistryError(
+                f"field {name!r} of video {id!r} has more than {MAX_LEVELS} lists and objects "
+                "inside each other"
+            )
+        plain[name] = _plain(value, what=f"field {name!r} of video {id!r}")
     return plain
 
 
 def _is_name(name: str) -> bool:
-    """Whether the engines take it: they read dots as objects inside each other."""
-    return all(part.strip() for part in name.removesuffix(".").split("."))
+    """Whether the engines take it at the top of a document: they read dots as objects inside each
+    other, but for those at the end. Below, it depends on the mapping."""
+    return all(part.strip() for part in name.rstrip(".").split("."))
 
 
 def _plain(value: Any, *, what: str) -> Any:
@@ -175,11 +183,6 @@ def _plain(value: Any, *, what: str) -> Any:
         for name in value:
             if not isinstance(name, str):
                 raise RegistryError(f"{what} has a name that is no text: {name!r}")
-            if not _is_name(name):
-                raise RegistryError(
-                    f"{what} has a name that engines refuse, as it is blank, or has a dot in front "
-                    f"or two in a row: {name!r}"
-                )
             _bytes(name, what=f"{what}, {name!r}")
         return {str(name): _plain(each, what=f"{what}, {name!r}") for name, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -14,6 +14,7 @@ from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.output import embedded_texts
 from vidsearch.engines import Json
 from vidsearch.engines.calls import Calls
+from vidsearch.engines.errors import TextTooLongError
 from vidsearch.engines.steps import Steps, Work
 from vidsearch.errors import (
     BackendUnavailableError,
@@ -43,7 +44,7 @@ from vidsearch.search.refusals import refused
 from vidsearch.search.request import Leg
 from vidsearch.search.types import FacetCounts, Hit, SearchResult
 from vidsearch.search.values import Values
-from vidsearch_mappings.queries import stored_vectors_query
+from vidsearch_mappings.queries import highlighting_beginnings, stored_vectors_query
 
 if TYPE_CHECKING:
     from vidsearch.encoders.base import Encoder
@@ -367,7 +368,12 @@ class SearchCore:
         bodies = [body for group in groups for body in group.values()]
         if not bodies:
             return [{} for _ in groups]
-        responses = yield from calls.msearch(self.alias, bodies)
+        try:
+            responses = yield from calls.msearch(self.alias, bodies)
+        except TextTooLongError as error:
+            most = max(error.most - 1, 1)  # so that Elasticsearch takes it, too
+            bodies = [highlighting_beginnings(calls.kind, b, characters=most) for b in bodies]
+            responses = yield from calls.msearch(self.alias, bodies)
         # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
         names = {hit["_index"] for response in responses for hit in response["hits"]["hits"][:1]}
         if not names:

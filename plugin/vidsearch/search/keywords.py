@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vidsearch.config import SearchSettings
-from vidsearch.engines import EngineKind, Json
+from vidsearch.engines import Json
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription, found_once
 from vidsearch.search.mapping_fields import expand_fields, find_name
@@ -70,7 +70,6 @@ class Keywords(NamedTuple):
 
     def highlighted_in(
         self,
-        kind: EngineKind,
         body: Json,
         request: SearchRequest,
         properties: Mapping[str, Any],
@@ -91,7 +90,7 @@ class Keywords(NamedTuple):
             fields = list(dict.fromkeys([*request.highlight, *(fields if request.explain else [])]))
         if not fields:
             return body
-        return highlighted(kind, body, text=self.text, words=self.words, fields=fields, tags=tags)
+        return highlighted(body, text=self.text, words=self.words, fields=fields, tags=tags)
 
 
 def _first_words(text: str, limit: int) -> tuple[str, int]:

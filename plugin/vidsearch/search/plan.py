@@ -394,5 +394,5 @@ class Plan:
         if "keyword" not in request.legs or not (request.highlight or request.explain):
             return body
         return self._keywords().highlighted_in(
-            self.kind, body, request, self.index.properties, tags=self.settings.highlight_tags
+            body, request, self.index.properties, tags=self.settings.highlight_tags
         )

@@ -153,7 +153,9 @@ def copy_sidecars(
     except VidsearchError as error:
         _log.warning("%s", error)
         return ()
-    names = [path[len(parent) + 1 :] for path in listed if path.startswith(f"{parent}/")]
+    # Exactly of this name: one with its accents apart is not listed, and may be of another video.
+    begins = f"{parent}/{key.stem}."
+    names = [path[len(parent) + 1 :] for path in listed if path.startswith(begins)]
     copies = []
     for sidecar in choose_sidecars(key.name, names, languages=languages):
         name = sidecar.path.name

@@ -44,17 +44,29 @@ def choose_sidecars(
     language the plain text before that for the deaf (``sdh``, ``cc``, ``hi``); ``.srt`` before
     ``.vtt``. Those of foreign speech only (``forced``) come last.
 
+    A Mac may have written the one name, with letters and accents apart, and not the other. Such a
+    file counts where none has the video's name exactly, and no other video may be meant.
+
     Args:
         video: file name of the video.
         names: of the files beside it.
         languages: the preferred ones, best first.
     """
-    stem = _composed(PurePosixPath(video).stem)
+    beside = [name for name in names if name != video]
+    exactly = [name for name in beside if name.startswith(f"{PurePosixPath(video).stem}.")]
+    found = _subtitles_of(video, exactly, languages)
+    if not found and _composed(video) not in map(_composed, beside):
+        found = _subtitles_of(_composed(video), beside, languages)
+    return tuple(found[:_MOST])
+
+
+def _subtitles_of(video: str, names: Sequence[str], languages: Sequence[str]) -> list[Sidecar]:
+    stem = PurePosixPath(video).stem
     found = []
     for name in names:
-        alike = _composed(name)
+        alike = name if name.startswith(f"{stem}.") else _composed(name)
         *parts, form = alike[len(stem) :].lower().split(".")
-        if not alike.startswith(f"{stem}.") or name == video or form not in _FORMATS:
+        if not alike.startswith(f"{stem}.") or form not in _FORMATS:
             continue
         said = _said(parts[1:])
         if said is None:
@@ -64,11 +76,10 @@ def choose_sidecars(
         kind = max(map(_KINDS.index, kinds), default=_KINDS.index(""))
         rank = language_rank(sidecar.language, languages), sidecar.language, kind
         found.append((sidecar.is_forced, *rank, form, name, sidecar))
-    return tuple(sidecar for *_, sidecar in sorted(found, key=lambda each: each[:-1])[:_MOST])
+    return [sidecar for *_, sidecar in sorted(found, key=lambda each: each[:-1])]
 
 
 def _composed(name: str) -> str:
-    """A Mac may have written the one name, with letters and accents apart, and not the other."""
     return unicodedata.normalize("NFC", name)
 
 
