@@ -165,8 +165,7 @@ class Registry(Lookups):
 
     def mark_filled(self, id: str, *, index: str, of: str | None, fingerprint: str) -> VideoRecord:
         """Note that a video's document in another index is made; see ``written.filled``."""
-        fill = partial(filled, index=index, of=of, fingerprint=fingerprint)
-        return self._change(id, fill).record
+        return self._change(id, partial(filled, index=index, of=of, fingerprint=fingerprint)).record
 
     def mark_queued(self, id: str) -> VideoRecord:
         """Note that a message is in the queue. Nothing changes where a worker was faster."""
