@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 __all__ = ["same_file", "without_signature"]
@@ -16,6 +17,11 @@ class _Way(NamedTuple):
     needed: Mapping[str, str]
     """With a pattern for the value."""
     others: str = ""
+    """More of the signature, where they are there; ``*`` stands for any end of a name."""
+
+    def signs(self, name: str) -> bool:
+        """Whether a parameter is of the signature, and not of what is signed."""
+        return name in self.needed or any(fnmatchcase(name, each) for each in self.others.split())
 
 
 def _way(needed: str, others: str = "", **patterns: str) -> _Way:
@@ -36,14 +42,13 @@ _WAYS = (
     # Amazon S3, version 4 and version 2
     _way(
         f"{_AMZ} x-amz-signature",
-        "x-amz-security-token x-amz-content-sha256",
+        "x-amz-* x-id",  # SDKs add some of their own; none names an object
         x_amz_algorithm="AWS4-.+",
     ),
     _way("awsaccesskeyid signature expires", "x-amz-security-token"),
-    # Google Cloud Storage, version 4 and version 2, and Cloud CDN
-    _way(f"{_GOOG} x-goog-signature", x_goog_algorithm="GOOG4-.+"),
+    # Google Cloud Storage, version 4 and version 2
+    _way(f"{_GOOG} x-goog-signature", "x-goog-*", x_goog_algorithm="GOOG4-.+"),
     _way("googleaccessid signature expires"),
-    _way("keyname signature expires", "urlprefix"),
     # Azure's shared access signatures, by themselves and by a policy of the container
     _way("sv sig sp se", _AZURE, sv=_SV),
     _way("sv sig si", _AZURE, sv=_SV),
@@ -80,8 +85,7 @@ def without_signature(uri: str) -> str:
     values = {part.partition("=")[0].lower(): part.partition("=")[2] for part in parts}
     for way in _WAYS:
         if all(re.fullmatch(p, values.get(name, "")) for name, p in way.needed.items()):
-            of_signature = {*way.needed, *way.others.split()}
-            kept = [p for p, n in zip(parts, names, strict=True) if n not in of_signature]
+            kept = [p for p, n in zip(parts, names, strict=True) if not way.signs(n)]
             rest = "?".join([before, *filter(None, ["&".join(kept)])])
             return "#".join([rest, *fragment])
     return uri

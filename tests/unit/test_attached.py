@@ -226,7 +226,7 @@ def test_scan_of_a_url_that_is_signed_anew_retries_what_failed_and_leaves_what_w
 ) -> None:
     def sign(at: int) -> None:
         for id in ("a", "b"):
-            url = f"https://h/{id}.mp4?Expires={at}&Signature={at}&KeyName=k"
+            url = f"https://h/{id}.mp4?Expires={at}&Signature={at}&AWSAccessKeyId=k"
             engine.update("shop", id, {"url": url}, routing=f"r{id}")
 
     sign(1)
@@ -702,6 +702,32 @@ def test_a_block_that_somebody_sets_during_a_copy_is_not_lifted_before_the_swap(
     monkeypatch.setattr(CatchUp, "until_short", passing)
     copy_with_settings(engine, "shop-1", **{**COPY, "before_swap": block}, alias="shop")
     assert blocks == [True]
+
+
+def test_a_block_of_an_earlier_try_that_came_late_is_lifted_before_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.0)
+    engine = Mortal(changes=10**6)
+    finish, until_short, tries = CatchUp.finish, CatchUp.until_short, count(1)
+    blocks: list[Any] = []
+
+    def away_once(self: CatchUp, stop_writes: Any, **options: Any) -> Any:
+        monkeypatch.setattr(CatchUp, "finish", finish)
+        stop_writes()
+        raise BackendUnavailableError("HTTP 503")
+
+    def short(self: CatchUp) -> None:
+        blocks.append(engine.settings("shop-1").get("blocks.write"))
+        if next(tries) == 2:  # writes were allowed, and now the engine carries out the block
+            engine.block_writes("shop-1")
+            raise BackendUnavailableError("HTTP 503")
+        until_short(self)
+
+    monkeypatch.setattr(CatchUp, "finish", away_once)
+    monkeypatch.setattr(CatchUp, "until_short", short)
+    copy_with_settings(engine, "shop-1", **COPY, alias="shop")
+    assert blocks == [None, None, None]
 
 
 def test_an_index_that_took_no_writes_before_takes_none_when_its_copy_is_undone() -> None:

@@ -348,7 +348,7 @@ class TestOverHttp:
         self, stage: Stage, serve: Callable[..., tuple[str, list[int]]]
     ) -> None:
         uri, sent = serve(etag='"v1"')
-        signed, anew = (f"{uri}?Expires={at}&Signature={at}&KeyName=k" for at in (1, 2))
+        signed, anew = (f"{uri}?Expires={at}&Signature={at}&AWSAccessKeyId=k" for at in (1, 2))
         assert stage.add("a", signed).status == "indexed"
         sent.clear()
         stage.work()

@@ -204,7 +204,9 @@ def test_an_id_that_is_given_twice_is_registered_once(registry: Registry) -> Non
 
 
 def test_of_a_url_that_is_given_twice_the_last_signature_counts(registry: Registry) -> None:
-    first, second = (f"https://h/a.mp4?Expires={at}&Signature={at}&KeyName=k" for at in (1, 2))
+    first, second = (
+        f"https://h/a.mp4?Expires={at}&Signature={at}&AWSAccessKeyId=k" for at in (1, 2)
+    )
     done = registry.register_many([NewVideo("a", first), NewVideo("a", second)])
     assert [one.error for one in done] == [None, None]
     assert registry.get("a").uri == second

@@ -355,11 +355,14 @@ def test_a_replaced_file_is_read_again_and_lost_to_the_worker_that_has_begun(
 ) -> None:
     index_one(registry)
     registry.reopen("a")
+    (waiting,) = registry.reopen_many(["a"], replaced=True)
     lease = registry.claim("a", owner="w")
-    (end,) = registry.reopen_many(["a"], replaced=True)
-    record = end.require()
-    assert (record.state, record.fingerprint) == (State.REGISTERED, "f1")
-    assert (record.content, record.source) == (None, {})
+    (begun,) = registry.reopen_many(["a"], replaced=True)
+    for end in (waiting, begun):
+        record = end.require()
+        assert (record.state, record.content, record.source) == (State.REGISTERED, None, {})
+    assert waiting.require().fingerprint == "f1"
+    assert begun.require().fingerprint is None, "its worker may still write the document"
     with pytest.raises(LeaseLostError):
         registry.renew(lease)
 

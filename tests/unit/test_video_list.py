@@ -504,7 +504,9 @@ def test_row_that_takes_fields_away_contradicts_one_that_keeps_them() -> None:
 
 
 def test_of_rows_that_are_signed_anew_the_last_one_counts() -> None:
-    first, second = (f"https://h/a.mp4?Expires={at}&Signature={at}&KeyName=k" for at in (1, 2))
+    first, second = (
+        f"https://h/a.mp4?Expires={at}&Signature={at}&AWSAccessKeyId=k" for at in (1, 2)
+    )
     videos = [*listed("\n".join(["uri", first, first, second, first, first])).videos()]
     assert [video.uri for video in videos] == [first, second, first]
     assert len({video.id for video in videos}) == 1

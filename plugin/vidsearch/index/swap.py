@@ -208,8 +208,9 @@ class Swap:
         return True
 
     def _prepare(self) -> tuple[Follower, Kept]:
-        left = self.after_kill and is_blocked(self.engine.settings(self.old))
-        if left or self.refused.ongoing:
+        # Of one that nobody here has set it is not known whose it is.
+        ours = self.after_kill or self.refused.seconds > 0
+        if self.refused.ongoing or (ours and is_blocked(self.engine.settings(self.old))):
             # An earlier try was killed while writes waited, or its engine was away then. What is to
             # be brought before the next one may take long.
             self.refused.begin()

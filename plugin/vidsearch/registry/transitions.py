@@ -291,8 +291,7 @@ def retry(record: VideoRecord, now: float) -> VideoRecord:
 
 
 def reopen(record: VideoRecord, now: float, *, forget: bool, replaced: bool = False) -> VideoRecord:
-    """Have a video ingested again; ``forget`` embeds it even where nothing has changed.
-
+    """Have a video ingested again; ``forget`` embeds it even where nothing has changed, and
     ``replaced`` reads its file again, also where a worker has begun with the file before.
 
     Raises:
@@ -303,7 +302,9 @@ def reopen(record: VideoRecord, now: float, *, forget: bool, replaced: bool = Fa
     if record.state in IN_PROGRESS and not (replaced or (forget and record.fingerprint)):
         return record
     after = _afresh(record, now).changed(priority="bulk")
-    after = after.changed(fingerprint=None, fingerprints={}) if forget else after
+    # The worker that loses its lease may still write the document.
+    if forget or (replaced and record.state is State.PROCESSING):
+        after = after.changed(fingerprint=None, fingerprints={})
     return _without_content(after) if forget or replaced else after
 
 
