@@ -15,16 +15,17 @@ from vidsearch.engines import Engine, Json
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import MappingConflictError
-from vidsearch.index.engine_queue import meta_without
 from vidsearch.index.health import blocks_among
 from vidsearch_mappings.diff import flattened
 
 __all__ = [
+    "CHANGE",
     "CopyNote",
     "delete_leftover",
     "is_blocked",
     "is_complete",
     "leave_note",
+    "meta_without",
     "incomplete",
     "note_of",
     "refuse_complete_copy",
@@ -36,6 +37,8 @@ __all__ = [
 
 _NOTE = "vidsearch_copy"
 _COPY_OF = "vidsearch_copy_of"
+CHANGE = "vidsearch_change"
+"""A key of ``_meta`` that is set and taken out again; see ``engine_queue.wait_for_queue``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +147,9 @@ def is_complete(calls: Calls, copy: str) -> Steps[bool]:
         return False
     meta = (yield from calls.mapping(copy)).get("_meta") or {}
     return "vidsearch" in meta and _COPY_OF not in meta
+
+
+def meta_without(engine: Engine, name: str, *keys: str) -> Json:
+    """The ``_meta`` of an index without these keys, nor what a killed process was to take out."""
+    meta = engine.mapping(name).get("_meta") or {}
+    return {key: value for key, value in meta.items() if key not in {CHANGE, *keys}}

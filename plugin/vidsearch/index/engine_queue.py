@@ -1,17 +1,13 @@
-"""Changes of a cluster's state that were sent, and whose answers were lost: they wait in a queue.
-
-What the changes of ``_meta`` are made of, by which they are waited for, is here as well.
-"""
+"""Changes of a cluster's state that were sent, and whose answers were lost: they are queued."""
 
 from __future__ import annotations
 
 from uuid import uuid4
 
-from vidsearch.engines import Engine, Json
+from vidsearch.engines import Engine
+from vidsearch.index.copy_note import CHANGE, meta_without
 
-__all__ = ["meta_without", "wait_for_queue"]
-
-_CHANGE = "vidsearch_change"
+__all__ = ["wait_for_queue"]
 
 
 def wait_for_queue(engine: Engine, name: str) -> None:
@@ -22,11 +18,5 @@ def wait_for_queue(engine: Engine, name: str) -> None:
     pass by the queue, so this changes the ``_meta`` of an index, and back.
     """
     meta = meta_without(engine, name)
-    engine.put_mapping(name, {"_meta": {**meta, _CHANGE: uuid4().hex}})
+    engine.put_mapping(name, {"_meta": {**meta, CHANGE: uuid4().hex}})
     engine.put_mapping(name, {"_meta": meta})
-
-
-def meta_without(engine: Engine, name: str, *keys: str) -> Json:
-    """The ``_meta`` of an index without these keys, nor what a killed process was to take out."""
-    meta = engine.mapping(name).get("_meta") or {}
-    return {key: value for key, value in meta.items() if key not in {_CHANGE, *keys}}
