@@ -161,7 +161,7 @@ def stage(
     services.drop(name)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(asked=searches)
 def test_a_search_finds_and_counts_what_brute_force_does_page_by_page(
     stage: Stage, asked: dict[str, Any]
