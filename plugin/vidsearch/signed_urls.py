@@ -81,8 +81,9 @@ def without_signature(uri: str) -> str:
     if not mark or not re.match(r"https?://", before, re.IGNORECASE):
         return uri
     parts = query.split("&")
-    names = [part.partition("=")[0].lower() for part in parts]
-    values = {part.partition("=")[0].lower(): part.partition("=")[2] for part in parts}
+    pairs = [part.partition("=") for part in parts]
+    names = [name.lower() for name, _, _ in pairs]
+    values = dict(zip(names, (value for _, _, value in pairs), strict=True))
     for way in _WAYS:
         if all(re.fullmatch(p, values.get(name, "")) for name, p in way.needed.items()):
             kept = [p for p, n in zip(parts, names, strict=True) if not way.signs(n)]

@@ -34,6 +34,14 @@ def upload(folder: Path, colour: str, *, name: str) -> Any:
     return ContentFile((folder / f"{colour}.mp4").read_bytes(), name=name)
 
 
+def with_clip(site: Site, folder: Path) -> Any:
+    """A saved row whose video is a red ``clip.mp4``."""
+    film = site.film("red")
+    film.file = upload(folder, "red", name="clip.mp4")
+    film.save()
+    return film
+
+
 @pytest.mark.usefixtures("overwriting")
 @pytest.mark.parametrize("title", ["all red", "all blue"])
 def test_a_file_that_is_replaced_under_its_name_is_embedded_again(
@@ -75,9 +83,7 @@ def test_a_worker_that_has_read_the_file_before_loses_the_video(site: Site, tmp_
 def test_a_video_whose_new_document_is_refused_is_not_deleted(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    film = site.film("red")
-    film.file = upload(tmp_path, "red", name="clip.mp4")
-    film.save()
+    film = with_clip(site, tmp_path)
     registry = site.services.registry
     registry.reopen(film.vidsearch_id, forget=True)
     registry.claim(film.vidsearch_id, owner="a worker")  # as of the first new file
@@ -92,9 +98,7 @@ def test_a_video_whose_new_document_is_refused_is_not_deleted(
 def test_the_same_file_uploaded_again_keeps_its_vectors(
     site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    film = site.film("red")
-    film.file = upload(tmp_path, "red", name="clip.mp4")
-    film.save()
+    film = with_clip(site, tmp_path)
     with caplog.at_level("INFO"):
         film.file = upload(tmp_path, "red", name="clip2.mp4")  # as storages of Django name it
         film.save()
@@ -109,9 +113,7 @@ def test_a_save_within_a_save_leaves_the_new_file_known(
 ) -> None:
     from django.db.models.signals import post_save
 
-    film = site.film("red")
-    film.file = upload(tmp_path, "red", name="clip.mp4")
-    film.save()
+    film = with_clip(site, tmp_path)
     before = video_status(film.vidsearch_id).indexed_at
 
     def save_again(instance: Any, update_fields: Any = None, **_: Any) -> None:
@@ -140,9 +142,7 @@ def test_a_save_that_is_repeated_after_a_rollback_leaves_the_new_file_known(
 ) -> None:
     from django.db import transaction
 
-    film = site.film("red")
-    film.file = upload(tmp_path, "red", name="clip.mp4")
-    film.save()
+    film = with_clip(site, tmp_path)
     before = video_status(film.vidsearch_id).indexed_at
     film.file = upload(tmp_path, "blue", name="clip.mp4")
     with transaction.atomic():
@@ -157,9 +157,7 @@ def test_a_save_that_is_repeated_after_a_rollback_leaves_the_new_file_known(
 def test_a_new_file_of_a_row_that_is_updated_in_bulk_is_embedded(
     site: Site, tmp_path: Path
 ) -> None:
-    film = site.film("red")
-    film.file = upload(tmp_path, "red", name="clip.mp4")
-    film.save()
+    film = with_clip(site, tmp_path)
     before = video_status(film.vidsearch_id).indexed_at
     again = site.Film(pk=film.pk, title=film.title, file=upload(tmp_path, "blue", name="clip.mp4"))
     site.Film.objects.bulk_create(
@@ -201,9 +199,7 @@ def test_files_that_may_be_the_video_are_those_of_the_source_unless_nothing_tell
 
 @pytest.mark.usefixtures("overwriting")
 def test_a_row_whose_file_stays_is_not_embedded_again(site: Site, tmp_path: Path) -> None:
-    film = site.film("red")
-    film.file = upload(tmp_path, "red", name="clip.mp4")
-    film.save()
+    film = with_clip(site, tmp_path)
     before = video_status(film.vidsearch_id).indexed_at
     film.title = "sunset"
     film.save()
@@ -234,9 +230,7 @@ def test_a_new_file_that_was_not_registered_is_told_with_what_makes_up_for_it(
     def away(*args: Any, **options: Any) -> Any:
         raise BackendUnavailableError("the engine does not answer")
 
-    film = site.film("red")
-    film.file = upload(tmp_path, "red", name="clip.mp4")
-    film.save()
+    film = with_clip(site, tmp_path)
     monkeypatch.setattr(sync, "register_videos", away)
     film.file = upload(tmp_path, "blue", name="clip.mp4")
     film.save()

@@ -76,6 +76,13 @@ def ids(result: SearchResult) -> list[str]:
     return [hit.id for hit in result]
 
 
+def add_castles(engine: MemoryEngine, names: list[str]) -> None:
+    """Copies of one video that no word, no year and no score tells apart."""
+    fields = {"title": "castle", "year": 1900}
+    copies = [replace(VIDEOS[1], id=name, fields=fields) for name in names]
+    engine.bulk("videos", [Write("index", each.id, each.document("video")) for each in copies])
+
+
 # -- totals and counts of the relevance cut
 
 
@@ -385,11 +392,7 @@ def test_another_size_of_the_cut_than_before_changes_no_hit(
 def test_hits_that_are_equal_in_the_field_are_in_one_order_however_many(
     engine: RecordingEngine, search: VideoSearch
 ) -> None:
-    copies = [
-        replace(VIDEOS[1], id=f"copy{99 - at}", fields={"title": "castle", "year": 1900})
-        for at in range(30)
-    ]
-    engine.bulk("videos", [Write("index", each.id, each.document("video")) for each in copies])
+    add_castles(engine, [f"copy{99 - at}" for at in range(30)])
     options: dict[str, Any] = {"mode": "keyword", "sort": "year", "facets": ["year"]}
     options["filter"] = {"year": 1900}
     pages, requests = [], []
@@ -408,11 +411,7 @@ def test_hits_that_are_equal_in_the_field_are_in_one_order_however_many(
 def test_a_page_that_lacks_equal_hits_is_filled_from_the_window(
     engine: RecordingEngine, search: VideoSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copies = [
-        replace(VIDEOS[1], id=f"copy{at:02}", fields={"title": "castle", "year": 1900})
-        for at in range(40)
-    ]
-    engine.bulk("videos", [Write("index", each.id, each.document("video")) for each in copies])
+    add_castles(engine, [f"copy{at:02}" for at in range(40)])
     options: dict[str, Any] = {"mode": "keyword", "sort": "year", "highlight": ["title"]}
     options |= {"facets": ["year"], "k": 3}
     page = search.search("castle", **options)

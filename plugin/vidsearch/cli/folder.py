@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,6 +12,7 @@ from typing import Any
 
 import click
 
+from vidsearch.file_names import composed
 from vidsearch.media.suffixes import VIDEO_SUFFIXES
 
 __all__ = ["PassedOver", "Reason", "Selection", "is_utf8", "videos_below"]
@@ -133,17 +133,12 @@ class Selection:
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:
-    parts = _composed(path).split("/")
+    parts = composed(path).split("/")
     return any(_matches_parts(parts, _pattern_parts(pattern)) for pattern in patterns)
 
 
-def _composed(text: str) -> str:
-    """As people type it: names that a Mac wrote may have letters and accents apart."""
-    return unicodedata.normalize("NFC", text)
-
-
 def _pattern_parts(pattern: str) -> Sequence[str]:
-    parts = _composed(pattern).strip("/").split("/")
+    parts = composed(pattern).strip("/").split("/")
     return parts if "/" in pattern.rstrip("/") else ["**", *parts]
 
 

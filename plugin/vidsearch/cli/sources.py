@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 from vidsearch.errors import RegistryError
+from vidsearch.file_names import composed
 from vidsearch.registration import IdFrom, absolute_uri, stable_id
 from vidsearch.registry import NewVideo
 
@@ -47,7 +47,7 @@ def title_of(path: Path) -> str:
     In composed letters (NFC), as people type them: file systems of Macs take letters and accents
     apart, and no search for ``é`` finds an ``e`` with an accent behind it.
     """
-    stem = unicodedata.normalize("NFC", path.stem)
+    stem = composed(path.stem)
     return " ".join(re.sub(r"[_.]+|(?<=\w)-(?=\w)", " ", stem).split())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from vidsearch.config import SourceSettings
 from vidsearch.errors import EvaluationError, VideoError
 from vidsearch.evaluation.pairs import LeftOut, ListedVideo
+from vidsearch.file_names import composed
 from vidsearch.media import content_hash, fetch
 from vidsearch.media.suffixes import VIDEO_SUFFIXES
 
@@ -56,7 +56,7 @@ class VideoFiles:
         for exactly in (True, False):
             for name in asked:
                 for table in self._tables:
-                    alike = table.get(_composed(name), [])
+                    alike = table.get(composed(name), [])
                     found = [path for its, path in alike if its == name or not exactly]
                     if len(found) == 1:
                         return found[0]
@@ -73,11 +73,7 @@ class VideoFiles:
 
 
 def _add(table: _Table, name: str, path: Path) -> None:
-    table[_composed(name)].append((name, path))
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    table[composed(name)].append((name, path))
 
 
 def read_each(

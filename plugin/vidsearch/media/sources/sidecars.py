@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from vidsearch.file_names import composed
 from vidsearch.media.languages import canonical_tag, is_language, language_rank
 
 __all__ = ["SIDECAR_BYTES", "Sidecar", "choose_sidecars"]
@@ -55,8 +55,8 @@ def choose_sidecars(
     beside = [name for name in names if name != video]
     exactly = [name for name in beside if name.startswith(f"{PurePosixPath(video).stem}.")]
     found = _subtitles_of(video, exactly, languages)
-    if not found and _composed(video) not in map(_composed, beside):
-        found = _subtitles_of(_composed(video), beside, languages)
+    if not found and composed(video) not in map(composed, beside):
+        found = _subtitles_of(composed(video), beside, languages)
     return tuple(found[:_MOST])
 
 
@@ -64,7 +64,7 @@ def _subtitles_of(video: str, names: Sequence[str], languages: Sequence[str]) ->
     stem = PurePosixPath(video).stem
     found = []
     for name in names:
-        alike = name if name.startswith(f"{stem}.") else _composed(name)
+        alike = name if name.startswith(f"{stem}.") else composed(name)
         *parts, form = alike[len(stem) :].lower().split(".")
         if not alike.startswith(f"{stem}.") or form not in _FORMATS:
             continue
@@ -77,10 +77,6 @@ def _subtitles_of(video: str, names: Sequence[str], languages: Sequence[str]) ->
         rank = language_rank(sidecar.language, languages), sidecar.language, kind
         found.append((sidecar.is_forced, *rank, form, name, sidecar))
     return [sidecar for *_, sidecar in sorted(found, key=lambda each: each[:-1])]
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def _said(parts: Sequence[str]) -> tuple[str, list[str]] | None:
