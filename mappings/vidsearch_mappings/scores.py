@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-__all__ = ["Similarity", "cosine_from_score", "similarity_of"]
+__all__ = ["Similarity", "cosine_from_score", "cosines_from_scores", "similarity_of"]
 
 Similarity = Literal["cosine", "inner_product", "half_inner_product", "l2"]
 """How an engine turns the distance of two unit vectors into a score. The third is that of
@@ -47,12 +48,20 @@ def cosine_from_score(score: float, *, similarity: Similarity) -> float:
 
     Quantised vectors can score a trace beyond the range, which is cut off.
     """
+    return cosines_from_scores([score], similarity=similarity)[0]
+
+
+def cosines_from_scores(scores: Sequence[float], *, similarity: Similarity) -> list[float]:
+    """As :func:`cosine_from_score`, of many scores at once."""
     if similarity == "half_inner_product":
-        score, similarity = 2.0 * score, "inner_product"
+        scores, similarity = [2.0 * score for score in scores], "inner_product"
     if similarity == "cosine":  # score = (1 + cos) / 2
-        cosine = 2.0 * score - 1.0
+        cosines = [2.0 * score - 1.0 for score in scores]
     elif similarity == "inner_product":  # score = 1 + cos, or 1 / (1 - cos) below zero
-        cosine = score - 1.0 if score >= 1.0 else 1.0 - 1.0 / score if score > 0.0 else -1.0
+        cosines = [
+            score - 1.0 if score >= 1.0 else 1.0 - 1.0 / score if score > 0.0 else -1.0
+            for score in scores
+        ]
     else:  # score = 1 / (1 + d²), and d² = 2 - 2 cos between unit vectors
-        cosine = 1.0 - (1.0 / score - 1.0) / 2.0 if score > 0.0 else -1.0
-    return min(1.0, max(-1.0, cosine))
+        cosines = [1.0 - (1.0 / score - 1.0) / 2.0 if score > 0.0 else -1.0 for score in scores]
+    return [cosine if -1.0 <= cosine <= 1.0 else math.copysign(1.0, cosine) for cosine in cosines]

@@ -92,7 +92,7 @@ def test_addresses_are_in_the_order_of_their_numbers() -> None:
     hits = [Scored(host, 1.0) for host in hosts]
     values = {host: {"host": [host]} for host in hosts}
     for descending in (False, True):
-        ordered = Values(sort=field, descending=descending).ordered(hits, values, str)
+        ordered = Values(sort=field, descending=descending).ordered(hits, values, hosts)
         assert [hit.id for hit in ordered] == (order[::-1] if descending else order)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -117,26 +118,24 @@ class FacetField:
             keys = self.field.values(raws)
             if self.interval is not None and not _have_periods(keys):
                 keys = self._keys(keys)
-        counted: Counter[Value] = Counter()
+        counted: dict[Value, int] = {}
         for key, bucket in zip(keys, found["buckets"], strict=True):
-            counted[key] += bucket["doc_count"]
+            counted[key] = counted.get(key, 0) + bucket["doc_count"]
         return self._listed(
             counted,
             missing=aggregations[f"{name}-missing"]["doc_count"],
             other=found.get("sum_other_doc_count", 0),
         )
 
-    def _listed(self, counted: Counter[Value], *, missing: int, other: int = 0) -> FacetCounts:
-        by_count = self.facet.order == "count"
-        rank = self.field.rank
-        pairs = sorted(counted.items(), key=lambda pair: (by_count and -pair[1], rank(pair[0])))
-        shown, rest = pairs[: self.facet.size], pairs[self.facet.size :]
-        return FacetCounts(
-            field=self.facet.field,
-            values=tuple(self._shown(key, count) for key, count in shown),
-            other=other + sum(count for _, count in rest),
-            missing=missing,
-        )
+    def _listed(self, counted: Mapping[Value, int], *, missing: int, other: int = 0) -> FacetCounts:
+        facet = self.facet
+        ranks = self.field.ranks([*counted])
+        ranked = sorted(zip(ranks, counted, counted.values(), strict=True), key=itemgetter(0))
+        if facet.order == "count":
+            ranked.sort(key=itemgetter(2), reverse=True)  # equal ones stay in the order of values
+        shown = tuple([self._shown(key, count) for _, key, count in ranked[: facet.size]])
+        other += sum([count for *_, count in ranked[facet.size :]])
+        return FacetCounts(facet.field, shown, other, missing)
 
     def _keys(self, values: Sequence[Value]) -> Sequence[Value]:
         """What values are counted by: themselves, the numbers of their buckets, or the starts of
@@ -151,13 +150,13 @@ class FacetField:
     def _shown(self, key: Value, count: int) -> FacetValue:
         name, interval = self.facet.field, self.interval
         if isinstance(interval, str):
-            low, high = _bounds(int(key), interval)
+            shown, low, high = _bounds(int(key), interval)
             # With its format, as the mapping may take another one.
             bounds = {"gte": low, "lt": high, "format": "strict_date_optional_time"}
-            return FacetValue(low[: _LENGTHS.get(interval)], count, {name: bounds})
+            return FacetValue(shown, count, {name: bounds})
         if interval is not None:
-            first, last = (_bound(number, interval) for number in (int(key), int(key) + 1))
-            return FacetValue(first, count, {name: {"gte": first, "lt": last}})
+            first, next_one = _bound(int(key), interval), _bound(int(key) + 1, interval)
+            return FacetValue(first, count, {name: {"gte": first, "lt": next_one}})
         return FacetValue(key, count, {name: key})
 
 
@@ -176,6 +175,7 @@ def _bucket(value: float, width: float) -> int:
     return number - 1 if value < _bound(number, width) else number
 
 
+@lru_cache(maxsize=10_000)
 def _bound(number: int, width: float) -> int | float:
     """Where a bucket begins: without the last bits of a product, and whole where it is.
 
@@ -201,10 +201,11 @@ def _starts(milliseconds: Sequence[int], period: Period) -> list[int]:
 
 
 @lru_cache(maxsize=1000)
-def _bounds(start: int, period: Period) -> tuple[str, str]:
-    """The start of a period and that of the next one, as texts."""
+def _bounds(start: int, period: Period) -> tuple[str, str, str]:
+    """What names a period, its start and that of the next one, as texts."""
     at = _EPOCH + timedelta(milliseconds=start)
-    return _text(at, period), _text(_next(at, period), period)
+    low = _text(at, period)
+    return low[: _LENGTHS.get(period)], low, _text(_next(at, period), period)
 
 
 def _next(start: datetime, period: Period) -> datetime:

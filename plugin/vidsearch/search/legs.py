@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vidsearch.search.types import Moment
 from vidsearch_mappings.queries import SEGMENT_HITS, segments_path
-from vidsearch_mappings.scores import Similarity, cosine_from_score
+from vidsearch_mappings.scores import Similarity, cosines_from_scores
 
 __all__ = [
     "LegHit",
@@ -42,7 +43,10 @@ class LegHit(NamedTuple):
 
 def ids_of(response: Mapping[str, Any]) -> list[str]:
     """The ids of the hits; their numbers where they come without, as they are only counted."""
-    return [hit.get("_id", str(at)) for at, hit in enumerate(response["hits"]["hits"])]
+    hits = response["hits"]["hits"]
+    if not hits or "_id" in hits[0]:
+        return [hit["_id"] for hit in hits]
+    return [str(at) for at in range(len(hits))]
 
 
 def without_unscored(response: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,20 +91,22 @@ def read_vector_hits(
     """
     hits = []
     path = segments_path(field)
-    for id, hit in zip(ids_of(response), response["hits"]["hits"], strict=True):
+    found = response["hits"]["hits"]
+    cosines = cosines_from_scores([hit["_score"] for hit in found], similarity=similarity)
+    for id, hit, cosine in zip(ids_of(response), found, cosines, strict=True):
         inner = "inner_hits" in hit  # not where only the window is read, in which are many hits
         moments = _moments(hit, path=path, similarity=similarity, vector=vector) if inner else ()
         # A walk through the graph may pass over a video's best segment; the inner hits never do.
-        cosine = cosine_from_score(float(hit["_score"]), similarity=similarity)
-        if moments:
-            cosine = max(cosine, moments[0].cosine)
-        hits.append(LegHit(id, cosine, hit.get("_source", {}), moments, {}))
+        best = max(cosine, moments[0].cosine) if moments else cosine
+        hits.append(LegHit(id, best, hit.get("_source", {}), moments, {}))
     return nearest_first(hits)
 
 
 def nearest_first(hits: list[LegHit]) -> list[LegHit]:
     """By cosine, best first; equal ones, which may differ in the last bits, by their ids."""
-    return _ranked(_without_rounding(hits))
+    ranked = _ranked(hits)
+    close = any(0 < one.score - two.score < _ROUNDING for one, two in pairwise(ranked))
+    return _ranked(_without_rounding(ranked)) if close else ranked
 
 
 def best_of_levels(levels: Sequence[Sequence[LegHit]]) -> list[LegHit]:
@@ -154,13 +160,13 @@ def above_threshold(
 
 
 def _without_rounding(hits: list[LegHit]) -> list[LegHit]:
-    """With one cosine for all that differ by rounding only.
+    """Hits by cosine, with one cosine for all that differ by rounding only.
 
     The same two vectors have cosines that differ in the last bits, by engine and even by how many
     documents are compared at once; without this, copies of a video stand in any order.
     """
     rounded: list[LegHit] = []
-    for hit in sorted(hits, key=lambda hit: -hit.score):
+    for hit in hits:
         # Against the first of them, so that many small steps do not become one.
         if rounded and 0 < rounded[-1].score - hit.score < _ROUNDING:
             hit = hit._replace(score=rounded[-1].score)
@@ -183,11 +189,12 @@ def _moments(
     if SEGMENT_HITS not in hit["inner_hits"]:
         return ()
     moments = []
-    for segment in hit["inner_hits"][SEGMENT_HITS]["hits"]["hits"]:
+    segments = hit["inner_hits"][SEGMENT_HITS]["hits"]["hits"]
+    cosines = cosines_from_scores([each["_score"] for each in segments], similarity=similarity)
+    for segment, cosine in zip(segments, cosines, strict=True):
         values = segment_values(segment, path)
         start, end = float(values["start"][0]), float(values["end"][0])
         thumbnail = values["thumbnail"][0] if "thumbnail" in values else None
-        cosine = cosine_from_score(float(segment["_score"]), similarity=similarity)
         if vector is not None:
             cosine = float(np.clip(np.dot(values["vector"], vector), -1.0, 1.0))
         moments.append(Moment(start, end, cosine, thumbnail))

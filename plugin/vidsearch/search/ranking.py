@@ -205,7 +205,8 @@ class Ranking:
             longest = max(len(order), *map(len, self._legs.values()))
             self._is_whole &= longest <= self._window
             self._order = order[: self._window]
-        self._order = self._plan.values.ordered(self._order, self._values, self._video_of)
+        videos = self._videos_of(self._order)
+        self._order = self._plan.values.ordered(self._order, self._values, videos)
 
     @property
     def total(self) -> Total:
@@ -216,14 +217,14 @@ class Ranking:
         """The counts of each facet over the videos within the relevance cut."""
         if self._facets is not None:
             return self._facets
-        videos = dict.fromkeys(self._video_of(id) for id, _ in self._order)
+        videos = dict.fromkeys(self._videos_of(self._order))
         return self._plan.values.counts(videos, self._values)
 
     def page(self) -> dict[str, Json]:
         """What reads documents, cosines and moments of the page, unless they are there already."""
         if self._plan.counts_only or not (self._plan.fetches_page or self._needs_window):
             return {}
-        ids = list(dict.fromkeys(self._video_of(id) for id, _ in self._page))
+        ids = list(dict.fromkeys(self._videos_of(self._page)))
         if self._page_hits.keys() >= {*ids}:
             return {}
         with self._plan.checked.errors_about("highlight"):
@@ -252,8 +253,8 @@ class Ranking:
         keyword_hits = _by_id(legs.get("keyword", ()))
         explanations = self._explanations(ranks) if request.explain else {}
         hits = []
-        for id, score in [] if self._plan.counts_only else self._page:
-            video = self._video_of(id)
+        page = [] if self._plan.counts_only else self._page
+        for (id, score), video in zip(page, self._videos_of(page), strict=True):
             if video not in documents:
                 continue
             document, by_vector = documents[video], vector_hits.get(id)
@@ -328,8 +329,9 @@ class Ranking:
     def _total_of(self, value: int, *, is_whole: bool) -> Total:
         return Total(value, "eq" if is_whole else "gte", min(value, self._window))
 
-    def _video_of(self, id: str) -> str:
-        return video_id(id) if self._request.by_moment else id
+    def _videos_of(self, hits: Sequence[Scored]) -> list[str]:
+        ids = [hit.id for hit in hits]
+        return [*map(video_id, ids)] if self._request.by_moment else ids
 
     def _vector_hits(self, answer: Mapping[str, Json], *, chosen: bool = False) -> list[LegHit]:
         return _of_all_levels(self._levels(answer, chosen=chosen))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -79,12 +79,12 @@ class ValueField:
         value: Value = number
         return value
 
-    def rank(self, value: Value) -> Value:
-        """What a value is ordered by: itself, but an IP address as the number that it is."""
+    def ranks(self, values: Sequence[Value]) -> Sequence[Value]:
+        """What values are ordered by: themselves, but IP addresses as the numbers they are."""
         if self.type != "ip":
-            return value
-        address = str(value)
-        return int(ip_address(address if ":" in address else f"::ffff:{address}"))
+            return values
+        texts = map(str, values)
+        return [int(ip_address(text if ":" in text else f"::ffff:{text}")) for text in texts]
 
 
 def value_field(index: IndexDescription, name: str, *, argument: str) -> ValueField:

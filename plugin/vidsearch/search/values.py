@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -111,23 +111,33 @@ class Values:
         }
 
     def ordered(
-        self, order: list[Scored], values: VideoValues, video_of: Callable[[str], str]
+        self, order: list[Scored], values: VideoValues, videos: Sequence[str]
     ) -> list[Scored]:
         """The hits by the field, as they were where equal, and what lacks it last.
 
         Of several values of a video the least counts, or the greatest where it goes down.
+
+        Args:
+            order: the hits.
+            values: from :meth:`read`.
+            videos: the video of each hit.
         """
         if self.sort is None:
             return order
         if self.by_engine:
             return sorted(order, key=lambda hit: values[hit.id][_PLACE][0])
         field, choose = self.sort, max if self.descending else min
-        raws = [values.get(video_of(hit.id), {}).get(field.path, ()) for hit in order]
+        nothing: Mapping[str, Sequence[Any]] = {}
+        raws = [values.get(id, nothing).get(field.path, ()) for id in videos]
         different = list(dict.fromkeys(chain.from_iterable(raws)))
         found = field.values(different)
-        ranks = dict(zip(different, map(field.rank, found), strict=True))
+        ranks = dict(zip(different, field.ranks(found), strict=True))
         pairs = list(zip(raws, order, strict=True))
-        present = [(choose([ranks[raw] for raw in each]), hit) for each, hit in pairs if each]
+        present = [
+            (ranks[each[0]] if len(each) == 1 else choose([ranks[raw] for raw in each]), hit)
+            for each, hit in pairs
+            if each
+        ]
         present.sort(key=itemgetter(0), reverse=self.descending)
         return [hit for _, hit in present] + [hit for each, hit in pairs if not each]
 
