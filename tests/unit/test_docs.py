@@ -7,7 +7,6 @@ import builtins
 import importlib
 import inspect
 import re
-import subprocess
 import sys
 from typing import get_args
 
@@ -42,17 +41,6 @@ SECTIONS = tuple(Settings.model_fields)
 SETTINGS = {f"{section}.{name}" for section, name, _ in setting_paths()}
 VARIABLES = {variable_name(section, name) for section, name, _ in setting_paths()}
 VARIABLES.add("VIDSEARCH_CONFIG")
-
-
-# -- generated parts
-
-
-def test_generated_parts_are_up_to_date() -> None:
-    # In a process of its own: a command that another test ran by itself keeps the help option that
-    # click made for it then, which has no `-h`.
-    script = [sys.executable, ROOT / "scripts/generate_docs.py", "--check"]
-    found = subprocess.run(script, capture_output=True, text=True, timeout=300, check=False)
-    assert found.returncode == 0, f"{found.stdout}{found.stderr} Run `make docs`"
 
 
 # -- settings
