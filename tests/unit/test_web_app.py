@@ -53,23 +53,29 @@ def test_writes_need_a_token_by_the_settings() -> None:
         load_settings(web={"allowed_hosts": ["https://videos.example.com"]})
 
 
-@pytest.mark.parametrize("path", ["/api/search", "/api/videos"])
-def test_body_of_a_thousand_lists_inside_each_other_is_refused(path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/search", '{{"text": "x", "filter": {deep}}}'),
+        ("/api/videos", '{{"id": "a", "uri": "/a", "fields": {deep}}}'),
+    ],
+)
+def test_body_of_a_thousand_lists_inside_each_other_is_refused(path: str, body: str) -> None:
     writable = load_settings(web={"allow_writes": True, "token": "0123456789abcdef"})
     deep = f'{{"a": {"[" * 1000 + "]" * 1000}}}'
     answer = _ask(
         writable,
         "POST",
         path,
-        content=f'{{"text": "x", "filter": {deep}, "id": "a", "uri": "/a", "fields": {deep}}}',
+        content=body.format(deep=deep),
         headers={"content-type": "application/json", "authorization": "Bearer 0123456789abcdef"},
     )
     assert answer.status_code == 422
     assert "inside each other" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("charset", ["undefined", "utf-7"])
-def test_form_in_a_charset_that_cannot_be_read_is_refused(charset: str) -> None:
+@pytest.mark.parametrize("charset", ["undefined", "utf-7", "punycode", "idna", "latin-1", ""])
+def test_form_in_another_charset_than_utf_8_is_refused(charset: str) -> None:
     answer = _ask(
         AWAY,
         "POST",
@@ -79,6 +85,22 @@ def test_form_in_a_charset_that_cannot_be_read_is_refused(charset: str) -> None:
     )
     assert answer.status_code == 400
     assert "UTF-8" in answer.json()["detail"]
+
+
+def test_names_that_no_argument_has_are_refused_at_the_first() -> None:
+    writable = load_settings(web={"allow_writes": True, "token": "0123456789abcdef"})
+    for path in ("/api/search", "/api/videos"):
+        # With an error for each, this would take gigabytes.
+        answer = _ask(
+            writable,
+            "POST",
+            path,
+            json={"x" * 100_000: 1, "text": "x", **{f"a{at}": 1 for at in range(300_000)}},
+            headers={"authorization": "Bearer 0123456789abcdef"},
+        )
+        assert answer.status_code == 422
+        assert len(answer.text) < 1000
+        assert "argument" not in answer.json()
 
 
 def test_engine_that_is_away_is_503_with_a_time_to_retry_and_without_its_url() -> None:
