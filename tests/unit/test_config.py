@@ -36,6 +36,25 @@ def test_arguments_win_over_variables_over_the_file_over_defaults(
     assert load_settings(engine={"url": "http://argument:3"}).engine.url == "http://argument:3"
 
 
+def test_setting_that_is_an_object_is_that_of_the_first_place_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vidsearch.toml").write_text(
+        '[sources.headers."a.example"]\nCookie = "file"\n[sources]\nmax_bytes = 7\n'
+        "[broker.transport_options]\nsocket_timeout = 1\n"
+    )
+    assert list(load_settings().sources.headers) == ["a.example"]
+    monkeypatch.setenv("VIDSEARCH_SOURCES", '{"headers": {"b.example": {}}, "per_host": 3}')
+    assert list(load_settings().sources.headers) == ["b.example"]
+    monkeypatch.setenv("VIDSEARCH_SOURCES__HEADERS", '{"c.example": {}}')
+    assert list(load_settings().sources.headers) == ["c.example"]
+    assert list(load_settings(sources={"headers": {"d": {}}}).sources.headers) == ["d"]
+    monkeypatch.setenv("VIDSEARCH_SOURCES__HEADERS", "{}")
+    settings = load_settings(broker={"transport_options": {}})
+    assert (settings.sources.headers, settings.broker.transport_options) == ({}, {})
+    assert (settings.sources.max_bytes, settings.sources.per_host) == (7, 3)
+
+
 def test_vidsearch_config_names_the_file_which_must_exist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
