@@ -54,6 +54,19 @@ def test_writes_need_a_token_by_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["secret*", "*", "secret.*", "", " ", " secret", "a.", ".a", "a..b"]
+)
+def test_name_that_would_hide_no_field_is_refused_by_the_settings(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"web\.hidden_fields: .* would hide nothing"):
+        load_settings(web={"hidden_fields": ["crew", name]})
+
+
+def test_fields_objects_and_names_with_blanks_in_them_can_be_hidden() -> None:
+    names = ("secret", "crew.wages", "shooting place")
+    assert load_settings(web={"hidden_fields": names}).web.hidden_fields == names
+
+
+@pytest.mark.parametrize(
     ("path", "body"),
     [
         ("/api/search", '{{"text": "x", "filter": {deep}}}'),
