@@ -192,6 +192,20 @@ def test_a_search_that_failed_keeps_filters_and_order_and_can_be_done_without(pa
     assert re.search(r'<a class="button" href="/\?q=red">Leave out filters and order', html)
 
 
+def test_videos_whose_value_is_an_empty_text_can_be_chosen(own: Page) -> None:
+    for id in ("e", "f"):
+        own.put_video(id, "red", title="x", tags=[""] if id == "e" else ["", "sea"])
+    offered = own.get("/?q=red&twins=show").text
+    assert re.search(r'name="f.tags" value=""[^>]*><span dir="auto">\(empty\)</span>', offered)
+    chosen = own.get("/?q=red&twins=show&f.tags=&f.tags=land").text
+    assert sorted(cards(chosen)) == ["e", "f", "g", "w"]
+    assert re.search(r'name="f.tags" value="" form="search" checked', chosen)
+    for id in ("e", "f"):
+        own.remove_video(id)
+    none = own.get("/?q=red&f.tags=").text
+    assert re.search(r'value=""[^>]* checked[^>]*><span dir="auto">\(empty\)</span>', none)
+
+
 def test_nothing_found_gives_hints(page: Page) -> None:
     html = page.get("/?q=zebra&mode=keyword&f.tags=sea").text
     assert cards(html) == []
