@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -194,15 +195,28 @@ def settings_file() -> Path | None:
     """The TOML file in force, if any.
 
     Raises:
-        ConfigError: ``VIDSEARCH_CONFIG`` names a file that is not there.
+        ConfigError: ``VIDSEARCH_CONFIG`` names a file that is not there, or one of the files cannot
+            be looked for.
     """
     named = os.environ.get(_CONFIG_VARIABLE)
     if named:
         path = Path(named)
-        if not path.is_file():
+        if not _is_file(path):
             raise ConfigError(f"{_CONFIG_VARIABLE} names {named!r}, but there is no such file")
         return path
-    return next((path for path in map(Path, _DEFAULT_FILES) if path.is_file()), None)
+    return next((path for path in map(Path, _DEFAULT_FILES) if _is_file(path)), None)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:  # such as of a folder that may not be entered
+        raise ConfigError(
+            f"settings cannot be looked for in {str(path)!r}: {error.strerror}. Let this user read "
+            f"it, or name another file in {_CONFIG_VARIABLE}"
+        ) from error
 
 
 def load_settings(**overrides: Any) -> Settings:

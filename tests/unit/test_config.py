@@ -118,6 +118,27 @@ def test_bad_value_is_refused_with_the_name_of_its_setting(
     assert "secret" not in "".join(traceback.format_exception(caught.value))  # as with -v
 
 
+@pytest.mark.parametrize("named", ["a" * 300, "loop"])
+def test_file_that_cannot_be_looked_for_is_named(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv("VIDSEARCH_CONFIG", named)
+    with pytest.raises(ConfigError, match=f"settings cannot be looked for in '{named}': "):
+        load_settings()
+
+
+def test_folder_of_settings_that_may_not_be_entered_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def denied(path: Path, **_: Any) -> Any:  # as for a user who is not root
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", denied)
+    with pytest.raises(ConfigError, match=r"in 'vidsearch.toml': Permission denied. Let this user"):
+        load_settings()
+
+
 @pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="of Linux alone")
 def test_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDSEARCH_CONFIG", "/proc/self/mem")
