@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -175,6 +176,36 @@ def test_requests_are_counted_by_the_path_of_their_route() -> None:
     ):
         line = f'vidsearch_web_requests_total{{endpoint="{endpoint}",status="{status}"}} {number}.0'
         assert line in counted
+
+
+def test_requests_are_counted_without_the_folder_of_the_workers(tmp_path: Path) -> None:
+    code = (
+        "from starlette.testclient import TestClient\n"
+        "from vidsearch.config import load_settings\n"
+        "from vidsearch.web import create_app\n"
+        "client = TestClient(create_app(load_settings()), base_url='http://localhost')\n"
+        "client.get('/healthz')\n"
+        "client.get('/nothing')\n"
+        "print(client.get('/metrics').text)"
+    )
+    folder = tmp_path / "metrics"
+    env = {"PROMETHEUS_MULTIPROC_DIR": str(folder), "PYTHONPATH": ":".join(sys.path)}
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    assert 'vidsearch_web_requests_total{endpoint="/healthz",status="200"} 1.0\n' in shown
+    for bucket in ("10.0", "30.0", "+Inf"):
+        line = f'vidsearch_web_request_seconds_bucket{{endpoint="/healthz",le="{bucket}"}} 1.0\n'
+        assert line in shown
+    assert 'vidsearch_web_request_seconds_count{endpoint="none"} 1.0\n' in shown
+    assert "vidsearch_web_ready 0.0\n" in shown
+    assert not folder.exists(), "what lies there is shown as counted by workers"
 
 
 @pytest.mark.parametrize("error", [None, BackendUnavailableError("away")])
