@@ -58,6 +58,9 @@ url = "https://search.example:9200"
 schemes = ["https"]
 ```
 
+A setting that is an object, such as `sources.headers`, comes from one place as a whole: `{}` in a
+variable leaves nothing of the file's.
+
 In a variable a list is JSON: `VIDSEARCH_SOURCES__ROOTS='["/srv/videos"]'`. An unknown name and a
 value out of range are errors. `vidsearch settings` shows the values in force; passwords, keys and
 tokens are masked.

@@ -10,13 +10,16 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -134,7 +137,43 @@ class Settings(BaseSettings):
         """Arguments, then variables, then the TOML file; no dotenv and no secrets folder."""
         path = settings_file()
         toml = (_TomlFile(settings_cls, path),) if path else ()
-        return (init_settings, env_settings, *toml)
+        later = (_OneVariableEach(settings_cls), *toml)
+        return (init_settings, *(_NotGivenBefore(settings_cls, source) for source in later))
+
+
+class _NotGivenBefore(PydanticBaseSettingsSource):
+    """What a source gives, without settings that one before it gives.
+
+    pydantic-settings would merge values that are objects, such as headers, from all sources.
+    """
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource
+    ) -> None:
+        super().__init__(settings_cls)
+        self._source = source
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._source.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        given = self._source()
+        for section, before in self.current_state.items():
+            values = given.get(section)
+            if isinstance(values, Mapping) and isinstance(before, Mapping):
+                given[section] = {name: values[name] for name in values if name not in before}
+        return given
+
+
+class _OneVariableEach(EnvSettingsSource):
+    """Lets the variable of a setting win over that of its section."""
+
+    def prepare_field_value(
+        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
+    ) -> Any:
+        alone = self.explode_env_vars(field_name, field, self.env_vars)
+        whole = super().prepare_field_value(field_name, field, value, value_is_complex)
+        return {**whole, **alone} if isinstance(whole, Mapping) else whole
 
 
 class _TomlFile(TomlConfigSettingsSource):
@@ -156,15 +195,28 @@ def settings_file() -> Path | None:
     """The TOML file in force, if any.
 
     Raises:
-        ConfigError: ``VIDSEARCH_CONFIG`` names a file that is not there.
+        ConfigError: ``VIDSEARCH_CONFIG`` names a file that is not there, or one of the files cannot
+            be looked for.
     """
     named = os.environ.get(_CONFIG_VARIABLE)
     if named:
         path = Path(named)
-        if not path.is_file():
+        if not _is_file(path):
             raise ConfigError(f"{_CONFIG_VARIABLE} names {named!r}, but there is no such file")
         return path
-    return next((path for path in map(Path, _DEFAULT_FILES) if path.is_file()), None)
+    return next((path for path in map(Path, _DEFAULT_FILES) if _is_file(path)), None)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:  # such as of a folder that may not be entered
+        raise ConfigError(
+            f"settings cannot be looked for in {str(path)!r}: {error.strerror}. Let this user read "
+            f"it, or name another file in {_CONFIG_VARIABLE}"
+        ) from error
 
 
 def load_settings(**overrides: Any) -> Settings:

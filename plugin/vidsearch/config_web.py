@@ -100,8 +100,8 @@ class WebSettings(Section):
     )
     hidden_fields: tuple[str, ...] = Field(
         (),
-        description="Fields of the documents that are neither shown nor filtered by. The URI of a "
-        "video is hidden in any case.",
+        description="Fields of the documents that are neither shown nor filtered by. An object "
+        "hides all that it holds. The URI of a video is hidden in any case.",
     )
     media_origins: tuple[str, ...] = Field(
         (),
@@ -141,6 +141,17 @@ class WebSettings(Section):
                     "leave out scheme and port"
                 )
         return hosts
+
+    @field_validator("hidden_fields")
+    @classmethod
+    def _are_fields(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if "*" in name or any(part != part.strip() or not part for part in name.split(".")):
+                raise ValueError(
+                    f"{name!r} would hide nothing: name a field or an object, without `*`; "
+                    "`secret` hides all below it"
+                )
+        return names
 
     @field_validator("media_origins")
     @classmethod

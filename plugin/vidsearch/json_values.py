@@ -1,8 +1,9 @@
-"""What JSON holds: results as plain values, and values that no engine takes."""
+"""What JSON holds: results as plain values, values in messages, and those that no engine takes."""
 
 from __future__ import annotations
 
 import math
+import reprlib
 import sys
 from collections.abc import Mapping, Set
 from dataclasses import fields, is_dataclass
@@ -16,12 +17,18 @@ __all__ = [
     "MAX_LEVELS",
     "is_deep",
     "not_sendable",
+    "quoted",
     "readable",
     "to_json_value",
 ]
 
 LEAST, GREATEST = -(2**63), 2**64 - 1
 """Whole numbers that the engines keep: of ``long`` and ``unsigned_long``."""
+_QUOTED = 200
+"""Characters of a value in a message."""
+_QUOTING = reprlib.Repr()
+_QUOTING.maxstring = _QUOTING.maxother = _QUOTED
+_QUOTING.maxlist = _QUOTING.maxtuple = _QUOTING.maxset = _QUOTING.maxdict = 20
 MAX_LEVELS = 32
 """Of lists and objects inside each other; more than a mapping of the engines can have."""
 
@@ -45,13 +52,19 @@ def is_deep(value: Any) -> bool:
     return bool(inside)
 
 
+def quoted(value: Any) -> str:
+    """A value as messages quote it: as Python writes it, and cut where it is long."""
+    text = _QUOTING.repr(value)
+    return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…"
+
+
 def not_sendable(value: Any) -> str | None:
     """Why no engine takes a value, or one inside it; ``None`` where nothing is known against it."""
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError as error:  # as from the name of a file that is not UTF-8
-            return f"{value!r} is no text in Unicode: {error.reason}"
+            return f"{quoted(value)} is no text in Unicode: {error.reason}"
     elif isinstance(value, int) and not LEAST <= value <= GREATEST:
         return f"{value} is no whole number of 64 bits"
     elif isinstance(value, (Mapping, list, tuple, Set)):
@@ -61,11 +74,15 @@ def not_sendable(value: Any) -> str | None:
 
 
 def readable(value: Any) -> Any:
-    """A text or a number as every reader of JSON takes it.
+    """A value as every reader of JSON takes it.
 
     Engines keep what an application writes: half of a surrogate pair, which no UTF-8 has, and whole
-    numbers of any length. A list or an object comes back as it is.
+    numbers of any length.
     """
+    if isinstance(value, Mapping):
+        return {readable(key): readable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [readable(each) for each in value]
     if isinstance(value, str) and not value.isascii():
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, int) and not LEAST <= value <= GREATEST:

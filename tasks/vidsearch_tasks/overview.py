@@ -314,6 +314,11 @@ def _videos(number: int) -> str:
     return f"{number} video{'' if number == 1 else 's'}"
 
 
+def rate(per_minute: float) -> str:
+    """Videos per minute as people say it: ``0.25``, ``12.5``, ``1,234``."""
+    return f"{per_minute:,.0f}" if per_minute >= 100 else f"{per_minute:.3g}"
+
+
 def duration(seconds: float) -> str:
     """A time as people say it: ``12 s``, ``3 min``, ``5 h``, ``2 d``."""
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):

@@ -118,6 +118,20 @@ def test_tools_of_a_process_find_videos_moments_and_similar_ones(settings: Setti
             unknown = await _refused(client, "search_videos", text=text, filters=even)
             assert "filters\n  Extra inputs are not permitted" in unknown
             assert all(not tool.input_schema["additionalProperties"] for tool in tools.values())
+            # Each would be an error of its own.
+            many = {f"argument{at}": 1 for at in range(1000)}
+            unknown = await _refused(client, "search_videos", text=text, **many)
+            assert "1 validation error" in unknown
+            long = await _refused(client, "search_videos", text=text, **{"x" * 9000: 1})
+            assert len(long) < 1000
+            wrong = await _refused(client, "search_videos", text=text, filter=[1] * 501)
+            assert ": filter has more than 500 values" in wrong
+            wrong = await _refused(client, "search_videos", text=text, filter=[1])
+            assert "an item of a filter list must be a dict, not 1" in wrong
+            wrong = await _refused(client, "search_videos", text="x" * 1001)
+            assert ": text has 1001 characters, more than 1000" in wrong
+            wrong = await _refused(client, "get_moments", id="x" * 513, text=text)
+            assert "at most 512 characters" in wrong
             assert "at least 1 character" in await _refused(client, "get_moments", id="", text=text)
             # What a tool gives is described, so that a model knows of it before the first call.
             for tool, gave in (

@@ -249,9 +249,14 @@ def test_documents_that_no_strict_reader_of_json_takes_are_found_all_the_same(
     services: RunningServices, elasticsearch_9: SearchNode, redis_url: str
 ) -> None:
     # As an application wrote them: half of a surrogate pair, and more than 64 bits.
-    odd = {"title": "zebra", "note": "half a \ud83d pair", "rating": 10**30, "\udc00": 1}
+    odd = {
+        "title": "zebra \ud83d here",
+        "note": "half a \ud83d pair",
+        "rating": 10**30,
+        "\udc00": 1,
+    }
     document = {**VIDEOS[0].document("video"), **odd}
-    asked: dict[str, Any] = {"text": "zebra", "mode": "keyword"}
+    asked: dict[str, Any] = {"text": "zebra", "mode": "keyword", "highlight": True, "explain": True}
     far = {"field": "year", "interval": 1e308}
     with web_settings(services, elasticsearch_9, redis_url) as settings:
         # No client of the engine writes such a text.
@@ -261,6 +266,7 @@ def test_documents_that_no_strict_reader_of_json_takes_are_found_all_the_same(
             answer = httpx.post(f"{url}/api/search", json={**asked, "facets": [far]}, timeout=60)
     assert answer.status_code == 200, answer.text
     (hit,) = answer.json()["hits"]
+    assert hit["highlights"]["title"] == ["<em>zebra</em> \ufffd here"]
     assert hit["fields"]["note"] == "half a \ufffd pair"
     assert hit["fields"]["rating"] == 1e30
     assert hit["fields"]["\ufffd"] == 1

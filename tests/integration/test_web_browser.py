@@ -213,6 +213,16 @@ def test_a_choice_searches_at_once_and_keeps_the_focus(tab: OpenTab) -> None:
     expect(page.get_by_role("radio", name="Look and words")).to_be_checked()
 
 
+def test_an_empty_value_of_a_facet_is_searched_by(tab: OpenTab) -> None:
+    page = tab("/?q=circle")
+    box = page.get_by_role("checkbox", name=re.compile("^dark"))
+    box.evaluate("it => { it.value = ''; }")
+    box.check()
+    page.wait_for_url("**/?q=circle&f.tags=")
+    expect(page.get_by_role("checkbox", name=re.compile(r"^\(empty\)"))).to_be_checked()
+    expect(page.get_by_text("No video matches the filters")).to_be_visible()
+
+
 def test_rarer_options_stay_open_only_while_they_are_chosen(tab: OpenTab) -> None:
     page = tab("/?q=circle")
     page.get_by_text("More options").click()

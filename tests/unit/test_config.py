@@ -36,6 +36,25 @@ def test_arguments_win_over_variables_over_the_file_over_defaults(
     assert load_settings(engine={"url": "http://argument:3"}).engine.url == "http://argument:3"
 
 
+def test_setting_that_is_an_object_is_that_of_the_first_place_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vidsearch.toml").write_text(
+        '[sources.headers."a.example"]\nCookie = "file"\n[sources]\nmax_bytes = 7\n'
+        "[broker.transport_options]\nsocket_timeout = 1\n"
+    )
+    assert list(load_settings().sources.headers) == ["a.example"]
+    monkeypatch.setenv("VIDSEARCH_SOURCES", '{"headers": {"b.example": {}}, "per_host": 3}')
+    assert list(load_settings().sources.headers) == ["b.example"]
+    monkeypatch.setenv("VIDSEARCH_SOURCES__HEADERS", '{"c.example": {}}')
+    assert list(load_settings().sources.headers) == ["c.example"]
+    assert list(load_settings(sources={"headers": {"d": {}}}).sources.headers) == ["d"]
+    monkeypatch.setenv("VIDSEARCH_SOURCES__HEADERS", "{}")
+    settings = load_settings(broker={"transport_options": {}})
+    assert (settings.sources.headers, settings.broker.transport_options) == ({}, {})
+    assert (settings.sources.max_bytes, settings.sources.per_host) == (7, 3)
+
+
 def test_vidsearch_config_names_the_file_which_must_exist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +116,27 @@ def test_bad_value_is_refused_with_the_name_of_its_setting(
         load_settings()
     assert message in str(caught.value)
     assert "secret" not in "".join(traceback.format_exception(caught.value))  # as with -v
+
+
+@pytest.mark.parametrize("named", ["a" * 300, "loop"])
+def test_file_that_cannot_be_looked_for_is_named(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv("VIDSEARCH_CONFIG", named)
+    with pytest.raises(ConfigError, match=f"settings cannot be looked for in '{named}': "):
+        load_settings()
+
+
+def test_folder_of_settings_that_may_not_be_entered_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def denied(path: Path, **_: Any) -> Any:  # as for a user who is not root
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", denied)
+    with pytest.raises(ConfigError, match=r"in 'vidsearch.toml': Permission denied. Let this user"):
+        load_settings()
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="of Linux alone")

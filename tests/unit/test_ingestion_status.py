@@ -11,11 +11,13 @@ import pytest
 from tests.reindex_runs import reindex_run
 from tests.status_stage import INDEX, Put, now, put, services, worker  # noqa: F401
 
-from vidsearch.cli.status import _rows
+from vidsearch.cli.status import _line, _rows
 from vidsearch.errors import BackendUnavailableError, IndexNotFoundError
 from vidsearch.ingest import Slice
 from vidsearch.registry import ErrorRecord, State, summarize
+from vidsearch.registry.summary import RegistrySummary
 from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch.web.pages.admin_view import admin_view
 from vidsearch_tasks import BrokerState, Services, ingestion_status, overview, run_store
 from vidsearch_tasks.overview import duration
 
@@ -56,6 +58,19 @@ def test_retried_video_is_as_old_as_its_retry(services: Services) -> None:
     registry.mark_queued("a")
     registry.release(registry.claim("a", owner="w"), AWAY, counted=False, delay=60)
     assert registry.get("a").requested_at == asked, "a try does not move it"
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0, "0"), (0.25, "0.25"), (99.94, "99.9"), (123.6, "124"), (1234, "1,234")],
+)
+def test_rate_is_shown_in_all_its_digits_before_the_point(
+    services: Services, monkeypatch: pytest.MonkeyPatch, number: float, shown: str
+) -> None:
+    monkeypatch.setattr(RegistrySummary, "per_minute", number)
+    found = ingestion_status(services=services)
+    assert f"; {shown}/min" in _line(found)
+    assert dict(admin_view(found, []).facts)["Rate"] == f"{shown} a minute"
 
 
 def test_rate_is_taken_of_the_shortest_time_with_enough_videos(

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from vidsearch import Hit, Moment, SearchResult
-from vidsearch.json_values import MAX_LEVELS, is_deep, readable, to_json_value
+from vidsearch.json_values import MAX_LEVELS, is_deep, quoted, readable, to_json_value
 from vidsearch.search import Explanation, LegShare
 
 
@@ -65,6 +65,26 @@ def test_what_not_every_reader_of_json_takes_is_replaced(value: Any, expected: A
     assert shown == expected
     assert type(shown) is type(expected)
     assert orjson.loads(orjson.dumps(shown)) == expected
+
+
+def test_what_lies_inside_of_a_value_is_replaced_as_well() -> None:
+    value = {"a \ud83d": ["b \ud83d", {"c": 10**30, "d": ["e"]}]}
+    assert readable(value) == {"a \ufffd": ["b \ufffd", {"c": 1e30, "d": ["e"]}]}
+
+
+@pytest.mark.parametrize("value", ["it's", 5, None, ["a", {"b": (1.5,)}], {"a": {}}, np.int64(7)])
+def test_short_value_is_quoted_as_python_writes_it(value: Any) -> None:
+    assert quoted(value) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 10**6, ["y" * 90] * 90, [1] * 10**6, {"z" * 999: 1}, "\0" * 190],
+    ids=["text", "texts", "numbers", "name", "escapes"],
+)
+def test_long_value_is_quoted_in_part(value: Any) -> None:
+    assert len(quoted(value)) <= 200
+    assert quoted(value)[:3] == repr(value)[:3]
 
 
 def test_a_result_with_dates_and_numpy_numbers_is_json() -> None:

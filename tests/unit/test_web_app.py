@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -53,23 +54,42 @@ def test_writes_need_a_token_by_the_settings() -> None:
         load_settings(web={"allowed_hosts": ["https://videos.example.com"]})
 
 
-@pytest.mark.parametrize("path", ["/api/search", "/api/videos"])
-def test_body_of_a_thousand_lists_inside_each_other_is_refused(path: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["secret*", "*", "secret.*", "", " ", " secret", "a.", ".a", "a..b"]
+)
+def test_name_that_would_hide_no_field_is_refused_by_the_settings(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"web\.hidden_fields: .* would hide nothing"):
+        load_settings(web={"hidden_fields": ["crew", name]})
+
+
+def test_fields_objects_and_names_with_blanks_in_them_can_be_hidden() -> None:
+    names = ("secret", "crew.wages", "shooting place")
+    assert load_settings(web={"hidden_fields": names}).web.hidden_fields == names
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/search", '{{"text": "x", "filter": {deep}}}'),
+        ("/api/videos", '{{"id": "a", "uri": "/a", "fields": {deep}}}'),
+    ],
+)
+def test_body_of_a_thousand_lists_inside_each_other_is_refused(path: str, body: str) -> None:
     writable = load_settings(web={"allow_writes": True, "token": "0123456789abcdef"})
     deep = f'{{"a": {"[" * 1000 + "]" * 1000}}}'
     answer = _ask(
         writable,
         "POST",
         path,
-        content=f'{{"text": "x", "filter": {deep}, "id": "a", "uri": "/a", "fields": {deep}}}',
+        content=body.format(deep=deep),
         headers={"content-type": "application/json", "authorization": "Bearer 0123456789abcdef"},
     )
     assert answer.status_code == 422
     assert "inside each other" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("charset", ["undefined", "utf-7"])
-def test_form_in_a_charset_that_cannot_be_read_is_refused(charset: str) -> None:
+@pytest.mark.parametrize("charset", ["undefined", "utf-7", "punycode", "idna", "latin-1", ""])
+def test_form_in_another_charset_than_utf_8_is_refused(charset: str) -> None:
     answer = _ask(
         AWAY,
         "POST",
@@ -79,6 +99,22 @@ def test_form_in_a_charset_that_cannot_be_read_is_refused(charset: str) -> None:
     )
     assert answer.status_code == 400
     assert "UTF-8" in answer.json()["detail"]
+
+
+def test_names_that_no_argument_has_are_refused_at_the_first() -> None:
+    writable = load_settings(web={"allow_writes": True, "token": "0123456789abcdef"})
+    for path in ("/api/search", "/api/videos"):
+        # With an error for each, this would take gigabytes.
+        answer = _ask(
+            writable,
+            "POST",
+            path,
+            json={"x" * 100_000: 1, "text": "x", **{f"a{at}": 1 for at in range(300_000)}},
+            headers={"authorization": "Bearer 0123456789abcdef"},
+        )
+        assert answer.status_code == 422
+        assert len(answer.text) < 1000
+        assert "argument" not in answer.json()
 
 
 def test_engine_that_is_away_is_503_with_a_time_to_retry_and_without_its_url() -> None:
@@ -140,6 +176,36 @@ def test_requests_are_counted_by_the_path_of_their_route() -> None:
     ):
         line = f'vidsearch_web_requests_total{{endpoint="{endpoint}",status="{status}"}} {number}.0'
         assert line in counted
+
+
+def test_requests_are_counted_without_the_folder_of_the_workers(tmp_path: Path) -> None:
+    code = (
+        "from starlette.testclient import TestClient\n"
+        "from vidsearch.config import load_settings\n"
+        "from vidsearch.web import create_app\n"
+        "client = TestClient(create_app(load_settings()), base_url='http://localhost')\n"
+        "client.get('/healthz')\n"
+        "client.get('/nothing')\n"
+        "print(client.get('/metrics').text)"
+    )
+    folder = tmp_path / "metrics"
+    env = {"PROMETHEUS_MULTIPROC_DIR": str(folder), "PYTHONPATH": ":".join(sys.path)}
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    assert 'vidsearch_web_requests_total{endpoint="/healthz",status="200"} 1.0\n' in shown
+    for bucket in ("10.0", "30.0", "+Inf"):
+        line = f'vidsearch_web_request_seconds_bucket{{endpoint="/healthz",le="{bucket}"}} 1.0\n'
+        assert line in shown
+    assert 'vidsearch_web_request_seconds_count{endpoint="none"} 1.0\n' in shown
+    assert "vidsearch_web_ready 0.0\n" in shown
+    assert not folder.exists(), "what lies there is shown as counted by workers"
 
 
 @pytest.mark.parametrize("error", [None, BackendUnavailableError("away")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,7 +51,80 @@ def test_a_video_is_sent_whole_or_in_part(page: Page, video: str) -> None:
     assert part.headers["content-range"] == f"bytes 100-199/{len(CONTENT)}"
     rest = page.client.get(video, headers={"range": "bytes=2000-"})
     assert rest.content == CONTENT[2000:]
-    assert page.client.get(video, headers={"range": "bytes=9000-"}).status_code == 416
+
+
+@pytest.mark.parametrize(
+    ("asked", "ranges"),
+    [
+        ("bytes=0-0", [(0, 0)]),
+        ("BYTES=5-9000", [(5, 2047)]),
+        ("bytes=-48", [(2000, 2047)]),
+        ("bytes=-9000", [(0, 2047)]),
+        ("bytes=0-1, 9000-, 2047-", [(0, 1), (2047, 2047)]),
+        ("bytes=,0-1", [(0, 1)]),
+        # What is malformed is passed over, as RFC 9110 has it.
+        ("items=0-1", None),
+        ("bytes=", None),
+        ("bytes", None),
+        ("bytes=5-3", None),
+        ("bytes=0-1,5-3", None),
+        ("bytes=abc", None),
+        ("bytes=-", None),
+        ("bytes=0-1-2", None),
+        ("bytes=0-1;2-3", None),
+        (f"bytes={'9' * 5000}-", None),
+    ],
+)
+def test_the_ranges_that_lie_in_the_file_are_sent(
+    page: Page, video: str, asked: str, ranges: list[tuple[int, int]] | None
+) -> None:
+    answer = page.client.get(video, headers={"range": asked})
+    if ranges is None:
+        assert (answer.status_code, answer.content) == (200, CONTENT)
+    elif len(ranges) == 1:
+        ((first, last),) = ranges
+        assert (answer.status_code, answer.content) == (206, CONTENT[first : last + 1])
+        assert answer.headers["content-range"] == f"bytes {first}-{last}/{len(CONTENT)}"
+    else:
+        assert answer.status_code == 206
+        sent = re.findall(rb"content-range: bytes (\d+)-(\d+)/2048", answer.content.lower())
+        assert [(int(first), int(last)) for first, last in sent] == ranges
+
+
+@pytest.mark.parametrize("asked", ["bytes=2048-", "bytes=-0", "bytes=9000-9001,3000-"])
+def test_ranges_behind_the_end_are_a_problem_that_tells_the_size(
+    page: Page, video: str, asked: str
+) -> None:
+    answer = page.client.get(video, headers={"range": asked})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == "bytes */2048"
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "2048 bytes" in answer.json()["detail"]
+
+
+def test_a_file_that_was_replaced_is_sent_anew_and_the_same_one_is_not(
+    page: Page, video: str, folder: Path
+) -> None:
+    first = page.client.get(video)
+    assert first.headers["cache-control"] == "private, no-cache"
+    etag, modified = first.headers["etag"], first.headers["last-modified"]
+    for known in ({"if-none-match": etag}, {"if-modified-since": modified}):
+        again = page.client.get(video, headers={**known, "range": "bytes=0-1"})
+        assert (again.status_code, again.content) == (304, b"")
+        assert (again.headers["etag"], again.headers["cache-control"]) == (
+            etag,
+            "private, no-cache",
+        )
+    for if_range, status in ((etag, 206), (modified, 206), ('"other"', 200)):
+        headers = {"if-range": if_range, "range": "bytes=0-1"}
+        assert page.client.get(video, headers=headers).status_code == status
+    headers = {"if-range": '"other"', "range": "bytes=9000-"}
+    assert page.client.get(video, headers=headers).status_code == 200
+    (folder / "in" / "a b.mp4").write_bytes(b"another")
+    anew = page.client.get(video, headers={"if-none-match": etag, "range": "bytes=0-1"})
+    assert (anew.status_code, anew.content) == (206, b"an")
+    anew = page.client.get(video, headers={"if-range": etag, "range": "bytes=0-1"})
+    assert (anew.status_code, anew.content) == (200, b"another")
 
 
 def test_no_header_names_the_file(page: Page, video: str) -> None:

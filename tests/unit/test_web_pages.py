@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +14,7 @@ import pytest
 from tests.page_stage import Page, open_page, picture
 
 from vidsearch.errors import BackendUnavailableError
+from vidsearch.search import request_fields
 
 _MOST_BYTES = 100_000
 
@@ -188,6 +190,20 @@ def test_a_search_that_failed_keeps_filters_and_order_and_can_be_done_without(pa
     html = page.get("/?q=red&sort=-nothing&f.tags=sea&f.tags=day").text
     assert re.findall(r'type="hidden" name="f.tags" value="(\w+)"', html) == ["sea", "day"]
     assert re.search(r'<a class="button" href="/\?q=red">Leave out filters and order', html)
+
+
+def test_videos_whose_value_is_an_empty_text_can_be_chosen(own: Page) -> None:
+    for id in ("e", "f"):
+        own.put_video(id, "red", title="x", tags=[""] if id == "e" else ["", "sea"])
+    offered = own.get("/?q=red&twins=show").text
+    assert re.search(r'name="f.tags" value=""[^>]*><span dir="auto">\(empty\)</span>', offered)
+    chosen = own.get("/?q=red&twins=show&f.tags=&f.tags=land").text
+    assert sorted(cards(chosen)) == ["e", "f", "g", "w"]
+    assert re.search(r'name="f.tags" value="" form="search" checked', chosen)
+    for id in ("e", "f"):
+        own.remove_video(id)
+    none = own.get("/?q=red&f.tags=").text
+    assert re.search(r'value=""[^>]* checked[^>]*><span dir="auto">\(empty\)</span>', none)
 
 
 def test_nothing_found_gives_hints(page: Page) -> None:
@@ -414,9 +430,9 @@ def test_a_form_without_a_file_is_refused(page: Page) -> None:
     assert page.post("/picture", data={"search": "q=a"}).status_code == 422
 
 
-@pytest.mark.parametrize("charset", ["undefined", "utf-7"])
+@pytest.mark.parametrize("charset", ["undefined", "utf-7", "punycode", '"PUNYCODE"', "latin-1"])
 @pytest.mark.parametrize("path", ["/picture", "/login"])
-def test_a_form_in_a_charset_that_cannot_be_read_is_refused(
+def test_a_form_in_another_charset_than_utf_8_is_refused(
     page: Page, path: str, charset: str
 ) -> None:
     body = b'--b\r\ncontent-disposition: form-data; name="label"\r\n\r\n+2AA-\r\n--b--\r\n'
@@ -425,6 +441,27 @@ def test_a_form_in_a_charset_that_cannot_be_read_is_refused(
     answer = page.client.post(path, content=body, headers=headers)
     assert answer.status_code == 400
     assert "UTF-8" in answer.text
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=UTF-8", '; charset="us-ascii"'])
+def test_a_form_in_utf_8_is_read_whether_it_says_so_or_not(page: Page, charset: str) -> None:
+    head = '--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    body = head.encode() + picture("red") + b"\r\n--b--\r\n"
+    headers = {"content-type": f"multipart/form-data; boundary=b{charset}"}
+    answer = page.client.post("/picture", content=body, headers=headers, follow_redirects=False)
+    assert answer.status_code == 303
+
+
+def test_a_long_text_is_refused_before_its_letters_are_composed(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compose(*_: object) -> str:
+        raise AssertionError("takes time that grows by the square of the length")
+
+    monkeypatch.setattr(request_fields, "unicodedata", SimpleNamespace(normalize=compose))
+    answer = page.get("/", params={"q": "a" + "\u0315" * 500 + "\u0300" * 501})
+    assert answer.status_code == 422
+    assert "Text has 1002 characters, more than 1000" in answer.text
 
 
 def test_a_picture_from_a_page_of_another_site_is_refused(page: Page) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import re
+from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from vidsearch.config import SearchSettings, Settings, WebSettings
 from vidsearch.errors import QueryError
-from vidsearch.search import Explanation, Hit, Moment, SearchRequest, SearchResult
+from vidsearch.search import Explanation, Hit, Moment, SearchRequest, SearchResult, request_fields
 from vidsearch.web.api.openapi import description
 from vidsearch.web.limits import check_limits
 from vidsearch.web.parameters import request_from_json, request_from_pairs
@@ -65,6 +67,12 @@ def test_query_string_gives_the_request_of_the_same_json() -> None:
         ([("image", "/etc/passwd")], "image", "paths and URLs are not read"),
         ([("image", "http://169.254.169.254/latest")], "image", "paths and URLs are not read"),
         ([("text", "x"), ("k", "5"), ("from", "99")], "from_", "within search.window"),
+        (
+            [("text", "x"), ("k", "1"), ("colour", "red"), ("colour", "red")],
+            "colour",
+            "no argument",
+        ),
+        ([("text", "x"), ("facets", ",".join("a" * 501))], "facets", "more than 500 values"),
         ([], None, "nothing to search for"),
     ],
 )
@@ -157,13 +165,73 @@ def test_request_beyond_a_limit_is_refused(options: dict[str, Any], argument: st
     assert raised.value.argument == argument
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("facets", [1] * 501, "facets has more than 500 values"),
+        ("facets", [{f"a{at}": 1 for at in range(500)}], "facets has more than 500 values"),
+        ("source", [["a"] * 500], "source has more than 500 values"),
+        ("highlight", ["a" * 1001], "highlight has a text of more than 1000 characters"),
+        ("filter", {"tags": ["a"] * 500}, "filter has more than 500 values"),
+        ("filter", {"a" * 1001: 1}, "filter has a text of more than 1000 characters"),
+        ("like", "a" * 1001, "like has a text of more than 1000 characters"),
+        ("vector", [0.5] * 20_001, "vector has more than 20000 values"),
+        ("k", {"a": [[]] * 500}, "k has more than 500 values"),
+    ],
+)
+def test_what_is_larger_than_any_request_is_refused_before_it_is_looked_into(
+    argument: str, value: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: object, **__: object) -> SearchRequest:
+        raise AssertionError("each value would be looked at")
+
+    monkeypatch.setattr(SearchRequest, "of", look)
+    with pytest.raises(QueryError, match=message) as raised:
+        request_from_json({"text": "x", argument: value}, SETTINGS)
+    assert raised.value.argument == argument
+
+
+def test_text_beyond_the_limit_is_refused_before_its_letters_are_composed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def compose(*_: object) -> str:
+        raise AssertionError("takes time that grows by the square of the length")
+
+    monkeypatch.setattr(request_fields, "unicodedata", SimpleNamespace(normalize=compose))
+    text = "a" + "\u0315" * 500 + "\u0300" * 501
+    with pytest.raises(QueryError, match="text has 1002 characters, more than 1000"):
+        request_from_json({"text": text}, SETTINGS)
+    with pytest.raises(QueryError, match="text has 1002 characters, more than 1000"):
+        request_from_pairs([("text", text)], SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"text": ["y" * 900] * 2},
+        {"text": "x", "k": "y" * 900},
+        {"text": "x", "facets": [1] * 499},
+        {"text": "x", "facets": [{"field": "a", "y" * 900: 1}]},
+        {"text": "x", "facets": [{"field": "a", "size": "y" * 900}]},
+        {"text": "x", "filter": "y" * 900, "k": {"y" * 900: 1}},
+        {"y" * 900: 1},
+    ],
+)
+def test_message_quotes_a_long_value_in_part(data: dict[str, Any]) -> None:
+    with pytest.raises(QueryError) as raised:
+        request_from_json(data, SETTINGS)
+    assert len(str(raised.value)) < 450
+
+
 def test_request_within_the_limits_passes() -> None:
     for options in (
         {"text": "x" * 10, "k": 20},
         {"text": "x", "filter": {"tags": ["a", "b"], "year": {"gte": 2000}}},
         {"text": "x", "filter": {"licence": {"exists": False}}, "source": ["title", "notes"]},
         {"image": PNG},
+        {"vector": [0.5] * 4096},
     ):
+        request_from_json({**options, "k": 1}, _LIMITED)
         check_limits(SearchRequest(**options), _LIMITED)
 
 
@@ -209,6 +277,17 @@ def test_result_is_shown_without_uris_and_hidden_fields() -> None:
     assert shown["hits"][0]["highlights"] == {"title": ["<em>a</em>"]}
     assert shown["hits"][0]["moments"][0]["thumbnail"] == "/thumbnails/a"
     assert "srv" not in str(shown)
+
+
+def test_every_text_of_a_result_is_one_that_every_reader_of_json_takes() -> None:
+    half = "\ud83d"
+    explanation = Explanation({}, matched_fields=(half,))
+    highlights = {half: (half,)}
+    hit = Hit("a", 1.0, 0.5, None, {}, {half: [half]}, (), highlights, explanation, (half,))
+    result = SearchResult((hit,), "vector", "segment", "videos-000001", 1.0, (half,))
+    tells, thumbnail_url = (lambda name: False), (lambda id, moment: None)
+    shown = public_result(result, SETTINGS, tells=tells, thumbnail_url=thumbnail_url)
+    assert orjson.dumps(shown).decode().count("\ufffd") == 7
 
 
 def test_description_has_every_argument_that_clients_may_give_with_its_limits() -> None:

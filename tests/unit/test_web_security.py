@@ -253,6 +253,19 @@ def test_page_of_another_site_cannot_post(headers: dict[str, str], status: int) 
     assert _ask(WebSettings(), "/api/search", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("encoding", "status"),
+    [("gzip", 415), ("identity, br", 415), ("Identity", 200), ("", 200)],
+)
+def test_compressed_body_is_refused(encoding: str, status: int) -> None:
+    headers = {"content-encoding": encoding}
+    answer = _ask(WebSettings(), "/api/search", method="POST", headers=headers, content=b"{}")
+    assert answer.status_code == status
+    if status == 415:
+        assert answer.headers["accept-encoding"] == "identity"
+        assert answer.json()["detail"] == "the body must not be compressed"
+
+
 async def _chunks(total: int) -> AsyncIterator[bytes]:
     for _ in range(total // 256):
         yield b"x" * 256

@@ -33,6 +33,13 @@ def test_the_token_is_asked_for_and_lets_in() -> None:
         assert locked.get("/?q=red").status_code == 303
 
 
+def test_another_method_is_answered_with_those_that_signing_in_takes() -> None:
+    with open_page() as page:
+        answer = page.client.put("/login")
+    assert answer.status_code == 405
+    assert {each.strip() for each in answer.headers["allow"].split(",")} == {"GET", "HEAD", "POST"}
+
+
 def test_below_a_path_the_cookie_is_of_that_path_alone() -> None:
     with open_page(root_path="/videos", web={"token": TOKEN}) as locked:
         signed_in = locked.post("/videos/login", data={"token": TOKEN})

@@ -115,9 +115,11 @@ def _screen(*, as_json: bool) -> Iterator[Any]:
 
 def _line(found: IngestionStatus) -> str:
     """All in one line, for a pipe and as a headline."""
+    from vidsearch_tasks.overview import rate
+
     videos = found.videos
     states = ", ".join(f"{number} {state}" for state, number in videos.states.items() if number)
-    told = [states or "no videos", f"{videos.per_minute:.3g}/min"]
+    told = [states or "no videos", f"{rate(videos.per_minute)}/min"]
     if (left := _time_left(found)) and videos.unfinished:
         told.append(left)
     if not found.ok:

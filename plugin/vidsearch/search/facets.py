@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from vidsearch.errors import QueryError
+from vidsearch.json_values import quoted
 
 __all__ = ["MAX_FACETS", "Facet", "Period"]
 
@@ -64,18 +65,20 @@ class Facet(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _raise_query_error(cls, data: Any, handler: ModelWrapValidatorHandler[Facet]) -> Facet:
+        if isinstance(data, Mapping):  # here, as each of them would be an error of its own
+            for name in data:
+                if name not in _EXPECTED:
+                    message = f"a facet has {', '.join(_EXPECTED)}, not {quoted(name)}"
+                    raise QueryError(f"facets: {message}", argument="facets")
         try:
             return handler(data)
         except ValidationError as error:
             if not isinstance(data, Mapping):
                 raise  # a request takes the name of a field instead, and says so
             problem = error.errors(include_url=False)[0]
-            name = str(problem["loc"][0]) if problem["loc"] else ""
-            if name not in _EXPECTED:
-                fields = ", ".join(_EXPECTED)
-                message = f"a facet has {fields}, not {name!r}"
-            elif problem["type"] == "missing":
+            name = str(problem["loc"][0])
+            if problem["type"] == "missing":
                 message = f"a facet needs {name}, {_EXPECTED[name]}"
             else:
-                message = f"{name} of a facet must be {_EXPECTED[name]}, not {data[name]!r}"
+                message = f"{name} of a facet must be {_EXPECTED[name]}, not {quoted(data[name])}"
             raise QueryError(f"facets: {message}", argument="facets") from error

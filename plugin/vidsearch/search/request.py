@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from pydantic import (
 
 from vidsearch.config import FusionName
 from vidsearch.errors import QueryError
-from vidsearch.json_values import not_sendable
+from vidsearch.json_values import not_sendable, quoted
 from vidsearch.search.facets import Facet
 from vidsearch.search.filters import Filter
 from vidsearch.search.native import AnyFusion
@@ -214,6 +214,19 @@ class SearchRequest(BaseModel):
             raise _wrong("from_", request.from_, window=window, k=request.k)
         return request
 
+    @classmethod
+    def require_known(cls, names: Iterable[Any]) -> None:
+        """Refuse names that no argument has.
+
+        Raises:
+            QueryError: for the first of them.
+        """
+        for name in names:
+            if name not in cls.model_fields and name != "from":
+                shown = quoted(name)
+                argument = name if shown == repr(name) else None
+                raise QueryError(f"a search has no argument {shown}", argument=argument)
+
     @property
     def resolved_mode(self) -> Mode:
         """The mode, by what there is to search for where none is given."""
@@ -283,9 +296,8 @@ class SearchRequest(BaseModel):
 
     @classmethod
     def _is_given(cls, name: str, value: Any) -> bool:
-        if name not in cls.model_fields:
-            raise QueryError(f"a search has no argument {name!r}", argument=name)
-        default = cls.model_fields[name].default
+        cls.require_known([name])
+        default = cls.model_fields["from_" if name == "from" else name].default
         return type(value) is not type(default) or bool(value != default)
 
     @model_validator(mode="wrap")
@@ -293,15 +305,16 @@ class SearchRequest(BaseModel):
     def _raise_query_error(
         cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
     ) -> Self:
+        if isinstance(data, Mapping):
+            cls.require_known(data)  # here, as each of them would be an error of its own
         try:
             request = handler(data)
         except ValidationError as error:
             location = error.errors(include_url=False)[0]["loc"]
             if not location:
-                raise QueryError(f"a search request is an object, not {data!r}") from error
+                shown = quoted(data)
+                raise QueryError(f"a search request is an object, not {shown}") from error
             name = "from_" if location[0] == "from" else str(location[0])
-            if name not in cls.model_fields:
-                raise QueryError(f"a search has no argument {name!r}", argument=name) from error
             k = data.get("k", cls.model_fields["k"].default)
             raise _wrong(name, data[location[0]], window=info.context, k=k) from error
         request._check_together()
@@ -362,7 +375,7 @@ def _wrong(name: str, value: Any, *, window: int | None = None, k: Any = None) -
         if isinstance(k, int):
             to_last_page = f"to {window - k} (the page must lie within search.window)"
     expected = _expected(name).format(to_window=to_window, to_last_page=to_last_page)
-    return QueryError(f"{name} must be {expected}, not {value!r}", argument=name)
+    return QueryError(f"{name} must be {expected}, not {quoted(value)}", argument=name)
 
 
 def _expected(name: str) -> str:

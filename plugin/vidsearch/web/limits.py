@@ -9,13 +9,16 @@ from pydantic import BaseModel
 
 from vidsearch.config import Settings
 from vidsearch.errors import QueryError
+from vidsearch.json_values import MAX_LEVELS
 from vidsearch.search import SearchRequest
+from vidsearch.search.facets import MAX_FACETS
 from vidsearch.search.filters import CONDITION_KEYS, may_be_clause
 from vidsearch.web.public import is_hidden
 
 __all__ = [
     "check_hidden",
     "check_limits",
+    "check_sizes",
     "check_text",
     "default_k",
     "max_k",
@@ -23,6 +26,10 @@ __all__ = [
 ]
 
 _ID_BYTES = 512
+_DIMS = 20_000
+"""More than a vector of either engine has."""
+_PER_CONDITION = 10
+"""Values, names and lists that a condition may be written with."""
 _NAMES = ("source", "highlight", "collapse", "facets", "sort")
 """Arguments that name fields."""
 
@@ -36,6 +43,48 @@ def default_k(settings: Settings) -> int:
     """The ``k`` of a request that gives none."""
     usual: int = SearchRequest.model_fields["k"].default
     return min(max_k(settings), usual)
+
+
+def check_sizes(arguments: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse what is larger than all that :func:`check_limits` lets pass.
+
+    To be asked first: what makes a request of the arguments looks at each value, and composes the
+    letters of the text, which takes time that grows by the square of its length.
+
+    Args:
+        arguments: of a search, as they came; an image is passed over.
+        settings: the limits.
+
+    Raises:
+        QueryError: for the first such argument.
+    """
+    most = _PER_CONDITION * max(settings.web.max_conditions, MAX_FACETS)
+    longest = max(settings.web.max_text, _ID_BYTES)
+    for name, value in arguments.items():
+        if name == "text" and isinstance(value, str):
+            check_text(value, settings)
+        elif name != "image":
+            _require_small(name, value, _DIMS if name == "vector" else most, longest)
+
+
+def _require_small(name: str, value: Any, most: int, longest: int) -> None:
+    left, inside = most, [(value, 0)]
+    while inside:
+        each, level = inside.pop()
+        problem = ""
+        if isinstance(each, str) and len(each) > longest:
+            problem = f"a text of more than {longest} characters"
+        elif isinstance(each, (Mapping, list, tuple)):
+            left -= len(each)
+            if level == MAX_LEVELS:
+                problem = f"more than {MAX_LEVELS} lists and objects inside each other"
+            elif left < 0:
+                problem = f"more than {most} values"
+            else:
+                values = [*each, *each.values()] if isinstance(each, Mapping) else each
+                inside += [(value, level + 1) for value in values]
+        if problem:
+            raise QueryError(f"{name} has {problem}", argument=name)
 
 
 def check_limits(request: SearchRequest, settings: Settings) -> None:

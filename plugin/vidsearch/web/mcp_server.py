@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, create_model
+from pydantic import ConfigDict, Field, WithJsonSchema, create_model, model_validator
 
 from vidsearch import __version__
 from vidsearch.config import Settings
@@ -48,6 +48,9 @@ _INSTRUCTIONS = (
 )
 _USUAL = 5
 """Videos or moments that a tool gives where the client names no number."""
+_LONGEST_NAME = 100
+"""Characters of an unknown argument in a message."""
+_LONGEST_ID = 512
 _READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 
 
@@ -119,8 +122,20 @@ def _strict(tool: Tool) -> Tool:
     """The tool, which refuses arguments that it does not know and would pass over in silence."""
     about = tool.fn_metadata
     known = about.arg_model
+    names = {field.alias or name for name, field in known.model_fields.items()}
+
+    def with_few_unknown(data: dict[str, Any]) -> dict[str, Any]:
+        """With one that is unknown, as each is an error of its own, and named in it."""
+        unknown = next((name for name in data if name not in names), None)
+        kept = {name: data[name] for name in names & data.keys()}
+        return kept if unknown is None else {**kept, unknown[:_LONGEST_NAME]: None}
+
+    checked: Any = model_validator(mode="before")(with_few_unknown)
     about.arg_model = create_model(
-        known.__name__, __base__=known, __config__=ConfigDict(extra="forbid")
+        known.__name__,
+        __base__=known,
+        __config__=ConfigDict(extra="forbid"),
+        __validators__={"with_few_unknown": checked},
     )
     tool.parameters = about.arg_model.model_json_schema(by_alias=True)
     return tool
@@ -136,9 +151,18 @@ _Videos = Annotated[
     int | None,
     Field(description=f"Number of videos; {_USUAL}, or what the server allows, unless given."),
 ]
-_Id = Annotated[str, Field(min_length=1, description="Id of a video, as search_videos gives it.")]
+_Id = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=_LONGEST_ID,
+        description="Id of a video, as search_videos gives it.",
+    ),
+]
+_Object = {"additionalProperties": True, "type": "object"}
 _Conditions = Annotated[
-    dict[str, Any] | list[dict[str, Any]] | None,
+    Any,  # checked with the search: here, each item that is wrong would be an error of its own
+    WithJsonSchema({"anyOf": [_Object, {"items": _Object, "type": "array"}, {"type": "null"}]}),
     Field(
         description='Conditions on fields, which must all hold: `{"tags": "sport"}`, '
         '`{"year": {"gte": 2020}}`.'

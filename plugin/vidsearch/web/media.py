@@ -8,18 +8,20 @@ which was. Where the settings let it be read from (``sources.*``) holds as for a
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from vidsearch.errors import SourceNotFoundError
 from vidsearch.media import ThumbnailStore, open_source
 from vidsearch.once import Once
+from vidsearch.web.file_answers import file_answer
 from vidsearch.web.problems import Problem
 from vidsearch_mappings.registry import State
 
@@ -45,6 +47,8 @@ _TYPES = {
 }
 """Others are sent as ``video/mp4``: never as what a browser would run, whatever the file is called.
 Players look at the bytes."""
+_ASK_AGAIN = {"cache-control": "private, no-cache"}
+"""As another file may take the place of one."""
 _FOR_EVER = "private, max-age=31536000, immutable"
 
 
@@ -55,9 +59,10 @@ def media_routes(context: WebContext) -> list[BaseRoute]:
     async def video(request: Request) -> Response:
         id = request.path_params["id"]
         place = await context.beside_searches(lambda: _place(context, id))
-        if isinstance(place, Path):
-            kind = _TYPES.get(place.suffix.lower(), "video/mp4")
-            return FileResponse(place, media_type=kind, headers={"cache-control": "private"})
+        if not isinstance(place, str):
+            path, status = place
+            kind = _TYPES.get(path.suffix.lower(), "video/mp4")
+            return file_answer(request, path, status, media_type=kind, headers=_ASK_AGAIN)
         if not is_shown_origin(place, context.settings.web.media_origins):
             raise Problem.of_status(
                 403,
@@ -97,8 +102,8 @@ def is_shown_origin(url: str, origins: Iterable[str]) -> bool:
     return False
 
 
-def _place(context: WebContext, id: str) -> Path | str:
-    """Where a video is read.
+def _place(context: WebContext, id: str) -> tuple[Path, os.stat_result] | str:
+    """Where a video is read: a file and its status, or a URL.
 
     Raises:
         Problem: it was never ingested, was deleted, or its file is gone.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,11 +14,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
     from vidsearch.web.context import WebContext
 
 __all__ = ["Measured", "RequestMetrics", "has_metrics"]
 
-_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, float("inf"))
 
 
 def has_metrics() -> bool:
@@ -28,29 +31,25 @@ def has_metrics() -> bool:
 class RequestMetrics:
     """The metrics of one app, in a registry of their own.
 
+    They are counted here and not by ``prometheus_client``, which would write them into the folder
+    that ``PROMETHEUS_MULTIPROC_DIR`` names for the workers, and needs one that is there.
+
     Args:
         context: tells whether the model is loaded.
     """
 
     def __init__(self, context: WebContext) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        from prometheus_client import CollectorRegistry
 
+        self._context = context
+        self._answered: Counter[tuple[str, str]] = Counter()
+        """By endpoint and status."""
+        self._within: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(_BUCKETS))
+        """Requests by endpoint that took at most so many seconds."""
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        """The sum by endpoint."""
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "vidsearch_web_requests",
-            "Requests that were answered.",
-            ["endpoint", "status"],
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "vidsearch_web_request_seconds",
-            "Seconds until a request was answered.",
-            ["endpoint"],
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        ready = Gauge("vidsearch_web_ready", "Whether the model is loaded.", registry=self.registry)
-        ready.set_function(lambda: float(context.readiness.state == "ready"))
+        self.registry.register(cast("Any", self))
 
     @classmethod
     def of(cls, context: WebContext) -> RequestMetrics | None:
@@ -59,8 +58,40 @@ class RequestMetrics:
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a request."""
-        self._requests.labels(endpoint, str(status)).inc()
-        self._seconds.labels(endpoint).observe(seconds)
+        self._answered[endpoint, str(status)] += 1
+        self._seconds[endpoint] += seconds
+        within = self._within[endpoint]
+        for at, bucket in enumerate(_BUCKETS):
+            within[at] += seconds <= bucket
+
+    def collect(self) -> Iterator[Metric]:
+        """What ``prometheus_client`` asks for at every scrape."""
+        from prometheus_client.core import (
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+        )
+
+        requests = CounterMetricFamily(
+            "vidsearch_web_requests", "Requests that were answered.", labels=["endpoint", "status"]
+        )
+        for labels, number in self._answered.items():
+            requests.add_metric(labels, number)
+        yield requests
+        took = HistogramMetricFamily(
+            "vidsearch_web_request_seconds",
+            "Seconds until a request was answered.",
+            labels=["endpoint"],
+        )
+        names = [*map(str, _BUCKETS[:-1]), "+Inf"]
+        for endpoint, within in self._within.items():
+            buckets = [*zip(names, within, strict=True)]
+            took.add_metric([endpoint], buckets, self._seconds[endpoint])
+        yield took
+        is_ready = float(self._context.readiness.state == "ready")
+        yield GaugeMetricFamily(
+            "vidsearch_web_ready", "Whether the model is loaded.", value=is_ready
+        )
 
     def routes(self) -> list[Route]:
         """``/metrics``."""

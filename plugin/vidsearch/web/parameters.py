@@ -12,11 +12,11 @@ import orjson
 
 from vidsearch.config import Settings
 from vidsearch.errors import QueryError
-from vidsearch.json_values import MAX_LEVELS, is_deep
+from vidsearch.json_values import quoted
 from vidsearch.search import SearchRequest
-from vidsearch.web.limits import default_k
+from vidsearch.web.limits import check_sizes, default_k
 
-__all__ = ["image_of", "kinds_of", "request_from_json", "request_from_pairs"]
+__all__ = ["image_of", "request_from_json", "request_from_pairs"]
 
 _MAGICS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8")
 _AVIF, _HEIC = frozenset({b"avif", b"avis"}), frozenset({b"heic", b"heix", b"heim", b"heis"})
@@ -45,6 +45,7 @@ def request_from_pairs(
     for name, text in pairs:
         if text.strip():
             given.setdefault(name, []).append(text)
+    SearchRequest.require_known(given)
     data = {name: _value(name, texts) for name, texts in given.items()}
     if image is not None:
         data["image"] = image
@@ -55,16 +56,13 @@ def request_from_json(data: Any, settings: Settings) -> SearchRequest:
     """The request of a JSON object, in which an image is bytes or base64.
 
     Raises:
-        QueryError: an argument is wrong, or there is no such argument.
+        QueryError: an argument is wrong or larger than the settings let it be, or there is no such
+            argument.
     """
     if not isinstance(data, Mapping):
         raise QueryError(f"a search request is a JSON object, not {type(data).__name__}")
-    for name, value in data.items():
-        if is_deep(value):
-            raise QueryError(
-                f"{name} has more than {MAX_LEVELS} lists and objects inside each other",
-                argument=name,
-            )
+    SearchRequest.require_known(data)
+    check_sizes(data, settings)
     if data.get("clip") is not None:
         raise QueryError("clip cannot be searched by over HTTP: upload an image", argument="clip")
     if data.get("image") is not None:
@@ -131,12 +129,12 @@ def _but(data: Any) -> str:
 
 
 def _value(name: str, texts: list[str]) -> Any:
-    kinds = kinds_of("from_" if name == "from" else name)
+    kinds = _kinds()["from_" if name == "from" else name]
     if "array" in kinds:
         return _list(name, texts, kinds)
     if len(texts) > 1:
         raise QueryError(f"{name} is given {len(texts)} times", argument=name)
-    if kinds <= {"string"}:  # and what is no argument at all, which is refused later
+    if kinds <= {"string"}:
         return texts[0]
     return _parsed(texts[0])
 
@@ -148,7 +146,8 @@ def _list(name: str, texts: list[str], kinds: frozenset[str]) -> Any:
         if isinstance(value, str):
             if "object" in kinds:
                 raise QueryError(
-                    f'{name} must be JSON, such as {{"tags": "sport"}}, not {text!r}', argument=name
+                    f'{name} must be JSON, such as {{"tags": "sport"}}, not {quoted(text)}',
+                    argument=name,
                 )
             value = [part.strip() for part in text.split(",") if part.strip()]
         if "boolean" in kinds and isinstance(value, bool) and len(texts) == 1:
@@ -165,11 +164,13 @@ def _parsed(text: str) -> Any:
 
 
 @functools.cache
-def kinds_of(name: str) -> frozenset[str]:
-    """The JSON types that an argument takes, but for null; none where there is no such argument."""
-    schema = SearchRequest.model_json_schema(by_alias=False)["properties"].get(name, {})
-    kinds: set[str] = set()
-    for each in schema.get("anyOf", [schema]):
-        kind = each.get("type", "string" if "enum" in each or "const" in each else None)
-        kinds |= set(kind) if isinstance(kind, list) else {kind or "null"}
-    return frozenset(kinds - {"null"})
+def _kinds() -> dict[str, frozenset[str]]:
+    """The JSON types that each argument takes, but for null."""
+    found = {}
+    for name, schema in SearchRequest.model_json_schema(by_alias=False)["properties"].items():
+        kinds: set[str] = set()
+        for each in schema.get("anyOf", [schema]):
+            kind = each.get("type", "string" if "enum" in each or "const" in each else None)
+            kinds |= set(kind) if isinstance(kind, list) else {kind or "null"}
+        found[name] = frozenset(kinds - {"null"})
+    return found

@@ -103,7 +103,7 @@ def public_result(
     tells: Callable[[str], bool],
     thumbnail_url: Callable[[str, Moment], str | None],
 ) -> dict[str, Any]:
-    """The result as plain JSON values, without URIs of the server.
+    """The result as JSON values that every reader takes, without URIs of the server.
 
     Args:
         result: of a search.
@@ -113,7 +113,7 @@ def public_result(
     """
     shown = result.to_dict()
     for hit, plain in zip(result.hits, shown["hits"], strict=True):
-        plain["fields"] = public_fields(plain["fields"], settings)
+        plain["fields"] = _public(plain["fields"], settings)
         plain["highlights"] = {
             name: fragments for name, fragments in plain["highlights"].items() if not tells(name)
         }
@@ -122,7 +122,8 @@ def public_result(
             plain["explanation"]["matched_fields"] = [name for name in matched if not tells(name)]
         for moment, one in zip(hit.moments, plain["moments"], strict=True):
             one["thumbnail"] = thumbnail_url(hit.id, moment)
-    return shown
+    plain_values: dict[str, Any] = readable(shown)
+    return plain_values
 
 
 def public_fields(
@@ -130,11 +131,20 @@ def public_fields(
 ) -> dict[str, Any]:
     """The fields of a document, without hidden ones and copies of the URI of its video.
 
+    They are JSON values that every reader takes.
+
     Args:
         fields: of the document.
         settings: say what is hidden.
         uri: of the video; ``None`` takes it from the fields.
     """
+    kept: dict[str, Any] = readable(_public(fields, settings, uri=uri))
+    return kept
+
+
+def _public(
+    fields: Mapping[str, Any], settings: Settings, *, uri: str | None = None
+) -> dict[str, Any]:
     inner = fields.get(settings.index.field)
     if uri is None and isinstance(inner, Mapping):
         uri = inner.get("uri")
@@ -146,18 +156,17 @@ def public_fields(
 
 def _kept(value: Mapping[str, Any], path: str, uri: Any, settings: Settings) -> dict[str, Any]:
     return {
-        readable(name): _shown(each, f"{path}{name}.", uri, settings)
+        name: _shown(each, f"{path}{name}.", uri, settings)
         for name, each in value.items()
         if not is_hidden(f"{path}{name}", settings) and not (uri is not None and each == uri)
     }
 
 
 def _shown(value: Any, path: str, uri: Any, settings: Settings) -> Any:
-    """A value without what is hidden inside of it, also in lists of lists, as engines take them;
-    and without what not every reader of JSON takes."""
+    """A value without what is hidden inside of it, also in lists of lists, as engines take them."""
     if isinstance(value, Mapping):
         return _kept(value, path, uri, settings)
     if isinstance(value, list):
         kept = (item for item in value if uri is None or item != uri)
         return [_shown(item, path, uri, settings) for item in kept]
-    return readable(value)
+    return value

@@ -127,6 +127,10 @@ class Guard:
             )
         if scope["method"] not in _SAFE_METHODS and _comes_from_elsewhere(headers):
             raise Problem.of_status(403, "a page of another site sent this request")
+        if scope["method"] not in _SAFE_METHODS and _is_compressed(headers):
+            raise Problem.of_status(
+                415, "the body must not be compressed", headers={"accept-encoding": "identity"}
+            )
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._settings.max_upload_bytes:
             raise _too_large(self._settings.max_upload_bytes)
@@ -226,6 +230,11 @@ def _comes_from_elsewhere(headers: Headers) -> bool:
         return site not in {"same-origin", "none"}
     origin = headers.get("origin")
     return origin is not None and origin.partition("://")[2] != headers.get("host")
+
+
+def _is_compressed(headers: Headers) -> bool:
+    codings = ",".join(headers.getlist("content-encoding")).split(",")
+    return any(coding.strip().lower() not in {"", "identity"} for coding in codings)
 
 
 def _is_signed_in(scope: Scope, settings: WebSettings) -> bool:

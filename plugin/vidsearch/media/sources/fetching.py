@@ -203,8 +203,9 @@ class Source(ABC):
             path, size = self._fetch()
         return LocalFile(path, self._wanted.uri, size, self.sidecars)
 
-    def to_play(self, *, seconds: int) -> Path | str:
-        """What a player reads: the file of this machine, or the URL to send a browser to.
+    def to_play(self, *, seconds: int) -> tuple[Path, os.stat_result] | str:
+        """What a player reads: the file of this machine and its status, or the URL to send a
+        browser to.
 
         Args:
             seconds: for which a URL that is signed here holds.
@@ -225,7 +226,7 @@ class Source(ABC):
     def _fetch(self) -> tuple[Path, int]: ...
 
     @abstractmethod
-    def _to_play(self, seconds: int) -> Path | str: ...
+    def _to_play(self, seconds: int) -> tuple[Path, os.stat_result] | str: ...
 
 
 class _LocalSource(Source):
@@ -249,9 +250,9 @@ class _LocalSource(Source):
         real, status = self._wanted.stack.enter_context(self._opened())
         return real, status.st_size
 
-    def _to_play(self, seconds: int) -> Path:
-        with self._opened() as (real, _):
-            return real
+    def _to_play(self, seconds: int) -> tuple[Path, os.stat_result]:
+        with self._opened() as opened:
+            return opened
 
     def _opened(self) -> AbstractContextManager[tuple[Path, os.stat_result]]:
         settings = self._wanted.settings

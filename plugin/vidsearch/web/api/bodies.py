@@ -44,7 +44,7 @@ async def posted_form(request: Request) -> tuple[list[tuple[str, str]], bytes | 
 
     Raises:
         QueryError: another file.
-        Problem: 400 where its texts are not Unicode.
+        Problem: 400 where its texts are in another charset than UTF-8.
         HTTPException: 400 where it is no form.
     """
     pairs: list[tuple[str, str]] = []

@@ -34,7 +34,7 @@ _STATUSES = {
     408: "The body came too slowly.",
     409: "Somebody else changed it at the same moment.",
     413: "The body has too many bytes.",
-    415: "The body is of another media type.",
+    415: "The body is of another media type, or compressed.",
     421: "The server is not called by that name.",
     422: "An argument is wrong; `argument` names it, `detail` says how.",
     500: "An error of the server.",

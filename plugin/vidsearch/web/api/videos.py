@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vidsearch.errors import SourceForbiddenError, VideoError
-from vidsearch.json_values import MAX_LEVELS, is_deep, to_json_value
+from vidsearch.json_values import MAX_LEVELS, is_deep, quoted, to_json_value
 from vidsearch.web.api.bodies import json_answer, json_body
 from vidsearch.web.context import WebContext
 from vidsearch.web.problems import Problem
@@ -129,6 +129,10 @@ def _checked(data: Any) -> NewVideoBody:
         raise _wrong(
             f"the body has more than {MAX_LEVELS} lists and objects inside each other", None
         )
+    for name in data if isinstance(data, Mapping) else ():
+        if name not in NewVideoBody.model_fields:  # each would be an error of its own
+            argument = name if quoted(name) == repr(name) else None
+            raise _wrong(f"a video to register has no {quoted(name)}", argument)
     try:
         return NewVideoBody.model_validate(data)
     except ValidationError as error:

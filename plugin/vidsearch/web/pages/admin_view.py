@@ -121,7 +121,7 @@ def admin_view(status: IngestionStatus, runs: Sequence[ReindexRun]) -> AdminView
 
 
 def _facts(status: IngestionStatus) -> Iterator[tuple[str, str]]:
-    from vidsearch_tasks.overview import duration
+    from vidsearch_tasks.overview import duration, rate
 
     videos, broker = status.videos, status.broker
     yield "Can be searched", f"{status.searchable:,} in {status.index}"
@@ -133,10 +133,10 @@ def _facts(status: IngestionStatus) -> Iterator[tuple[str, str]]:
     if videos.later:
         waiting += f", {videos.later:,} are tried again later"
     yield "Waiting", waiting
-    rate = f"{videos.per_minute:.3g} a minute"
+    told = f"{rate(videos.per_minute)} a minute"
     if videos.unfinished and videos.eta_seconds:
-        rate += f", all done in about {duration(videos.eta_seconds)}"
-    yield "Rate", rate
+        told += f", all done in about {duration(videos.eta_seconds)}"
+    yield "Rate", told
     finished = [f"{n:,} in {duration(s)}" for s, n in videos.finished.items()]
     yield "Finished", ", ".join(finished)
     yield "Expired leases", f"{videos.leases.expired:,}, {videos.leases.overdue:,} overdue"

@@ -111,7 +111,7 @@ def _values(found: FacetCounts, chosen: Sequence[str]) -> Iterator[ValueView]:
         yield ValueView(text, _shown(value.value), value.count, text in chosen)
     for text in chosen:
         if text not in listed:  # chosen in another search, or rare
-            yield ValueView(text, text, 0, True)
+            yield ValueView(text, _shown(text), 0, True)
 
 
 def _text(value: Any) -> str:

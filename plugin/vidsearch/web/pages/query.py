@@ -62,7 +62,7 @@ class PageQuery:
         given: dict[str, Any] = {}
         facets: dict[str, list[str]] = {}
         for name, value in params:
-            if name.startswith(FACET) and value:
+            if name.startswith(FACET):  # whose value may be an empty text
                 facets.setdefault(name.removeprefix(FACET), []).append(value)
             elif name in _TEXTS and value.strip():
                 given[name] = value.strip()
@@ -74,7 +74,7 @@ class PageQuery:
     @classmethod
     def of_string(cls, string: str) -> PageQuery:
         """Read a query string, without the question mark."""
-        return cls.of(parse_qsl(string))
+        return cls.of(parse_qsl(string, keep_blank_values=True))
 
     @property
     def asks(self) -> bool:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from vidsearch.errors import VidsearchError
 from vidsearch.search import Facet, Hit, SearchResult
-from vidsearch.web.limits import max_k
+from vidsearch.web.limits import check_text, max_k
 from vidsearch.web.pages.cards import CARD_FIELDS, card_of
 from vidsearch.web.pages.facets import asked_facets, date_fields, facet_views
 from vidsearch.web.pages.picture_vector import from_text
@@ -95,6 +95,7 @@ class SearchPage:
         return embeds and self._context.readiness.state == "loading"
 
     async def _results(self, request: Request, query: PageQuery) -> Response:
+        check_text(query.q, self._settings)
         root, index = root_of(request), await self._context.describe_index()
         vector = from_text(query.v, index.identity) if query.v else None
         facets = self._facets(index, query)

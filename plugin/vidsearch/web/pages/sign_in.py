@@ -22,7 +22,9 @@ def sign_in_routes(context: WebContext) -> list[BaseRoute]:
     """``/login`` and ``/logout``."""
     settings = context.settings.web
 
-    async def form(request: Request) -> Response:
+    async def login(request: Request) -> Response:
+        if request.method == "POST":
+            return await enter(request)
         return _form(request, _target(request, request.query_params.get("next")))
 
     async def enter(request: Request) -> Response:
@@ -41,8 +43,7 @@ def sign_in_routes(context: WebContext) -> list[BaseRoute]:
         return answer
 
     return [
-        Route("/login", form, methods=["GET"]),
-        Route("/login", enter, methods=["POST"]),
+        Route("/login", login, methods=["GET", "POST"]),
         Route("/logout", leave, methods=["POST"]),
     ]
 

@@ -32,6 +32,7 @@
     for (const button of document.querySelectorAll("[data-without-script]")) button.hidden = true;
     form.addEventListener("formdata", ({ formData }) => {
       for (const [name, value] of [...formData]) {
+        if (name.startsWith("f.")) continue; // of a facet, which may have an empty text as a value
         if (value === "" || DEFAULTS[name] === value) formData.delete(name);
       }
     });
