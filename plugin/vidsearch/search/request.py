@@ -251,6 +251,11 @@ class SearchRequest(BaseModel):
         return self.needs_vector and self.input[0] in {"text", "image", "clip"}
 
     @property
+    def filters_videos(self) -> bool:
+        """Whether some videos are left out: by ``filter``, or the one of ``like`` itself."""
+        return bool(self.filter) or self.like is not None
+
+    @property
     def reorders(self) -> bool:
         """Whether hits are folded together or made to differ, which takes the whole window."""
         return self.collapse is not None or self.diversity is not None

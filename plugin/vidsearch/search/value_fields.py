@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from ipaddress import ip_address
 from typing import Any, Literal
 
@@ -78,6 +79,12 @@ class ValueField:
                 number = float(str(_SHORT[self.type](number)))
         value: Value = number
         return value
+
+    def ranks(self, raws: Sequence[Any]) -> list[Value]:
+        """What the values that an engine gives of hits are ordered by."""
+        if self.type == "date_nanos":  # given in milliseconds, with a fraction
+            return [int(Decimal(str(raw)) * 1_000_000) for raw in raws]
+        return [*map(self.rank, self.values(raws))]
 
     def rank(self, value: Value) -> Value:
         """What a value is ordered by: itself, but an IP address as the number that it is."""

@@ -124,8 +124,7 @@ class Values:
         field, choose = self.sort, max if self.descending else min
         raws = [values.get(video_of(hit.id), {}).get(field.path, ()) for hit in order]
         different = list(dict.fromkeys(chain.from_iterable(raws)))
-        found = field.values(different)
-        ranks = dict(zip(different, map(field.rank, found), strict=True))
+        ranks = dict(zip(different, field.ranks(different), strict=True))
         pairs = list(zip(raws, order, strict=True))
         present = [(choose([ranks[raw] for raw in each]), hit) for each, hit in pairs if each]
         present.sort(key=itemgetter(0), reverse=self.descending)

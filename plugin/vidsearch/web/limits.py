@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from vidsearch.config import Settings
 from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest
-from vidsearch.search.filters import CONDITION_KEYS, may_be_clause
+from vidsearch.search.clauses import may_be_clause
+from vidsearch.search.filters import CONDITION_KEYS
 from vidsearch.web.public import is_hidden
 
 __all__ = [
