@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,10 +125,12 @@ def create_index(
     alias: str | None = None,
     shards: int = 1,
     created_by: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """An index of the managed layout that holds the videos, behind an alias where one is given.
 
-    ``created_by`` has the node believe that another version made it, by that version's number.
+    ``created_by`` has the node believe that another version made it, by that version's number;
+    ``settings`` are of the index, besides.
     """
     identity = identity or TableEncoder().identity
     meta = index_meta(
@@ -147,6 +149,7 @@ def create_index(
         replicas=0,
     )
     body["settings"]["index"]["refresh_interval"] = "100ms"  # what is written is waited for
+    body["settings"]["index"] |= settings or {}
     body["mappings"]["properties"] |= {
         "year": {"type": "integer"},
         "recorded": {"type": "date"},

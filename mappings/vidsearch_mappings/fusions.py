@@ -2,7 +2,8 @@
 
 Pure functions of the bodies of the legs, as :func:`~vidsearch_mappings.queries.vector_query` and
 :func:`~vidsearch_mappings.queries.keyword_query` make them: their filters, sizes and inner hits
-stay what they are. The weights are those of the vector leg and of the keyword leg.
+stay what they are. The weights are those of the vector leg and of the keyword leg; one of 0 takes
+its leg out, as an engine would go on to find videos by it, and give them no score.
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ def sum_query(
     page = _page(vector, size)
     keyword_query = {"bool": {**keyword["query"]["bool"], "boost": weights[1]}}
     if kind == "elasticsearch":
-        return {**page, "knn": {**vector["knn"], "boost": weights[0]}, "query": keyword_query}
+        knn = {"knn": {**vector["knn"], "boost": weights[0]}} if weights[0] else {}
+        return {**page, **knn, **({"query": keyword_query} if weights[1] else {})}
     # A boost on the kNN clause itself or on `nested` is not heeded by every release.
     vector_query = {"bool": {"must": [vector["query"]], "boost": weights[0]}}
-    return {**page, "query": {"bool": {"should": [vector_query, keyword_query]}}}
+    pairs = zip((vector_query, keyword_query), weights, strict=True)
+    return {**page, "query": {"bool": {"should": [query for query, weight in pairs if weight]}}}
 
 
 def retriever_query(
@@ -62,7 +65,7 @@ def retriever_query(
     """Elasticsearch's retriever ``rrf`` or ``linear`` (min-max) over the legs.
 
     Weights of ``rrf`` need 9.2; equal ones are left out, so that older releases take the body.
-    A ``knn`` retriever has no inner hits.
+    A ``knn`` retriever has no inner hits. A leg alone is its own body, as there is nothing to fuse.
 
     Args:
         vector: body of the vector leg.
@@ -70,6 +73,8 @@ def retriever_query(
         size: number of videos.
         rank_constant: of ``rrf``.
     """
+    if not all(weights):
+        return _alone(vector if weights[0] else keyword, size)
     knn = {key: value for key, value in vector["knn"].items() if key != "inner_hits"}
     children: list[Json] = [{"knn": knn}, {"standard": {"query": dict(keyword["query"])}}]
     # The window may not be smaller than the page, nor than what a kNN clause brings.
@@ -95,7 +100,8 @@ def hybrid_query(
     """OpenSearch's ``hybrid`` query with its search pipeline inline.
 
     Inline, the pipeline needs no right to make one, and cannot be forgotten. Weights of ``rrf``
-    need 3.1; equal ones are left out. Inner hits need 3.0, so there are none.
+    need 3.1; equal ones are left out. Inner hits need 3.0, so there are none. A leg alone is its
+    own body, as there is nothing to fuse.
 
     Args:
         fusion: ``rrf``, or how the scores are normalised before they are averaged.
@@ -104,6 +110,8 @@ def hybrid_query(
         size: number of videos.
         rank_constant: of ``rrf``.
     """
+    if not all(weights):
+        return _alone(vector if weights[0] else keyword, size)
     shares = [weight / sum(weights) for weight in weights]
     combination: Json
     if fusion == "rrf":
@@ -129,6 +137,10 @@ def hybrid_query(
         "query": {"hybrid": hybrid},
         "search_pipeline": {"phase_results_processors": [processor]},
     }
+
+
+def _alone(leg: Mapping[str, Any], size: int) -> Json:
+    return {**leg, "size": size}
 
 
 def _page(vector: Mapping[str, Any], size: int) -> Json:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Set
 from dataclasses import fields, is_dataclass
 from datetime import date, time
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -67,6 +68,8 @@ def not_sendable(value: Any) -> str | None:
             return f"{quoted(value)} is no text in Unicode: {error.reason}"
     elif isinstance(value, int) and not LEAST <= value <= GREATEST:
         return f"{value} is no whole number of 64 bits"
+    elif isinstance(value, (float, Decimal)) and not math.isfinite(value):
+        return f"{value} is no number that JSON has"
     elif isinstance(value, (Mapping, list, tuple, Set)):
         inside = [*value, *value.values()] if isinstance(value, Mapping) else value
         return next(filter(None, map(not_sendable, inside)), None)

@@ -9,6 +9,7 @@ from tests.search_index import TableEncoder, create_index, make_videos, nearest,
 
 from vidsearch.config import SearchSettings
 from vidsearch.engines import Engine, Write
+from vidsearch.errors import QueryError
 from vidsearch.search import VideoSearch
 
 pytestmark = pytest.mark.integration
@@ -116,3 +117,51 @@ def test_videos_lost_without_scripts_are_counted_in_a_warning(
         whole = search.search(text, vector=QUERY, k=40, filter={"tags": "odd"}, level="video")
         assert ({hit.id for hit in whole}, whole.warnings) == (odd, ())
     assert search.search(vector=QUERY, k=40).warnings == ()
+
+
+@pytest.mark.parametrize("number", ["auto", 200])
+@pytest.mark.parametrize("quantization", ["int8", "flat"])
+def test_like_finds_videos_without_a_duration(
+    engine: Engine, index_name: str, quantization: Any, number: Any
+) -> None:
+    create_index(engine, index_name, VIDEOS, quantization=quantization)
+    _write_without_duration(engine, index_name)
+    settings = SearchSettings(num_candidates=number)
+    search = VideoSearch(engine, TableEncoder(), index=index_name, settings=settings)
+    found = search.search(like="v01", k=40)
+    assert {hit.id for hit in found} == {video.id for video in VIDEOS} - {"v01"}
+    assert found.warnings == ()
+    rough = VideoSearch(
+        engine,
+        TableEncoder(),
+        index=index_name,
+        settings=SearchSettings(num_candidates=number, rescore=False),
+    ).search(like="v01", k=40)
+    assert len(rough.warnings) == (engine.kind == "opensearch")
+    assert rough.warnings or len(rough) == 39
+
+
+def test_segments_without_their_bounds_are_found_and_are_no_moments(
+    engine: Engine, index_name: str
+) -> None:
+    create_index(engine, index_name, VIDEOS, quantization="flat")
+    bare = []
+    for video in VIDEOS[::3]:
+        document = video.document("video")
+        segments = document["video"]["segments"]
+        for at, segment in enumerate(segments):
+            for name in ("start", "end", "thumbnail", "text")[: 4 if at % 2 else 2]:
+                segment.pop(name, None)
+        bare.append(Write("index", video.id, document))
+    engine.bulk(index_name, bare, refresh=True)
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    expected = nearest(VIDEOS, QUERY)
+    for text in (None, "nothing"):
+        found = search.search(text, vector=QUERY, k=40, moments=9, merge_gap=None)
+        assert [hit.id for hit in found] == [id for id, _ in expected]
+        for hit in found:
+            assert (hit.moments == ()) == (hit.id in BARE)
+    by_moment = search.search(vector=QUERY, k=100, group_by="moment", moments=9, merge_gap=None)
+    assert {hit.id for hit in by_moment} == {video.id for video in VIDEOS} - BARE
+    with pytest.raises(QueryError, match="'v03' has no segment with start, end and vector"):
+        search.search(like="v03", at=5)

@@ -46,6 +46,23 @@ def test_kind_auto_detects_the_engine(search_node: SearchNode) -> None:
     assert search_node.url in repr(engine)
 
 
+@pytest.mark.alone
+def test_opensearch_in_compatibility_mode_is_itself(opensearch_2: SearchNode) -> None:
+    mode = {"persistent": {"compatibility.override_main_response_version": True}}
+    call(opensearch_2.url, "PUT", "/_cluster/settings", mode)
+    try:
+        root = call(opensearch_2.url, "GET", "/")
+        assert root["version"]["number"] == "7.10.2", "else this tests nothing"
+        for kind in ("auto", "opensearch"):
+            engine = connect(EngineSettings(url=opensearch_2.url, kind=kind))
+            assert engine.kind == "opensearch"
+            assert ".".join(map(str, engine.info().version)) == opensearch_2.version
+            engine.close()
+    finally:
+        mode["persistent"] = dict.fromkeys(mode["persistent"])
+        call(opensearch_2.url, "PUT", "/_cluster/settings", mode)
+
+
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
 def test_version_is_read_from_the_nodes_where_the_root_is_missing(kind: Any) -> None:
     def answer(asked: Asked) -> Reply:

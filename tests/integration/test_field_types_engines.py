@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from tests.search_index import TableEncoder, Video, create_index, unit_vectors
 
 from vidsearch.config import IndexSettings, SearchSettings
-from vidsearch.engines import Engine
-from vidsearch.errors import MappingConflictError, VersionConflictError
+from vidsearch.engines import Engine, Write
+from vidsearch.errors import MappingConflictError, QueryError, VersionConflictError
 from vidsearch.index import (
     attach_index,
     create_videos_index,
@@ -174,3 +176,105 @@ def test_version_of_the_application_is_kept(engine: Engine, settings: IndexSetti
     removed = index.read("a")
     assert removed is not None
     assert (removed.source, removed.version) == ({"url": "/a.mp4", "n": 2}, 8)
+
+
+def test_dates_of_python_fit_every_format_of_the_mapping(engine: Engine, index_name: str) -> None:
+    days = [date(2024, 1, 30), date(2024, 1, 31), date(2024, 2, 1)]
+    noon = [datetime(day.year, day.month, day.day, 12, tzinfo=timezone.utc) for day in days]
+    videos = [
+        Video(
+            str(at),
+            {
+                "title": "boat",
+                "year": 2000 + at,
+                "rating": at,
+                "seconds": int(moment.timestamp()),
+                "german": f"{moment:%d/%m/%Y}",
+                "basic": f"{moment:%Y%m%d}",
+                "usual": moment.isoformat(),
+            },
+            unit_vectors(f"video {at}", 1),
+        )
+        for at, moment in enumerate(noon)
+    ]
+    create_index(engine, index_name, [])
+    formats = {"seconds": "epoch_second", "german": "dd/MM/yyyy", "basic": "basic_date"}
+    mapping = {name: {"type": "date", "format": format} for name, format in formats.items()}
+    engine.put_mapping(index_name, {"properties": {**mapping, "usual": {"type": "date"}}})
+    writes = [Write("index", video.id, video.document("video")) for video in videos]
+    engine.bulk(index_name, writes, refresh=True)
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    query = unit_vectors("query", 1)[0]
+
+    def ids(**filter: Any) -> set[str]:
+        found = {
+            mode: {hit.id for hit in search.search("boat", vector=query, mode=mode, filter=filter)}
+            for mode in ("vector", "hybrid")
+        }
+        assert found["vector"] == found["hybrid"]
+        return found["vector"]
+
+    for name in (*formats, "usual"):
+        assert ids(**{name: days[1]}) == {"1"}, name
+        assert ids(**{name: [days[0], days[2]]}) == {"0", "2"}, name
+        assert ids(**{name: {"gte": days[1]}}) == {"1", "2"}, name
+        assert ids(**{name: {"gt": noon[0], "lt": noon[2], "time_zone": "+00:00"}}) >= {"1"}, name
+        assert ids(**{name: {"gte": days[2], "lt": "now"}}) == {"2"}, name
+    assert ids(seconds=noon[1]) == ids(usual=noon[1]) == {"1"}
+    assert ids(seconds={"gte": str(int(noon[2].timestamp()))}) == {"2"}
+    assert ids(year=Decimal(2002), rating={"lt": Decimal("2.5")}) == {"2"}
+
+
+def test_texts_that_are_kept_in_part_and_fields_in_nested_objects_are_told(
+    engine: Engine, index_name: str
+) -> None:
+    long = "a very long story " * 20
+    fields = {"title": "boat", "note": long, "cast": [{"name": "boat"}]}
+    create_index(engine, index_name, [])
+    keyword = {"type": "keyword", "ignore_above": 20}
+    own = {
+        "note": {"type": "text", "fields": {"raw": keyword}},
+        "cast": {"type": "nested", "properties": {"name": {"type": "text"}}},
+    }
+    engine.put_mapping(index_name, {"properties": own})
+    video = Video("a", fields, unit_vectors("a", 1))
+    engine.bulk(index_name, [Write("index", "a", video.document("video"))], refresh=True)
+    settings = SearchSettings(keyword_fields=("title", "cast.name^3"))
+    search = VideoSearch(engine, TableEncoder(), index=index_name, settings=settings)
+    with pytest.raises(QueryError, match="characters, and the index finds no whole value") as told:
+        search.search("boat", mode="keyword", filter={"note": long})
+    assert '{"match_phrase": {"note": "…"}}' in str(told.value)
+    result = search.search("boat", mode="keyword", filter=[{"match_phrase": {"note": long}}])
+    assert [hit.id for hit in result] == ["a"]
+    assert "names cast.name, which lies in a nested object" in result.warnings[0]
+
+
+def test_dates_of_one_millisecond_are_sorted_in_every_mode(engine: Engine, index_name: str) -> None:
+    create_index(engine, index_name, [])
+    engine.put_mapping(index_name, {"properties": {"moment": {"type": "date_nanos"}}})
+    names = ["c", "a", "d", "b"]
+    for at, id in enumerate(names):
+        moment = f"2024-01-31T12:00:00.12345678{at}Z"
+        video = Video(id, {"title": "boat", "moment": moment}, unit_vectors(id, 1))
+        engine.put(index_name, id, video.document("video"))
+    engine.refresh(index_name)
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    for mode in ("keyword", "vector", "hybrid"):
+        found = search.search("boat", mode=mode, sort="-moment", collapse="video.fingerprint")
+        assert [hit.id for hit in found] == names[::-1], mode
+
+
+def test_hits_are_collapsed_by_a_field_that_the_engine_computes(
+    engine: Engine, index_name: str
+) -> None:
+    if engine.kind == "opensearch":
+        pytest.skip("it has no runtime fields")
+    create_index(engine, index_name, [])
+    engine.put_mapping(index_name, {"runtime": {"stock.shelf": {"type": "keyword"}}})
+    for at, id in enumerate("abcd"):
+        own = {"title": "boat", "stock": {"shelf": "xy"[at % 2]}}
+        engine.put(index_name, id, Video(id, own, unit_vectors(id, 1)).document("video"))
+    engine.refresh(index_name)
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    found = search.search("boat", collapse="stock.shelf")
+    assert sorted(sorted([hit.id, *hit.duplicates]) for hit in found) == [["a", "c"], ["b", "d"]]

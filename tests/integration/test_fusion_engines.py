@@ -97,6 +97,39 @@ def test_sum_adds_the_scores_of_both_legs(search: VideoSearch, level: Level) -> 
         assert hit.fields["title"]
 
 
+@pytest.mark.parametrize(("leg", "other"), [("vector", "keyword"), ("keyword", "vector")])
+def test_weight_of_0_switches_a_leg_off(
+    search: VideoSearch, shared_engine: Engine, leg: Any, other: str
+) -> None:
+    alone = search.search(QUERY, k=100, mode=leg, filter=FILTER, facets=["tags"])
+    hits = {hit.id for hit in alone}
+    words = {hit.id for hit in search.search(QUERY, k=100, mode="keyword", filter=FILTER)}
+    assert 0 < len(words) < len({v.id for v in VIDEOS if "odd" in v.fields["tags"]})
+    weights = {leg: 3.0, other: 0.0}
+    natives = [NativeLinear(weights=weights), NativeRrf(weights=weights)]
+    features = shared_engine.features()
+    settings = SearchSettings(
+        stop_words=[], fusion="sum", **{f"{each}_weight": weights[each] for each in weights}
+    )
+    by_settings = VideoSearch(
+        shared_engine, TableEncoder(), index=alone.index, settings=settings
+    ).search(QUERY, k=100, filter=FILTER, facets=["tags"])
+    for result in (
+        by_settings,
+        *(
+            search.search(QUERY, k=100, filter=FILTER, facets=["tags"], fusion=fusion)
+            for fusion in (Sum(weights), *(natives if features.hybrid else ()))
+        ),
+    ):
+        assert {hit.id for hit in result} == hits
+        assert [hit.score for hit in result] == sorted((hit.score for hit in result), reverse=True)
+        assert min(hit.score for hit in result) > 0
+        assert (result.total.value, result.total.relation) == (len(hits), "eq")
+        assert result.facets == alone.facets
+        assert all(hit.moments for hit in result)
+        assert result.warnings == ()
+
+
 def test_body_of_sum_returns_documents_and_moments(
     search: VideoSearch, shared_engine: Engine
 ) -> None:

@@ -33,14 +33,24 @@ FIELDS = {
             "roles": {"type": "nested", "properties": {"title": {"type": "keyword"}}},
         },
     },
+    "awards": {
+        "type": "nested",
+        "properties": {"title": {"type": "keyword"}, "year": {"type": "integer"}},
+    },
     "note": {"type": "text"},
 }
+AWARDS = [[{"title": "best"}, {"year": 2000}], [], [{"year": 2000}, {"year": 2001}]]
+"""In turn: those of a video, none, and without titles."""
 
 
 def _own(at: int) -> dict[str, Any]:
     first = {"name": "ann" if at % 3 == 0 else "bob", "said": "storm warning at sea", "age": at}
     second = {"name": "cid", "age": 50, "roles": [{"title": "cook" if at % 4 else "captain"}]}
-    return {"cast": [first, second], "note": "warning of a storm" if at % 2 else "storm"}
+    return {
+        "cast": [first, second],
+        "awards": AWARDS[at % 3],
+        "note": "warning of a storm" if at % 2 else "storm",
+    }
 
 
 def _is_ann(video: Video) -> bool:
@@ -60,6 +70,11 @@ CONDITIONS: list[tuple[Any, Callable[[Video], bool]]] = [
     ({"cast.said": "warning storm"}, lambda v: True),
     ({"cast.said": ["sunny", "sea storm"], "tags": "odd"}, _is_odd),
     ({"cast.roles.title": "captain"}, lambda v: PLACE[v.id] % 4 == 0),
+    ({"awards.title": {"exists": True}}, _is_ann),
+    ({"awards.title": {"exists": False}}, lambda v: not _is_ann(v)),
+    ({"awards.title": {"exists": False}, "tags": "odd"}, lambda v: not _is_ann(v) and _is_odd(v)),
+    # With another condition, of the same item.
+    ({"awards.title": {"exists": False}, "awards.year": 2001}, lambda v: PLACE[v.id] % 3 == 2),
     ({"bool": {"must_not": [ANN]}}, lambda v: not _is_ann(v)),
     ({"bool": {"should": [ANN, {"term": {"tags": "odd"}}]}}, lambda v: _is_ann(v) or _is_odd(v)),
     ([{"prefix": {"tags": "re"}}, ANN], lambda v: _is_ann(v) and "red" in v.fields["tags"]),

@@ -6,14 +6,16 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
 from tests.services import RunningServices, call
 
+from vidsearch.config import load_settings
 from vidsearch.engines import Engine, Write
 from vidsearch.errors import QueryError
 from vidsearch.local import SearchNode
-from vidsearch.search import VideoSearch
+from vidsearch.search import VideoSearch, measure_recall
 
 pytestmark = pytest.mark.integration
 
@@ -236,3 +238,36 @@ def test_stored_only_fields_are_neither_searched_nor_filtered(
     for name in ("raw", "code", "blob"):
         with pytest.raises(QueryError, match="the index only stores it"):
             search.search("b", filter={name: {"exists": False}})
+
+
+def test_vectors_that_the_source_holds_in_base64_are_compared(
+    shared_engine: Engine, services: RunningServices
+) -> None:
+    if shared_engine.features().base64_vectors is None:
+        pytest.skip("this version takes no base64")
+    name = f"test-base64-{uuid.uuid4().hex[:8]}"
+    as_sent = {"mapping.exclude_source_vectors": False}
+    create_index(shared_engine, name, [], settings=as_sent)
+    writes = []
+    for video in VIDEOS:
+        document = video.document("video")
+        for item in (document["video"], *document["video"]["segments"]):
+            item["vector"] = np.float32(item["vector"])
+        writes.append(Write("index", video.id, document))
+    shared_engine.bulk(name, writes, refresh=True)
+    stored = shared_engine.get(name, "v05")
+    assert stored is not None
+    assert isinstance(stored.source["video"]["vector"], str), "else this tests nothing"
+    search = VideoSearch(shared_engine, TableEncoder(), index=name)
+    for at, vector in ((None, BY_ID["v05"].mean), (34.0, BY_ID["v05"].segments[3])):
+        found = search.search(like="v05", at=at, k=20)
+        others = nearest(VIDEOS, vector, where=lambda video: video.id != "v05")
+        assert [hit.id for hit in found] == [id for id, _ in others[:20]]
+    whole = search.search(vector=QUERY, k=60, level="video")
+    twins = search.search(vector=QUERY, k=60, level="video", collapse=0.2)
+    assert 0 < len(twins) < len(whole) == 60
+    assert [hit.id for hit in search.search(vector=QUERY, k=60, diversity=1.0)] != whole
+    settings = load_settings(index={"name": name})
+    report = measure_recall(shared_engine, settings, queries=5, k=3)
+    assert [each.recall for each in report.measured if each.present] == [1.0, 1.0]
+    services.drop(name)

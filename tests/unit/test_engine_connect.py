@@ -14,6 +14,11 @@ from vidsearch.engines import connect, connect_async
 from vidsearch.errors import BackendError
 
 OPENSEARCH = {"version": {"number": "2.19.1", "distribution": "opensearch"}}
+COMPATIBLE = {
+    "version": {"number": "7.10.2", "lucene_version": "9.12.1"},
+    "tagline": "The OpenSearch Project: https://opensearch.org/",
+}
+"""What OpenSearch 2.19.1 says where ``compatibility.override_main_response_version`` is set."""
 
 
 @pytest.fixture
@@ -64,6 +69,22 @@ def test_cancelled_connect_closes_its_client(closed: list[Any]) -> None:
         asyncio.run(cancelled(stub))
         assert stub.paths() == ["GET /"]
     assert len(closed) == 1
+
+
+@pytest.mark.parametrize("kind", ["auto", "opensearch"])
+def test_opensearch_that_calls_itself_an_older_elasticsearch_is_asked_for_its_version(
+    kind: Any,
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/":
+            return Reply(body=COMPATIBLE)
+        return Reply(body={"nodes": {"abc": {"version": "2.19.1"}}})
+
+    with http_stub(answer) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        assert (engine.kind, engine.info().version) == ("opensearch", (2, 19, 1))
+        assert stub.paths()[-1] == "GET /_nodes/_local/http"
+        engine.close()
 
 
 @pytest.mark.parametrize("root", [{"tagline": "a web server"}, OPENSEARCH])

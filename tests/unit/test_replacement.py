@@ -141,6 +141,26 @@ def test_a_replacement_is_taken_by_the_scan_without_fetching_or_decoding(
     assert run_quick_scan(services=shop.services) == {}
 
 
+def test_a_search_of_a_replacement_leaves_out_what_it_asks_of_the_missing_object(
+    shop: Shop,
+) -> None:
+    moved(shop)
+    asked: dict[str, Any] = {
+        "facets": ["url", "video.duration"],
+        "sort": "-video.duration",
+        "highlight": ["title", "video.subtitles"],
+        "collapse": "video.uri",
+    }
+    for mode in ("hybrid", "keyword"):
+        result = shop.search.search("boat", mode=mode, **asked)
+        assert sorted(hit.id for hit in result) == ["a", "b"]
+        assert [value.count for value in result.facets["url"].values] == [2]
+        assert result.facets["video.duration"].values == ()
+        assert "`vidsearch scan` adds it" in result.warnings[0]
+    (first, *_) = shop.search.search("boat", mode="keyword", collapse="url", sort="url")
+    assert first.duplicates, "what is asked of other fields is answered"
+
+
 def test_rewritten_documents_wait_until_they_are_scanned(shop: Shop, sent: list[int]) -> None:
     index = open_videos_index(shop.engine, SETTINGS)
     assert count_waiting(index) == 0

@@ -24,13 +24,17 @@ INDEX: Any = SimpleNamespace(
     properties={
         "tags": KEYWORD,
         "title": {"type": "text", "fields": {"keyword": KEYWORD, "raw": KEYWORD}},
-        "words": {"type": "text", "fields": {"english": {"type": "text"}}},
+        "words": {
+            "type": "text",
+            "fields": {"english": {"type": "text"}, "suggest": {"type": "search_as_you_type"}},
+        },
         "price": {"type": "double"},
         "short": {"type": "float"},
         "half": {"type": "half_float"},
         "live": {"type": "boolean"},
         "host": {"type": "ip"},
         "day": {"type": "date"},
+        "moment": {"type": "date_nanos"},
         "label": {"type": "alias", "path": "title"},
         "made": {"type": "alias", "path": "day"},
         "hidden": {"type": "keyword", "doc_values": False},
@@ -213,6 +217,7 @@ def test_a_field_with_values_is_found(name: str, path: str, kind: str) -> None:
     [
         ("words", r"is of type text, which has words and no values: add a keyword subfield"),
         ("words.english", "is of type text, which has words and no values"),
+        ("words.suggest", "is of type search_as_you_type, which has words and no values"),
         ("hidden", r'has no doc values in the mapping.*"doc_values": true'),
         ("also_hidden", "has no doc values in the mapping"),
         ("more.key", "has no doc values"),
@@ -230,6 +235,17 @@ def test_a_field_without_values_is_refused_with_the_way_out(name: str, message: 
     with pytest.raises(QueryError, match=rf"^sort: field '{name}' .*{message}") as caught:
         value_field(INDEX, name, argument="sort")
     assert caught.value.argument == "sort"
+
+
+def test_dates_are_ordered_by_the_nanoseconds_that_they_have() -> None:
+    raws = ["1706702400123.456790", "1706702400123.456789", "1706702400123", "5"]
+    ranks = value_field(INDEX, "moment", argument="sort").ranks(raws)
+    assert ranks == [1706702400123456790, 1706702400123456789, 1706702400123000000, 5_000_000]
+    assert value_field(INDEX, "day", argument="sort").ranks(raws[1:]) == [
+        1706702400123,
+        1706702400123,
+        5,
+    ]
 
 
 def test_a_field_is_found_anew_in_another_description_of_the_index() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.search_index import unit_vectors
 
-from vidsearch.search.diversity import collapse_by_value, collapse_similar, mmr
+from vidsearch.engines.vectors import encode_vector
+from vidsearch.errors import QueryError
+from vidsearch.search.diversity import (
+    collapse_by_value,
+    collapse_similar,
+    fields_to_compare,
+    mmr,
+    reorder,
+)
 from vidsearch.search.fusion import Scored
+from vidsearch.search.request import SearchRequest
 
 NAMES = [f"v{n}" for n in range(9)]
 
@@ -35,6 +45,27 @@ def test_mmr_prefers_different_videos() -> None:
     assert [hit.id for hit in mmr(order, vectors, diversity=0.5)] == ["a", "b", "twin of a", "c"]
     assert [hit.id for hit in mmr(order, vectors, diversity=0.2)] == ["a", "twin of a", "b", "c"]
     assert mmr(order, vectors, diversity=0.5, count=2) == [("a", 1.0), ("b", 0.5)]
+
+
+@pytest.mark.parametrize(("kind", "order"), [("elasticsearch", "big"), ("opensearch", "little")])
+def test_vectors_in_base64_are_compared_as_the_numbers_that_they_are(kind: Any, order: Any) -> None:
+    ranked = [Scored("a", 1.0), Scored("twin", 0.9), Scored("b", 0.5)]
+    vectors = {"a": [1.0, 0.0], "twin": [1.0, 0.0], "b": [0.0, 1.0]}
+
+    def found(**options: Any) -> Any:
+        request = SearchRequest(text="x", **options)
+        plain = {id: {"v": vector} for id, vector in vectors.items()}
+        # As Elasticsearch 9.5.3 gives it in the fields of a hit.
+        coded = {id: {"v": [encode_vector(np.float32(v), order)]} for id, v in vectors.items()}
+        one, other = (
+            reorder(request, ranked, values, kind=kind, vector_field="v")
+            for values in (plain, coded)
+        )
+        assert one == other
+        return other
+
+    assert found(collapse=0.9).duplicates == {"a": ("twin",)}
+    assert [hit.id for hit in found(diversity=0.5).kept] == ["a", "b", "twin"]
 
 
 @given(rankings(), st.sampled_from([0.1, 0.3, 0.7, 1.0]))
@@ -122,3 +153,16 @@ def test_one_hit_per_value_of_a_field() -> None:
 def test_one_hit_or_none_stays_unchanged(order: list[Scored]) -> None:
     assert mmr(order, {}, diversity=1.0) == order
     assert collapse_similar(order, {}, threshold=0.9).kept == order
+
+
+def test_hits_are_collapsed_by_a_field_that_the_engine_computes() -> None:
+    def fields(name: str) -> list[str]:
+        return fields_to_compare(SearchRequest(text="x", collapse=name), index)
+
+    computed = {"series": {"type": "keyword"}, "derived": {"type": "derived", "enabled": False}}
+    index: Any = SimpleNamespace(name="videos", field="video", properties={}, runtime=computed)
+    assert fields("series") == ["series"]
+    with pytest.raises(QueryError, match="field 'derived' is derived, which has no value"):
+        fields("derived")
+    with pytest.raises(QueryError, match="there is no field 'other' in index 'videos'"):
+        fields("other")

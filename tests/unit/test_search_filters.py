@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timezone
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 from vidsearch.errors import QueryError
+from vidsearch.search.clauses import field_names
 from vidsearch.search.filters import build_filters
-from vidsearch.search.mapping_fields import expand_fields, with_runtime
+from vidsearch.search.mapping_fields import expand_fields, nested_fields, with_runtime
 
+ISO = "strict_date_optional_time"
 KEYWORD = {"type": "keyword"}
 TEXT = {"type": "text", "fields": {"keyword": KEYWORD}}
 PROPERTIES: dict[str, Any] = {
@@ -57,6 +61,10 @@ STORED_ONLY: dict[str, Any] = {
 """A mapping of a host that does not look for everything it keeps."""
 
 
+def _on(day: str) -> dict[str, Any]:
+    return {"range": {"day": {"gte": day, "lte": day, "format": ISO}}}
+
+
 @pytest.mark.parametrize(
     ("filter", "clauses"),
     [
@@ -74,11 +82,45 @@ STORED_ONLY: dict[str, Any] = {
         ({"public": True}, [{"term": {"public": True}}]),
         ({"public": "false"}, [{"term": {"public": False}}]),
         ({"video.duration": "1e3"}, [{"term": {"video.duration": 1000.0}}]),
-        ({"day": date(2020, 1, 2)}, [{"term": {"day": "2020-01-02"}}]),
+        # Python's dates, whatever format the mapping has; texts are taken to be in that.
+        ({"day": date(2020, 1, 2)}, [_on("2020-01-02")]),
+        ({"day": "2020-01-02"}, [{"term": {"day": "2020-01-02"}}]),
+        ({"tags": date(2020, 1, 2)}, [{"term": {"tags": "2020-01-02"}}]),
+        (
+            {"day": [date(2020, 1, 2), 5]},
+            [{"bool": {"should": [_on("2020-01-02"), {"term": {"day": 5}}]}}],
+        ),
         (
             {"day": {"lt": datetime(2020, 1, 2, tzinfo=timezone.utc), "time_zone": "+01:00"}},
-            [{"range": {"day": {"lt": "2020-01-02T00:00:00+00:00", "time_zone": "+01:00"}}}],
+            [
+                {
+                    "range": {
+                        "day": {
+                            "lt": "2020-01-02T00:00:00+00:00",
+                            "time_zone": "+01:00",
+                            "format": ISO,
+                        }
+                    }
+                }
+            ],
         ),
+        (
+            {"day": {"gte": date(2020, 1, 2), "lt": "now/d"}},
+            [{"range": {"day": {"gte": "2020-01-02", "lt": "now/d", "format": ISO}}}],
+        ),
+        (
+            {"day": {"gte": date(2020, 1, 2), "lt": "2021"}},
+            [{"range": {"day": {"gte": "2020-01-02", "lt": "2021"}}}],
+        ),
+        (
+            {"day": {"gte": date(2020, 1, 2), "format": "yyyy-MM-dd"}},
+            [{"range": {"day": {"gte": "2020-01-02", "format": "yyyy-MM-dd"}}}],
+        ),
+        ({"year": Decimal("2020")}, [{"term": {"year": 2020}}]),
+        ({"year": np.int64(2020)}, [{"term": {"year": 2020}}]),
+        ({"tags": Decimal("1.5")}, [{"term": {"tags": 1.5}}]),
+        ({"video.duration": {"lt": Decimal("9.5")}}, [{"range": {"video.duration": {"lt": 9.5}}}]),
+        ({"video.duration": np.float32(0.5)}, [{"term": {"video.duration": 0.5}}]),
         # Without a keyword subfield a text is found by its words, wherever it stands.
         ({"body": "a b"}, [{"match": {"body": {"query": "a b", "operator": "and"}}}]),
         ({"body.english": "x"}, [{"match": {"body.english": {"query": "x", "operator": "and"}}}]),
@@ -153,6 +195,8 @@ def test_filter_becomes_clauses(filter: Any, clauses: list[dict[str, Any]]) -> N
         ({"tags": None}, r"None is no value.*\"exists\": false"),
         ({"tags": ["a", None]}, "None is no value"),
         ({"tags": [["a"]]}, "neither text, number, truth value nor date"),
+        ({"tags": 1j}, "neither text, number, truth value nor date"),
+        ({"year": Decimal("NaN")}, "neither text, number, truth value nor date"),
         ({"year": "soon"}, "it is of type integer, 'soon' is no number"),
         ({"year": True}, "it is of type integer, True is no number"),
         ({"year": {"gte": "x"}}, "'x' is no number"),
@@ -222,6 +266,117 @@ def test_stored_only_fields_are_no_keyword_fields() -> None:
     named = ("raw^3", "note", "note.exact", "memo.exact", "*")
     found = expand_fields(STORED_ONLY, named, hidden="video")
     assert found == ("note.exact", "title", "page", "memo")
+
+
+@pytest.mark.parametrize("kind", ["text", "search_as_you_type", "match_only_text"])
+def test_analyzed_subfield_is_found_by_its_words(kind: str) -> None:
+    properties = {
+        "title": {**TEXT, "fields": {"keyword": KEYWORD, "suggest": {"type": kind}}},
+        "name": {"type": "alias", "path": "title.suggest"},
+    }
+    for name in ("title.suggest", "name"):
+        words = {"query": "Storm Warning", "operator": "and"}
+        assert build_filters({name: "Storm Warning"}, properties=properties) == [
+            {"match": {name: words}}
+        ]
+        with pytest.raises(QueryError, match=f"it is of type {kind}, a range of it compares"):
+            build_filters({name: {"gte": "a"}}, properties=properties)
+
+
+LIMITED: dict[str, Any] = {
+    "title": {"type": "text", "fields": {"keyword": {**KEYWORD, "ignore_above": 5}}},
+    "code": {**KEYWORD, "ignore_above": 5},
+    "short": {"type": "alias", "path": "code"},
+    "labels": {"type": "flattened", "ignore_above": 5},
+    "tags": KEYWORD,
+}
+
+
+@pytest.mark.parametrize(
+    ("filter", "message"),
+    [
+        (
+            {"title": "a boat"},
+            r'a value of 6 characters.*more than 5 there.*clause of your own, {"match_phrase": ',
+        ),
+        ({"title.keyword": "a boat"}, "'title.keyword': a value of 6 .*: raise ignore_above"),
+        ({"code": "a boat"}, "'code': .*: raise ignore_above in the mapping and write the"),
+        ({"code": ["a", "a boat"]}, "a value of 6 characters"),
+        ({"short": "a boat"}, "'short': a value of 6"),
+        ({"labels.team": "a boat"}, "'labels.team': a value of 6"),
+        ({"code": "\U0001f600\U0001f600\U0001f600"}, "'code': a value of 6"),
+    ],
+)
+def test_text_of_which_the_index_keeps_no_whole_value_is_refused(filter: Any, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        build_filters(filter, properties=LIMITED)
+
+
+def test_text_within_the_limit_is_filtered() -> None:
+    filter = {"title": "boats", "code": ["a", "boats"], "labels.team": "boats", "tags": "a" * 300}
+    assert [*map(list, build_filters(filter, properties=LIMITED))] == [
+        ["term"],
+        ["terms"],
+        ["term"],
+        ["term"],
+    ]
+
+
+def test_absence_in_a_nested_object_is_that_of_every_item() -> None:
+    def absent(name: str) -> dict[str, Any]:
+        return {"bool": {"must_not": [{"exists": {"field": name}}]}}
+
+    def without(path: str, name: str) -> dict[str, Any]:
+        nested = {"nested": {"path": path, "query": {"exists": {"field": name}}}}
+        return {"bool": {"must_not": [nested]}}
+
+    def built(filter: Any) -> list[dict[str, Any]]:
+        return build_filters(filter, properties=PROPERTIES, segments="video.segments")
+
+    properties = {"cast": {"type": "nested", "properties": {"name": KEYWORD, "role": KEYWORD}}}
+    assert built({"cast.name": {"exists": False}}) == [without("cast", "cast.name")]
+    both = {"cast.name": {"exists": False}, "cast.role": {"exists": False}}
+    assert build_filters(both, properties=properties) == [
+        without("cast", "cast.name"),
+        without("cast", "cast.role"),
+    ]
+    # Another condition says which item; and each segment is searched by itself.
+    one_item = {"cast.name": {"exists": False}, "cast.role": "cook"}
+    conditions = [absent("cast.name"), {"term": {"cast.role": "cook"}}]
+    assert build_filters(one_item, properties=properties) == [
+        {"nested": {"path": "cast", "query": {"bool": {"filter": conditions}}}}
+    ]
+    text = "video.segments.text"
+    assert built({text: {"exists": False}}) == [
+        {"nested": {"path": "video.segments", "query": {"bool": {"filter": [absent(text)]}}}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("clause", "fields"),
+    [
+        ({"more_like_this": {"fields": ["title^2", "body"], "like": "x"}}, ["title", "body"]),
+        ({"combined_fields": {"fields": ["title"], "query": "x"}}, ["title"]),
+        ({"geo_grid": {"place": {"geohash": "u0"}}}, ["place"]),
+        ({"span_term": {"title": "x"}}, ["title"]),
+        ({"span_first": {"match": {"span_term": {"title": "x"}}, "end": 3}}, ["title"]),
+        ({"span_near": {"clauses": [{"span_term": {"title": "x"}}], "slop": 1}}, ["title"]),
+        (
+            {"span_not": {"include": {"span_term": {"a": 1}}, "exclude": {"span_term": {"b": 1}}}},
+            ["a", "b"],
+        ),
+        ({"function_score": {"query": {"term": {"tags": "x"}}, "min_score": 1}}, ["tags"]),
+    ],
+)
+def test_every_clause_of_the_query_language_is_sent(clause: Any, fields: list[str]) -> None:
+    assert build_filters(clause, properties=PROPERTIES) == [clause]
+    assert field_names(clause) == fields
+
+
+def test_field_of_a_nested_object_is_no_keyword_field() -> None:
+    named = ("cast.name^2", "title", "video.segments.text", "cast.*", "year", "nowhere")
+    assert expand_fields(PROPERTIES, named, hidden="video") == ("title",)
+    assert nested_fields(PROPERTIES, named) == ("cast.name", "video.segments.text")
 
 
 def test_keyword_subfield_of_a_keyword_is_the_keyword() -> None:

@@ -37,7 +37,7 @@ OPENSEARCH_2 = cluster("opensearch", (2, 19, 1), licence=None)
 OPENSEARCH_3 = cluster("opensearch", (3, 5, 0), licence=None)
 
 
-def shaped(fusion: NativeFusion, where: Cluster) -> dict[str, Any]:
+def legs(where: Cluster) -> dict[str, dict[str, Any]]:
     odd = {"term": {"tags": "odd"}}
     vector = vector_query(
         where.info.kind,
@@ -49,7 +49,11 @@ def shaped(fusion: NativeFusion, where: Cluster) -> dict[str, Any]:
         filters=[odd],
     )
     keyword = keyword_query(field="video", text="red", fields=("title^2",), size=50, filters=[odd])
-    return fusion.body(where, vector=vector, keyword=keyword, size=10)
+    return {"vector": vector, "keyword": keyword}
+
+
+def shaped(fusion: NativeFusion, where: Cluster) -> dict[str, Any]:
+    return fusion.body(where, **legs(where), size=10)
 
 
 BODIES = {
@@ -73,6 +77,24 @@ def test_body_is_the_golden_one(name: str) -> None:
 
 def test_every_golden_body_is_compared() -> None:
     assert {path.stem for path in GOLDEN.glob("fusion_*.json")} == {f"fusion_{n}" for n in BODIES}
+
+
+@pytest.mark.parametrize(("leg", "other"), [("vector", "keyword"), ("keyword", "vector")])
+@pytest.mark.parametrize("where", [LICENSED, OLD, OPENSEARCH_2, OPENSEARCH_3])
+def test_weight_of_0_takes_the_leg_out(where: Cluster, leg: str, other: str) -> None:
+    weights = {leg: 2.0, other: 0.0}
+    alone = {**legs(where)[leg], "size": 10}
+    for fusion in (NativeLinear(weights=weights), NativeRrf(weights=weights)):
+        assert shaped(fusion, where) == alone
+    assert NativeRrf(weights=weights).warning(where, shards=3) is None
+    added = shaped(Sum(weights), where)
+    if where.info.kind == "elasticsearch":
+        key = {"vector": "knn", "keyword": "query"}
+        assert (key[leg] in added, key[other] in added) == (True, False)
+    else:
+        (clause,) = added["query"]["bool"]["should"]
+        assert clause["bool"]["boost"] == 2.0
+        assert ("knn" in str(clause)) == (leg == "vector")
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,14 @@ from tests.search_index import (
 from vidsearch.config import Settings, SourceSettings
 from vidsearch.encoders import mean_unit
 from vidsearch.engines import Write
+from vidsearch.engines.vectors import encode_vector
 from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
 from vidsearch.search import Linear, Moment, VideoSearch
-from vidsearch.search.filters import build_filters, split_segment_filters
+from vidsearch.search.filters import build_filters
 from vidsearch.search.moments import merge_moments
-from vidsearch.search.query_vector import MediaInput
+from vidsearch.search.query_vector import MediaInput, stored_vector
+from vidsearch.search.request import SearchRequest
+from vidsearch.search.segment_filters import split_segment_filters
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -109,6 +112,33 @@ def test_like_without_stored_vectors_is_refused(engine: MemoryEngine, search: Vi
         search.search(like="bare")
     with pytest.raises(QueryError, match=r"ends at 9\.3 s, there is no segment at 60 s"):
         search.search(like="v00", at=60)
+
+
+@pytest.mark.parametrize(
+    ("kind", "order"), [("elasticsearch", "big"), ("opensearch", "little"), ("opensearch", None)]
+)
+def test_stored_vectors_are_read_as_numbers_and_as_base64(kind: Any, order: Any) -> None:
+    document = BY_ID["v05"].document("video")
+    for item in (document["video"], *document["video"]["segments"]):
+        if order is not None:
+            item["vector"] = encode_vector(np.float32(item["vector"]), order)
+    whole, moment = (SearchRequest(like="v05", at=at) for at in (None, 34.0))
+    found = [
+        stored_vector(document, request, kind=kind, field="video") for request in (whole, moment)
+    ]
+    assert np.array_equal(np.float32(found), [BY_ID["v05"].mean, BY_ID["v05"].segments[3]])
+
+
+def test_like_passes_over_segments_that_lack_something() -> None:
+    document = BY_ID["v05"].document("video")
+    segments = document["video"]["segments"]
+    del segments[3]["vector"], segments[2]["end"], segments[5]["end"], segments[0]["start"]
+    request = SearchRequest(like="v05", at=34.0)
+    found = stored_vector(document, request, kind="elasticsearch", field="video")
+    assert np.array_equal(np.float32(found), BY_ID["v05"].segments[4])
+    document["video"]["segments"] = [segments[3], {}]
+    with pytest.raises(QueryError, match="no segment with start, end and vector, so none at 34 s"):
+        stored_vector(document, request, kind="elasticsearch", field="video")
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector"])

@@ -6,6 +6,7 @@ import inspect
 import pickle
 import re
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -240,6 +241,9 @@ def test_the_json_schema_describes_every_field() -> None:
         ("filter", {"year": 2**70}),
         ("filter", [{"year": {"gte": -(2**70)}}]),
         ("filter", {"term": {"title": "\ud800"}}),
+        ("filter", {"tags": float("nan")}),
+        ("filter", [{"range": {"year": {"gte": float("-inf")}}}]),
+        ("filter", {"tags": Decimal("NaN")}),
         ("source", ["title\ud800"]),
         ("highlight", ["title\ud800"]),
         ("collapse", "field\ud800"),

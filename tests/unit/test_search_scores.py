@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.search_index import unit_vectors
 
-from vidsearch.search.legs import above_threshold, read_vector_hits
+from vidsearch.search.legs import above_threshold, read_vector_hits, threshold_of
 from vidsearch_mappings.scores import Similarity, cosine_from_score, similarity_of
 
 
@@ -84,8 +85,47 @@ def test_a_video_has_the_cosine_of_its_best_moment() -> None:
     assert [moment.start for moment in found[0].moments] == [1.0]
 
 
-def test_cosines_of_segments_with_vectors_are_computed_here() -> None:
-    segment = {"start": [0.0], "end": [1.0], "vector": [0.6, 0.8]}
+@pytest.mark.parametrize("grouped", [True, False], ids=["elasticsearch", "opensearch"])
+def test_segments_without_start_or_end_are_no_moments(grouped: bool) -> None:
+    def segment(score: float, **values: Any) -> dict[str, Any]:
+        if not values:
+            return {"_score": score}  # neither engine gives empty fields
+        flat = {f"video.segments.{name}": value for name, value in values.items()}
+        return {"_score": score, "fields": {"video.segments": [values]} if grouped else flat}
+
+    segments = [
+        segment(0.95),
+        segment(0.94, start=[0.0]),
+        segment(0.93, thumbnail=["t"]),
+        segment(0.9, start=[4.0], end=[6.0]),
+    ]
+    inner = {"moments": {"hits": {"hits": segments}}}
+    hits = [
+        {"_id": "a", "_score": 0.95, "inner_hits": inner},
+        {"_id": "b", "_score": 0.75, "inner_hits": {"moments": {"hits": {"hits": segments[:2]}}}},
+    ]
+    first, last = read_vector_hits({"hits": {"hits": hits}}, field="video", similarity="cosine")
+    assert (first.score, last.score) == (pytest.approx(0.9), pytest.approx(0.5))
+    (moment,) = first.moments
+    assert (moment.start, moment.end, moment.cosine) == (4.0, 6.0, pytest.approx(0.8))
+    assert last.moments == ()
+
+
+@given(st.integers(0, 10_000))
+def test_vector_has_the_greatest_cosine_with_itself_whatever_rounding_makes_of_it(
+    number: int,
+) -> None:
+    (vector,) = unit_vectors(f"vector {number}", 1)
+    hit = {"_id": "v", "_score": (1 + float(vector @ vector)) / 2}
+    found = read_vector_hits({"hits": {"hits": [hit]}}, field="video", similarity="cosine")
+    for cut in ({"min_cosine": 1.0, "gap": None}, {"min_cosine": None, "gap": 0.0}):
+        assert above_threshold(found, threshold_of(found, **cut)) == found
+    assert not above_threshold(found, threshold_of([found[0]._replace(score=1.1)], **cut))
+
+
+@pytest.mark.parametrize("stored", [[0.6, 0.8], ["PxmZmj9MzM0="]], ids=["numbers", "base64"])
+def test_cosines_of_segments_with_vectors_are_computed_here(stored: list[Any]) -> None:
+    segment = {"start": [0.0], "end": [1.0], "vector": stored}
     hit = {
         "_id": "v",
         "_score": 0.7,

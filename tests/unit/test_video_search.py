@@ -179,6 +179,14 @@ def test_no_keyword_field_in_the_index_gives_a_warning(engine: Engine) -> None:
     assert "none of the fields of search.keyword_fields" in result.warnings[0]
 
 
+def test_keyword_field_in_a_nested_object_gives_a_warning(engine: Engine) -> None:
+    settings = SearchSettings(keyword_fields=("title", "video.segments.text^2"))
+    result = VideoSearch(engine, TableEncoder(), settings=settings).search("dog", mode="keyword")
+    assert result.hits
+    (warning,) = result.warnings
+    assert warning.startswith("search.keyword_fields names video.segments.text, which lies in a")
+
+
 def test_a_vector_search_needs_one_request(search: VideoSearch, engine: CountingEngine) -> None:
     search.search("dog", mode="vector")
     # And one, every ten seconds, for the write alias.

@@ -326,13 +326,15 @@ def as_stored(given: Any, stored: Any, *, order: ByteOrder | None, partial: bool
             for key, value in given.items()
         )
     if hasattr(given, "__array_interface__"):
-        return isinstance(stored, str | list) and (
-            decode_vector(stored, order or "big").tobytes() == decode_vector(given).tobytes()
-        )
+        return isinstance(stored, str | list) and _same_numbers(given, stored, order or "big")
     if isinstance(given, list | tuple):  # replaced as a whole, by a partial document as well
         if not isinstance(stored, list) or len(given) != len(stored):
             return False
         return all(as_stored(*pair, order=order) for pair in zip(given, stored, strict=True))
     if isinstance(given, float) and isinstance(stored, int | float):
-        return decode_vector([given]).tobytes() == decode_vector([stored]).tobytes()
+        return _same_numbers([given], [stored], order or "big")
     return bool(given == stored)
+
+
+def _same_numbers(one: Any, other: Any, order: ByteOrder) -> bool:
+    return decode_vector(one, order).tobytes() == decode_vector(other, order).tobytes()

@@ -74,13 +74,13 @@ class Calls(IndexCalls, HistoryCalls):
 
     def info(self) -> Steps[EngineInfo]:
         if self._info is None:
+            answer, version = (yield from self.dialect.send(Request("GET", "/"))), None
             # A node without the module for the root path refuses the method (405).
-            answer = yield from self.dialect.send(Request("GET", "/"))
-            if answer.status in {404, 405}:
-                local = yield from self.dialect.request("GET", "/_nodes/_local/http")
-                version = next(iter(local.body["nodes"].values()))["version"]
-            else:
+            if answer.status not in {404, 405}:
                 version = self.dialect.version_of(self.dialect.require_success(answer).body)
+            if version is None:
+                local = yield from self.dialect.request("GET", "/_nodes/_local/http")
+                version = str(next(iter(local.body["nodes"].values()))["version"])
             numbers = [int(n) for n in re.findall(r"\d+", version)[:3]]
             major, minor, patch = (*numbers, 0, 0, 0)[:3]
             self._info = EngineInfo(self.kind, (major, minor, patch), self.url)

@@ -12,6 +12,7 @@ from vidsearch.engines.answers import serializer_for
 from vidsearch.engines.base import AsyncEngine, Engine
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import Dialect
+from vidsearch.engines.features import is_opensearch
 from vidsearch.engines.rest import AsyncRestEngine, RestEngine
 from vidsearch.engines.steps import Steps
 from vidsearch.engines.types import EngineKind
@@ -109,8 +110,7 @@ def _ask_kind(calls: Calls, settings: EngineSettings) -> Steps[EngineKind]:
     try:
         yield from calls.info()
     except NotElasticsearchError as error:
-        version = error.root.get("version") if isinstance(error.root, dict) else None
-        if not isinstance(version, dict) or version.get("distribution") != "opensearch":
+        if not is_opensearch(error.root):
             raise BackendError(
                 f"{settings.url} is neither Elasticsearch nor OpenSearch, or too old; "
                 "set engine.kind if it is one of them behind a proxy"

@@ -74,8 +74,12 @@ class Dialect(ABC):
     # -- what differs between the engines
 
     @abstractmethod
-    def version_of(self, root: Json) -> str:
-        """The version in the answer of ``GET /``. Raises BackendError if it is another engine."""
+    def version_of(self, root: Json) -> str | None:
+        """The version in the answer of ``GET /``; ``None`` where that names one of another engine.
+
+        Raises:
+            BackendError: it is another engine.
+        """
 
     @abstractmethod
     def detect_features(self, info: EngineInfo) -> Steps[Features]:

@@ -6,11 +6,13 @@ from collections.abc import Collection
 from typing import Any, get_args
 
 from vidsearch.engines.types import Features
+from vidsearch.engines.vectors import BYTE_ORDERS
 from vidsearch_mappings.fusions import Hybrid, Retriever
 from vidsearch_mappings.vectors import presets_of
 
 __all__ = [
     "elasticsearch_features",
+    "is_opensearch",
     "licence_of",
     "opensearch_features",
     "plugins_of",
@@ -37,6 +39,20 @@ lists the plugin by its class alone, and has none. (Statistics say nothing: ``fa
 is false everywhere until faiss was first used.)"""
 _LUCENE = frozenset({"float", "int8", "flat"})
 """Presets without the native library; ``flat`` never builds the graph that it names."""
+_TAGLINE = "The OpenSearch Project"
+
+
+def is_opensearch(root: Any) -> bool:
+    """Whether OpenSearch gave this answer of ``GET /``.
+
+    With ``compatibility.override_main_response_version``, as in the compatibility mode of AWS, it
+    names no distribution, and a version of Elasticsearch.
+    """
+    version = root.get("version") if isinstance(root, dict) else None
+    if not isinstance(version, dict):
+        return False
+    named = version.get("distribution") == "opensearch"
+    return named or str(root.get("tagline")).startswith(_TAGLINE)
 
 
 def elasticsearch_features(version: Version, *, licence: str | None) -> Features:
@@ -50,7 +66,7 @@ def elasticsearch_features(version: Version, *, licence: str | None) -> Features
     presets = frozenset(presets_of("elasticsearch", version=version))
     return Features(
         licence=licence,
-        base64_vectors="big" if version >= _BASE64 else None,
+        base64_vectors=BYTE_ORDERS["elasticsearch"] if version >= _BASE64 else None,
         nested_filters=version >= _NESTED_FILTERS,
         exact_inner_hits=not _ROUGH_INNER_HITS[0] <= version < _ROUGH_INNER_HITS[1],
         retrievers=frozenset(get_args(Retriever) if complete else ()),
@@ -73,7 +89,7 @@ def opensearch_features(version: Version, *, plugins: Collection[str] | None) ->
     hybrid: frozenset[Hybrid] = frozenset(get_args(Hybrid) if neural else ())
     return Features(
         licence=None,
-        base64_vectors="little" if version >= _BASE64_OPENSEARCH else None,
+        base64_vectors=BYTE_ORDERS["opensearch"] if version >= _BASE64_OPENSEARCH else None,
         nested_filters=True,
         exact_inner_hits=True,
         retrievers=frozenset(),

@@ -9,7 +9,7 @@ import opensearchpy
 
 from vidsearch.engines.dialect import ALL_SHARDS, KEEP_ALIVE, Dialect, quoted
 from vidsearch.engines.errors import timed_out, unreachable, unreadable
-from vidsearch.engines.features import opensearch_features, plugins_of
+from vidsearch.engines.features import is_opensearch, opensearch_features, plugins_of
 from vidsearch.engines.steps import Answer, Request, Steps
 from vidsearch.engines.types import EngineInfo, EngineKind, Features, Json
 from vidsearch.errors import BackendError
@@ -54,13 +54,13 @@ class OpenSearchDialect(Dialect):
             raise unreadable(error, url=self.url) from error
         raise error
 
-    def version_of(self, root: Json) -> str:
-        version = root.get("version")
-        if not isinstance(version, dict) or version.get("distribution") != self.kind:
+    def version_of(self, root: Json) -> str | None:
+        if not is_opensearch(root):
             raise BackendError(
                 f"{self.url} is not OpenSearch; set engine.kind to what it is, or to auto"
             )
-        return str(version["number"])
+        version = root["version"]
+        return str(version["number"]) if "distribution" in version else None
 
     def detect_features(self, info: EngineInfo) -> Steps[Features]:
         answer = yield from self.send(Request("GET", "/_nodes/plugins"))

@@ -11,12 +11,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from vidsearch_mappings.types import EngineKind
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ByteOrder", "decode_vector", "encode_vector", "holds_arrays", "to_json"]
+__all__ = [
+    "BYTE_ORDERS",
+    "ByteOrder",
+    "decode_vector",
+    "encode_vector",
+    "holds_arrays",
+    "to_json",
+]
 
 ByteOrder = Literal["big", "little"]
+BYTE_ORDERS: Mapping[EngineKind, ByteOrder] = {"elasticsearch": "big", "opensearch": "little"}
+"""How each engine reads and gives base64 vectors, where it takes any."""
 _FORMAT = {"big": ">f4", "little": "<f4"}
 _PLAIN = frozenset({str, int, bool, type(None)})
 """Types of values that are neither arrays nor hold any, and are always finite."""
@@ -27,10 +38,17 @@ def encode_vector(vector: NDArray[Any], order: ByteOrder) -> str:
     return base64.b64encode(vector.astype(_FORMAT[order], copy=False).tobytes()).decode("ascii")
 
 
-def decode_vector(stored: Any, order: ByteOrder = "big") -> NDArray[Any]:
-    """A stored vector as ``(dims,)`` float32, bit for bit: a list of numbers, or base64."""
+def decode_vector(stored: Any, order: ByteOrder) -> NDArray[Any]:
+    """A stored vector as ``(dims,)`` float32, bit for bit.
+
+    Args:
+        stored: numbers, or base64: also alone in a list, as Elasticsearch gives it in ``fields``.
+        order: of base64, see :data:`BYTE_ORDERS`.
+    """
     import numpy as np
 
+    if isinstance(stored, list) and len(stored) == 1 and isinstance(stored[0], str):
+        (stored,) = stored
     if isinstance(stored, str):
         return np.frombuffer(base64.b64decode(stored), dtype=_FORMAT[order]).astype(np.float32)
     return np.asarray(stored, dtype=np.float32)

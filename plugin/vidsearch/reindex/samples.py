@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Json
-from vidsearch.engines.vectors import decode_vector
+from vidsearch.engines.vectors import BYTE_ORDERS, ByteOrder, decode_vector
 from vidsearch.index.targets import are_alike
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.reindex.presence import LOOKS, PAUSE_SECONDS, such_as
@@ -111,7 +111,12 @@ def _difference(
         pairs[f"{target.field}.segments"] = (both[0], both[1])
     return _Difference(
         tuple(sorted(name for name, (one, other) in pairs.items() if one != other)),
-        _lowest_cosine(old, new, alike=alike, same_model=source.identity == target.identity),
+        _lowest_cosine(
+            _vectors(old, BYTE_ORDERS[source.engine.kind]),
+            _vectors(new, BYTE_ORDERS[target.engine.kind]),
+            alike=alike,
+            same_model=source.identity == target.identity,
+        ),
     )
 
 
@@ -122,10 +127,11 @@ def _without_vectors(video: Json) -> list[Json]:
     ]
 
 
-def _lowest_cosine(old: Json, new: Json, *, alike: bool, same_model: bool) -> float:
+def _lowest_cosine(
+    of_old: list[NDArray[Any]], of_new: list[NDArray[Any]], *, alike: bool, same_model: bool
+) -> float:
     """Between vectors that should be the same; 0 where a vector that was made anew is no unit
     vector, or one is missing."""
-    of_old, of_new = _vectors(old), _vectors(new)
     if not alike and any(abs(np.linalg.norm(vector) - 1) > _ROUNDING for vector in of_new):
         return 0.0
     if not alike:  # the vector of the whole video does not depend on its segments
@@ -139,7 +145,7 @@ def _cosine(one: NDArray[Any], other: NDArray[Any]) -> float:
     return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) or 1.0))
 
 
-def _vectors(video: Mapping[str, Any]) -> list[NDArray[Any]]:
+def _vectors(video: Mapping[str, Any], order: ByteOrder) -> list[NDArray[Any]]:
     """That of the whole video, then those of its segments."""
     stored = [video.get("vector"), *(each.get("vector") for each in video.get("segments") or ())]
-    return [decode_vector(vector) for vector in stored if vector is not None]
+    return [decode_vector(vector, order) for vector in stored if vector is not None]

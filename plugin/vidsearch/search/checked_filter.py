@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from vidsearch.engines import EngineKind, Json
 from vidsearch.index.description import IndexDescription
 from vidsearch.search.checked_request import CheckedRequest
-from vidsearch.search.filters import build_filters, split_segment_filters
+from vidsearch.search.filters import build_filters
 from vidsearch.search.mapping_fields import with_runtime
+from vidsearch.search.segment_filters import split_segment_filters
 from vidsearch_mappings.queries import has_nested, segments_path
 
 __all__ = ["CheckedFilter"]
@@ -49,7 +50,7 @@ class CheckedFilter:
         on_segments: list[Json] = []
         with checked.errors_about("filter"):
             fields = with_runtime(index.properties, index.runtime)
-            on_videos = build_filters(request.filter, properties=fields)
+            on_videos = build_filters(request.filter, properties=fields, segments=path)
             without_segments = on_videos
             if request.needs_vector and request.level != "video":
                 without_segments, on_segments = split_segment_filters(on_videos, path=path)

@@ -110,14 +110,24 @@ class CheckedRequest:
     def without_vectors(self, field: str) -> CheckedRequest | None:
         """The keyword leg alone; ``None`` where nothing can be found without vectors.
 
-        ``field`` is the vidsearch object, which no document has.
+        ``field`` is the vidsearch object, which no document has: what is asked of fields in it is
+        left out.
         """
         request = self.request
         filtered_by = json.dumps(request.filter, default=str)
         if "keyword" not in request.legs or request.by_moment or f'"{field}.' in filtered_by:
             return None
-        words = request.model_copy(update={"mode": "keyword"})
-        return CheckedRequest(words, position=self.position)
+
+        def exists(name: object) -> bool:
+            return not f"{name}.".startswith(f"{field}.")
+
+        left: dict[str, Any] = {"mode": "keyword"}
+        left["facets"] = tuple(facet for facet in request.counted if exists(facet.field))
+        left["sort"] = request.sort if request.sort_key and exists(request.sort_key[0]) else None
+        left["collapse"] = request.collapse if exists(request.collapse) else None
+        if not isinstance(request.highlight, bool):
+            left["highlight"] = tuple(filter(exists, request.highlight))
+        return CheckedRequest(request.model_copy(update=left), position=self.position)
 
     @contextmanager
     def errors_about(self, argument: str) -> Iterator[None]:

@@ -183,8 +183,9 @@ class SearchCore:
             for checked, each in zip(requests, by_words, strict=True):
                 nothing = checked.result(index.name)
                 result = next(found) if each else nothing
-                warnings = (*result.warnings, missing)
-                results.append(replace(result, mode=nothing.mode, warnings=warnings))
+                result = replace(result, warnings=(*result.warnings, missing))
+                facets = {**nothing.facets, **result.facets}
+                results.append(replace(result, mode=nothing.mode, facets=facets))
             return results
 
         found = yield from self.index.run(calls, run, sized=self._counts(requests, calls))
@@ -234,10 +235,10 @@ class SearchCore:
 
     def _counts(self, requests: Sequence[CheckedRequest], calls: Calls) -> bool:
         """Whether the bodies depend on how many vectors, or videos without one field, there are."""
-        automatic = self._settings.num_candidates == "auto"
+        automatic, by_script = self._settings.num_candidates == "auto", calls.kind == "opensearch"
         return any(
             one.needs_vector
-            and (automatic or (calls.kind == "opensearch" and one.filter and one.level != "video"))
+            and (automatic or (by_script and one.filters_videos and one.level != "video"))
             for one in (each.request for each in requests)
         )
 
@@ -319,9 +320,8 @@ class SearchCore:
                 hits = stored[at]["like"]["hits"]["hits"]
                 source = hits[0]["_source"] if hits else None
                 with checked.errors_about("like"):
-                    vectors[at] = QueryVector(
-                        stored_vector(source, id=request.like, field=index.field, at=request.at)
-                    )
+                    like = stored_vector(source, request, kind=calls.kind, field=index.field)
+                vectors[at] = QueryVector(like)
         return vectors
 
     # -- from plans to hits

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vidsearch.engines import EngineKind
+from vidsearch.engines.vectors import BYTE_ORDERS, decode_vector
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
 from vidsearch.search.fusion import Scored
-from vidsearch.search.mapping_fields import find_name
+from vidsearch.search.mapping_fields import find_name, with_runtime
 from vidsearch.search.request import SearchRequest
 from vidsearch_mappings.queries import vector_path
 
@@ -30,7 +32,7 @@ __all__ = [
     "reorder",
 ]
 
-_NO_VALUES = frozenset({"object", "nested", "dense_vector", "knn_vector"})
+_NO_VALUES = frozenset({"object", "nested", "dense_vector", "knn_vector", "derived"})
 
 _ROUNDING = 1e-6
 """By so much a unit vector of 32-bit floats may fall short of a cosine of 1 with itself."""
@@ -57,7 +59,7 @@ def fields_to_compare(request: SearchRequest, index: IndexDescription) -> list[s
         fields.append(vector_path(index.field, level="video"))
     if isinstance(collapse, str):
         fields.append(collapse)
-        found = find_name(index.properties, collapse)
+        found = find_name(with_runtime(index.properties, index.runtime), collapse)
         problem = None
         if found is None:
             problem = f"there is no field {collapse!r} in index {index.name!r}"
@@ -73,6 +75,7 @@ def reorder(
     order: Sequence[Scored],
     values: Mapping[str, Mapping[str, Any]],
     *,
+    kind: EngineKind,
     vector_field: str,
 ) -> Collapsed:
     """Collapse, then diversity, as far as the request asks for them.
@@ -81,9 +84,15 @@ def reorder(
         request: says how.
         order: the candidates, best first.
         values: of :func:`fields_to_compare`, by id and field.
+        kind: of the engine, which may give vectors as base64.
         vector_field: the field that holds the vector of the whole video.
     """
-    vectors = {id: fields[vector_field] for id, fields in values.items() if vector_field in fields}
+    order_of_bytes = BYTE_ORDERS[kind]
+    vectors = {
+        id: decode_vector(fields[vector_field], order_of_bytes)
+        for id, fields in values.items()
+        if vector_field in fields
+    }
     collapsed = Collapsed(list(order))
     if isinstance(request.collapse, str):
         by_id = {id: fields.get(request.collapse) for id, fields in values.items()}

@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence, Set
 from datetime import date
+from numbers import Number
 from typing import Any
 
 from vidsearch.errors import QueryError
+from vidsearch.search.clauses import CLAUSES, checked_clause, field_names, is_clause
 from vidsearch.search.mapping_fields import (
     ANALYZED_TYPES,
     NUMBER_TYPES,
@@ -16,16 +18,14 @@ from vidsearch.search.mapping_fields import (
     WORD_TYPES,
     Field,
     find_field,
+    longest_kept,
     walk,
 )
-from vidsearch_mappings.queries import has_nested
 
 __all__ = [
     "CONDITION_KEYS",
     "Filter",
     "build_filters",
-    "may_be_clause",
-    "split_segment_filters",
     "without_field",
 ]
 
@@ -41,35 +41,24 @@ _DATE_MATHS = re.compile(r"now\b|.*\|\|", re.IGNORECASE)
 _SORTS_AS_TEXT = re.compile(
     r"[^\W\d_]|\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[-+]\d\d:\d\d)?)?)?$"
 )
-_CLAUSES = frozenset(
-    {
-        *("bool", "boosting", "constant_score", "dis_max", "exists", "fuzzy", "geo_bounding_box"),
-        *("geo_distance", "geo_polygon", "geo_shape", "has_child", "has_parent", "ids"),
-        *("intervals", "match", "match_all", "match_bool_prefix", "match_none", "match_phrase"),
-        *("match_phrase_prefix", "multi_match", "nested", "parent_id", "prefix", "query_string"),
-        *("range", "regexp", "script", "simple_query_string", "term", "terms", "terms_set"),
-        *("wildcard",),
-    }
-)
-_COMPOUNDS = frozenset(
-    {
-        *("bool", "must", "filter", "should", "must_not", "constant_score", "dis_max", "queries"),
-        *("boosting", "positive", "negative"),
-    }
-)
-_MAY_BE_EMPTY = frozenset({"bool", "match_all", "match_none"})
 _CONDITIONS = 'a value, a list of values, a range of gt, gte, lt, lte, or {"exists": true}'
+_DATES = frozenset({"date", "date_nanos"})
+_ISO = "strict_date_optional_time"
+"""Format of dates that Python writes; the mapping may have another one."""
 _VECTORS = frozenset({"dense_vector", "knn_vector", "sparse_vector", "rank_features"})
 
 
-def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> list[dict[str, Any]]:
+def build_filters(
+    filter: Filter | None, *, properties: Mapping[str, Any], segments: str | None = None
+) -> list[dict[str, Any]]:
     """The clauses for a filter, checked against a live mapping.
 
     - ``{"tags": "sport"}``: equal; the exact value, a ``text`` through its keyword subfield.
     - ``{"tags": ["a", "b"]}``: equal to one of them.
     - ``{"year": {"gte": 2}}``: in a range: ``gt``, ``gte``, ``lt``, ``lte``; refused on texts,
       whose letters it would compare.
-    - ``{"year": {"exists": True}}``: has a value, or (``False``) has none.
+    - ``{"year": {"exists": True}}``: has a value, or (``False``) has none; of a nested object no
+      item has one, unless another condition says which item.
     - ``{"recorded": {"gte": "now-7d/d"}}``: dates: ISO text, ``date`` and ``datetime``, the
       engine's date maths.
     - ``{"video.segments.start": {"gte": 60}}``: a field of a nested object; several of one object
@@ -83,6 +72,7 @@ def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> li
     Args:
         filter: see above; ``None`` or empty: no condition.
         properties: ``properties`` of the live mapping.
+        segments: path of the nested segments of vidsearch, of which each is searched by itself.
 
     Raises:
         QueryError: a field is not mapped or cannot be filtered, or a value does not fit it.
@@ -98,17 +88,16 @@ def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> li
     for item in filter:
         if not isinstance(item, Mapping):
             raise QueryError(f"an item of a filter list must be a dict, not {item!r}")
-        if _is_clause(item, properties):
-            clauses.append(_clause(item))
+        if is_clause(item, properties):
+            clauses.append(checked_clause(item))
             continue
         for name, value in item.items():
             field = _require(name, value, properties)
             into = clauses if field.nested is None else nested.setdefault(field.nested, [])
-            into.append(_condition(field, value))
-    return clauses + [
-        {"nested": {"path": path, "query": {"bool": {"filter": conditions}}}}
-        for path, conditions in nested.items()
-    ]
+            into.append(_condition(field, value, properties))
+    for path, conditions in nested.items():
+        clauses += _on_items(path, conditions, one_by_one=path == segments)
+    return clauses
 
 
 def without_field(filter: Filter, names: Set[str]) -> list[Mapping[str, Any]]:
@@ -119,145 +108,75 @@ def without_field(filter: Filter, names: Set[str]) -> list[Mapping[str, Any]]:
     kept: list[Mapping[str, Any]] = []
     for item in [filter] if isinstance(filter, Mapping) else filter:
         rest = {name: value for name, value in item.items() if name not in names}
-        about = set(_names(rest))
+        about = set(field_names(rest))
         if rest and not (about and about <= names):
             kept.append(rest)
     return kept
 
 
-def split_segment_filters(
-    clauses: Sequence[Mapping[str, Any]], *, path: str
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The clauses on videos, and those on segments as a search *among* segments needs them.
+def _on_items(
+    path: str, conditions: list[dict[str, Any]], *, one_by_one: bool
+) -> list[dict[str, Any]]:
+    """The clauses for conditions on the items of one nested object."""
 
-    Seen on Elasticsearch 9.5: inside a nested kNN clause, a clause on fields of the segments picks
-    segments if it stands by itself, finds nothing beside a clause on the video in one ``bool``,
-    and the wrong segments inside ``nested``.
+    def of_one(query: Any) -> dict[str, Any]:
+        return {"nested": {"path": path, "query": query}}
 
-    Args:
-        clauses: from :func:`build_filters`.
-        path: of the nested segments.
-
-    Raises:
-        QueryError: a clause that the engine would misread.
-    """
-    on_videos: list[dict[str, Any]] = []
-    on_segments: list[dict[str, Any]] = []
-    for clause in clauses:
-        nested = clause.get("nested")
-        if isinstance(nested, Mapping) and nested.get("path") == path and "query" in nested:
-            on_segments += _parts(nested["query"])
-        elif _mentions(clause, path):
-            on_segments.append(dict(clause))
-        else:
-            on_videos.append(dict(clause))
-    for clause in on_segments:
-        if has_nested(clause):
-            raise QueryError(
-                f"a clause on {path} must not have `nested` inside: {clause}. Make it an item of "
-                "the filter of its own, or search at level=video"
-            )
-        if foreign := [name for name in _names(clause) if not name.startswith(f"{path}.")]:
-            raise QueryError(
-                f"one clause has conditions on {path} and on {foreign[0]!r}, which no engine can "
-                "apply to segments: make them two items of the filter, or search at level=video"
-            )
-    for clause in on_videos:
-        if any(f"{name}.".startswith(f"{path}.") for name in _names(clause)):
-            raise QueryError(
-                f"one clause has `nested` in it and conditions on {path}, which no engine can "
-                "apply to segments: make them two items of the filter, or search at level=video"
-            )
-    return on_videos, on_segments
+    absent = [clause["bool"]["must_not"] for clause in conditions if _is_absence(clause)]
+    if not one_by_one and len(absent) == len(conditions):
+        # Asked of one item, it would pass over videos that have no items at all.
+        return [{"bool": {"must_not": [*map(of_one, found)]}} for found in absent]
+    return [of_one({"bool": {"filter": conditions}})]
 
 
-def _parts(query: Mapping[str, Any]) -> list[dict[str, Any]]:
-    inner = query.get("bool")
-    if len(query) == 1 and isinstance(inner, Mapping) and inner.keys() == {"filter"}:
-        clauses = inner["filter"]
-        return [dict(part) for part in (clauses if isinstance(clauses, list) else [clauses])]
-    return [dict(query)]
+def _is_absence(clause: Mapping[str, Any]) -> bool:
+    return "must_not" in clause.get("bool", {})
 
 
-def _mentions(clause: Mapping[str, Any], path: str) -> bool:
-    return not has_nested(clause) and any(n.startswith(f"{path}.") for n in _names(clause))
-
-
-def _names(clause: Any) -> list[str]:
-    """Names of the fields in a clause, as far as its form tells them."""
-    if isinstance(clause, (list, tuple)):
-        return [name for item in clause for name in _names(item)]
-    if not isinstance(clause, Mapping):
-        return []
-    names: list[str] = []
-    for kind, body in clause.items():
-        if kind in _COMPOUNDS:
-            names += _names(body)
-        elif kind == "nested" and isinstance(body, Mapping):
-            names += [str(body.get("path")), *_names(body.get("query"))]
-        elif kind == "exists" and isinstance(body, Mapping):
-            names.append(str(body.get("field")))
-        elif kind in {"multi_match", "query_string", "simple_query_string"}:
-            fields = body.get("fields", []) if isinstance(body, Mapping) else []
-            names += [str(name).partition("^")[0] for name in fields]
-        elif kind in _CLAUSES and isinstance(body, Mapping):
-            names += [str(name) for name in body if name != "boost"]
-    return names
-
-
-def may_be_clause(name: str, value: Any) -> bool:
-    """Whether a filter reads that as a clause of the query language, unless a field has the name.
-
-    Args:
-        name: of a field, or of a kind of clause.
-        value: condition on the field, or body of the clause.
-    """
-    return name in _CLAUSES and isinstance(value, Mapping)
-
-
-def _is_clause(filter: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
-    if len(filter) != 1:
-        return False
-    ((name, value),) = filter.items()
-    # The index may have a field called `range` or `match`: a mapped field goes first.
-    return may_be_clause(name, value) and name not in properties
-
-
-def _clause(clause: Mapping[str, Any]) -> dict[str, Any]:
-    ((kind, body),) = clause.items()
-    if not body and kind not in _MAY_BE_EMPTY:
-        raise QueryError(
-            f"filter clause {kind!r} is empty; a clause of the query language looks like "
-            '{"term": {"field": "value"}}'
-        )
-    return dict(clause)
-
-
-def _condition(field: Field, value: Any) -> dict[str, Any]:
-    name = field.path
+def _condition(field: Field, value: Any, properties: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(value, Mapping):
         if "exists" in value:
             return _exists(field, value)
         bounds = _range(field, value)
         return {"range": {_exact(field): bounds}}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        if not value:
-            raise QueryError(f"filter on {name!r}: an empty list of values matches nothing")
-        values = [_value(field, item) for item in value]
-        if _holds_words(field):
-            return {"bool": {"should": [_all_words(name, one) for one in values]}}
-        return {"terms": {_exact(field): values}}
-    value = _value(field, value)
-    return _all_words(name, value) if _holds_words(field) else {"term": {_exact(field): value}}
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        return _equal(field, value, properties)
+    if not value:
+        raise QueryError(f"filter on {field.path!r}: an empty list of values matches nothing")
+    clauses = [_equal(field, item, properties) for item in value]
+    if all("term" in clause for clause in clauses):
+        (name,) = clauses[0]["term"]
+        return {"terms": {name: [clause["term"][name] for clause in clauses]}}
+    return {"bool": {"should": clauses}}
 
 
-def _holds_words(field: Field) -> bool:
-    """Whether it is found by its words, as it has no keyword subfield for the whole value."""
-    return field.exact is None and field.type in ANALYZED_TYPES
+def _equal(field: Field, value: Any, properties: Mapping[str, Any]) -> dict[str, Any]:
+    plain = _value(field, value)
+    if field.exact is None and field.type in ANALYZED_TYPES:
+        # Without a keyword subfield for the whole value it is found by its words.
+        return {"match": {field.path: {"query": plain, "operator": "and"}}}
+    name = _exact(field)
+    if isinstance(value, date) and field.type in _DATES:  # a term has no format
+        return {"range": {name: {"gte": plain, "lte": plain, "format": _ISO}}}
+    if isinstance(plain, str):
+        _require_kept(field, name, plain, properties)
+    return {"term": {name: plain}}
 
 
-def _all_words(name: str, value: Any) -> dict[str, Any]:
-    return {"match": {name: {"query": value, "operator": "and"}}}
+def _require_kept(field: Field, name: str, value: str, properties: Mapping[str, Any]) -> None:
+    """Refuse a text of which the index keeps no whole value, so that nothing would be found."""
+    most = longest_kept(properties, name)
+    length = len(value.encode("utf-16-le", "surrogatepass")) // 2  # as Java counts
+    if most is None or length <= most:
+        return
+    advice = "raise ignore_above in the mapping and write the documents anew"
+    if field.type in ANALYZED_TYPES:
+        clause = f'{{"match_phrase": {{"{field.path}": "…"}}}}'
+        advice = f"look for its words with a clause of your own, {clause}"
+    raise QueryError(
+        f"filter on {field.path!r}: a value of {length} characters, and the index finds no whole "
+        f"value of more than {most} there (ignore_above in the mapping): {advice}"
+    )
 
 
 def _require(name: str, value: Any, properties: Mapping[str, Any]) -> Field:
@@ -265,7 +184,7 @@ def _require(name: str, value: Any, properties: Mapping[str, Any]) -> Field:
     if field is None:
         known = ", ".join(_filterable(properties)) or "none"
         reason = "no such field in the index"
-        if name in _CLAUSES:
+        if name in CLAUSES:
             reason += f'; the clause of that name is an item of its own, {{"{name}": {{…}}}}'
         elif isinstance(value, Mapping) and not value.keys() & CONDITION_KEYS:
             reason += ", nor a clause of the query language such as match, prefix, term or bool"
@@ -332,6 +251,12 @@ def _range(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
         for key, bound in value.items()
     }
     _require_comparable(field, bounds)
+    given = [value[key] for key in value.keys() & _BOUNDS]
+    dates = [bound for bound in given if isinstance(bound, date)]
+    # Texts may be in the format of the mapping; date maths that begin with now have none.
+    by_date = dates and all(bound in dates or str(bound).startswith("now") for bound in given)
+    if by_date and field.type in _DATES:
+        bounds.setdefault("format", _ISO)
     return bounds
 
 
@@ -370,9 +295,7 @@ def _value(field: Field, value: Any) -> Any:
             '{"exists": false}'
         )
     if not isinstance(value, (str, int, float)):
-        raise QueryError(
-            f"filter on {field.path!r}: {value!r} is neither text, number, truth value nor date"
-        )
+        value = _plain_number(field, value)
     if field.type in NUMBER_TYPES:
         return _number(field, value)
     if field.type == "boolean":
@@ -380,6 +303,19 @@ def _value(field: Field, value: Any) -> Any:
             raise QueryError(f"filter on {field.path!r}: it is true or false, not {value!r}")
         return value in (True, "true")
     return value
+
+
+def _plain_number(field: Field, value: Any) -> int | float:
+    """A ``Decimal``, or a number of numpy, as JSON has it."""
+    if isinstance(value, Number):
+        try:
+            whole = int(value)  # type: ignore[call-overload]
+            return whole if whole == value else float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):  # complex, NaN, infinity
+            pass
+    raise QueryError(
+        f"filter on {field.path!r}: {value!r} is neither text, number, truth value nor date"
+    )
 
 
 def _number(field: Field, value: str | int | float) -> int | float:

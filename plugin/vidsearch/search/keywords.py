@@ -9,7 +9,7 @@ from vidsearch.config import SearchSettings
 from vidsearch.engines import Json
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription, found_once
-from vidsearch.search.mapping_fields import expand_fields, find_name
+from vidsearch.search.mapping_fields import expand_fields, find_name, nested_fields
 from vidsearch.search.request import Leg, SearchRequest
 from vidsearch_mappings.queries import highlighted
 from vidsearch_mappings.stop_words import stop_words, without_stop_words
@@ -33,12 +33,21 @@ class Keywords(NamedTuple):
     def of(cls, text: str, index: IndexDescription, settings: SearchSettings) -> Keywords:
         """The words of a text, in the fields of an index that the settings name."""
         named = settings.keyword_fields
-        fields = found_once(
+        fields, nested = found_once(
             index,
             ("word fields", (named, index.field)),
-            lambda: expand_fields(index.properties, named, hidden=index.field),
+            lambda: (
+                expand_fields(index.properties, named, hidden=index.field),
+                nested_fields(index.properties, named),
+            ),
         )
-        return cls.within_limits(text, fields, stop=stop_words(settings.stop_words))
+        found = cls.within_limits(text, fields, stop=stop_words(settings.stop_words))
+        for name in nested:
+            found.warnings.append(
+                f"search.keyword_fields names {name}, which lies in a nested object, where words "
+                "are not looked for: copy them to a field of the video (copy_to in the mapping)"
+            )
+        return found
 
     @classmethod
     def within_limits(cls, text: str, fields: tuple[str, ...], *, stop: frozenset[str]) -> Keywords:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vidsearch.engines.vectors import BYTE_ORDERS, decode_vector
 from vidsearch.search.types import Moment
 from vidsearch_mappings.queries import SEGMENT_HITS, segments_path
 from vidsearch_mappings.scores import Similarity, cosines_from_scores
@@ -86,8 +87,8 @@ def read_vector_hits(
         response: of a body of the vector leg.
         field: the vidsearch object of the documents.
         similarity: how the engine scored.
-        vector: the unit vector that was sought, where the inner hits bring vectors, as the engine
-            did not compare with the exact ones.
+        vector: the unit vector that was sought, where the inner hits bring vectors, as some
+            releases of Elasticsearch do not compare with the exact ones.
     """
     hits = []
     path = segments_path(field)
@@ -128,11 +129,12 @@ def best_of_levels(levels: Sequence[Sequence[LegHit]]) -> list[LegHit]:
 def threshold_of(
     hits: Sequence[LegHit], *, min_cosine: float | None, gap: float | None
 ) -> float | None:
-    """The least cosine that counts: ``min_cosine``, and at most ``gap`` below the best."""
+    """The least cosine that counts: ``min_cosine``, and at most ``gap`` below the best; less by
+    what rounding makes of it, as a vector has a cosine below 1 with itself."""
     thresholds = [] if min_cosine is None else [min_cosine]
     if gap is not None and hits:
         thresholds.append(hits[0].score - gap)
-    return max(thresholds, default=None)
+    return max(thresholds) - _ROUNDING if thresholds else None
 
 
 def above_threshold(
@@ -193,17 +195,20 @@ def _moments(
     cosines = cosines_from_scores([each["_score"] for each in segments], similarity=similarity)
     for segment, cosine in zip(segments, cosines, strict=True):
         values = segment_values(segment, path)
+        if "start" not in values or "end" not in values:
+            continue  # another program wrote it
         start, end = float(values["start"][0]), float(values["end"][0])
         thumbnail = values["thumbnail"][0] if "thumbnail" in values else None
         if vector is not None:
-            cosine = float(np.clip(np.dot(values["vector"], vector), -1.0, 1.0))
+            stored = decode_vector(values["vector"], BYTE_ORDERS["elasticsearch"])
+            cosine = float(np.clip(np.dot(stored, vector), -1.0, 1.0))
         moments.append(Moment(start, end, cosine, thumbnail))
     return tuple(sorted(moments, key=lambda moment: (-moment.cosine, moment.start)))
 
 
 def segment_values(hit: Mapping[str, Any], path: str) -> dict[str, list[Any]]:
     """The fields of an inner hit, by their names in a segment; each a list of values."""
-    fields = hit["fields"]
+    fields = hit.get("fields", {})  # of a segment that has none of them
     # Elasticsearch groups the fields, {"video.segments": [{"start": [0.0]}]}; OpenSearch does
     # not, {"video.segments.start": [0.0]}.
     if path in fields:

@@ -19,7 +19,9 @@ __all__ = [
     "find_field",
     "find_name",
     "has_doc_values",
+    "longest_kept",
     "names_of",
+    "nested_fields",
     "walk",
     "with_runtime",
 ]
@@ -95,6 +97,21 @@ def has_doc_values(properties: Mapping[str, Any], path: str) -> bool:
     return bool(definition.get("doc_values", True) and definition.get("enabled", True))
 
 
+def longest_kept(properties: Mapping[str, Any], path: str) -> int | None:
+    """How many characters a text may have to be found as a whole at a path (``ignore_above``).
+
+    ``None``: any number. A path inside a flattened field has the limit of that.
+    """
+    definition = _definition(properties, path)
+    if definition is None:
+        above = path.rpartition(".")[0]
+        return longest_kept(properties, above) if above else None
+    if definition.get("type") == "alias":
+        return longest_kept(properties, definition.get("path", ""))
+    most: int | None = definition.get("ignore_above")
+    return most
+
+
 def names_of(properties: Mapping[str, Any], path: str) -> frozenset[str]:
     """All names by which :func:`find_field` and engines know the field at a path: its own, those of
     subfields and of aliases."""
@@ -162,9 +179,10 @@ def expand_fields(
     The engine could expand ``*`` itself, but would then also look into the vidsearch object, where
     every video matches a query that happens to be the model's name. So a pattern passes over the
     object ``hidden``, but for the subtitles in it, and over anything that holds no words; a field
-    named in full is taken if it exists. Neither takes one that is only stored, nor one with a
-    caret in its name, behind which the engine reads a boost. The first mention of a field decides
-    its boost. A pattern that finds a field passes over aliases of it.
+    named in full is taken if it exists. Neither takes one in a nested object (which of them are
+    named in full, :func:`nested_fields` says), nor one that is only stored, nor one with a caret in
+    its name, behind which the engine reads a boost. The first mention of a field decides its boost.
+    A pattern that finds a field passes over aliases of it.
     """
     fields = [field for field in walk(properties) if field.searchable and "^" not in field.path]
     subtitles = f"{hidden}.{SUBTITLES}"
@@ -173,7 +191,7 @@ def expand_fields(
         name, caret, boost = pattern.partition("^")
         if "*" not in name:
             field = find_field(properties, name)
-            if field is not None and field.searchable and field.type in WORD_TYPES:
+            if field is not None and _has_words(field) and field.nested is None:
                 found.setdefault(field.path, caret + boost)
             continue
         for field in fields:
@@ -181,7 +199,7 @@ def expand_fields(
             is_hidden = path != subtitles and f"{path}.".startswith(f"{hidden}.")
             is_twice = path != field.path and (path in found or fnmatchcase(path, name))
             if (
-                field.type in WORD_TYPES
+                _has_words(field)
                 and field.nested is None
                 and not is_hidden
                 and not is_twice
@@ -189,6 +207,20 @@ def expand_fields(
             ):
                 found.setdefault(field.path, caret + boost)
     return tuple(name + boost for name, boost in found.items())
+
+
+def nested_fields(properties: Mapping[str, Any], patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields of words that are named in full, and lie in a nested object: a query of words on
+    the videos finds nothing in them."""
+    names = (pattern.partition("^")[0] for pattern in patterns)
+    fields = (find_field(properties, name) for name in names if "*" not in name)
+    return tuple(
+        field.path for field in fields if field and _has_words(field) and field.nested is not None
+    )
+
+
+def _has_words(field: Field) -> bool:
+    return field.searchable and field.type in WORD_TYPES
 
 
 def _find(properties: Mapping[str, Any], path: str, fields: Iterator[Field]) -> Field | None:
@@ -203,7 +235,7 @@ def _find(properties: Mapping[str, Any], path: str, fields: Iterator[Field]) -> 
         rest = path[len(field.path) + 1 :]
         if rest in subfields:
             kind, searchable = subfields[rest].get("type", "object"), _searchable(subfields[rest])
-            exact = None if kind == "text" or not searchable else path
+            exact = None if kind in ANALYZED_TYPES or not searchable else path
             return Field(path, kind, exact, field.nested, searchable)
     return None
 

@@ -95,7 +95,8 @@ class NativeRrf(NativeFusion):
     def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
         info = cluster.info
         weights = _two_weights(self.weights)
-        if weights[0] != weights[1] and info.version < _RRF_WEIGHTS[info.kind]:
+        weighs = all(weights) and weights[0] != weights[1]
+        if weighs and info.version < _RRF_WEIGHTS[info.kind]:
             since = ".".join(map(str, _RRF_WEIGHTS[info.kind][:2]))
             raise QueryError(
                 f"{info.product} weighs the legs of its own rrf from {since} on only: take "
@@ -111,7 +112,8 @@ class NativeRrf(NativeFusion):
 
     def warning(self, cluster: Cluster, *, shards: int) -> str | None:
         info = cluster.info
-        if info.kind == "elasticsearch" or shards < 2 or info.version >= _RRF_OVER_SHARDS:
+        right = info.kind == "elasticsearch" or info.version >= _RRF_OVER_SHARDS
+        if right or shards < 2 or not all(_two_weights(self.weights)):
             return None
         return (
             f"{info.product} ranks each of the {shards} shards by itself in its own rrf, so the "

@@ -21,6 +21,8 @@ from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
 from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.output import embedded_frames, embedded_texts
+from vidsearch.engines import EngineKind
+from vidsearch.engines.vectors import BYTE_ORDERS, decode_vector
 from vidsearch.errors import (
     ModelUnavailableError,
     QueryError,
@@ -28,6 +30,7 @@ from vidsearch.errors import (
     VideoError,
 )
 from vidsearch.search.image_files import opened_image, readable, require_few_pixels
+from vidsearch.search.request import SearchRequest
 
 __all__ = ["MediaInput", "QueryVector", "given_vector", "stored_vector", "text_vectors"]
 
@@ -169,19 +172,20 @@ def given_vector(vector: Any, *, dims: int) -> NDArray[np.float32]:
 
 
 def stored_vector(
-    source: Mapping[str, Any] | None, *, id: str, field: str, at: float | None
+    source: Mapping[str, Any] | None, request: SearchRequest, *, kind: EngineKind, field: str
 ) -> list[float]:
-    """The vector of an indexed video, or of its segment at ``at`` seconds.
+    """The vector of the indexed video of ``like``, or of its segment at ``at`` seconds.
 
     Args:
         source: its document; ``None`` where there is none.
-        id: for the message.
+        request: has both.
+        kind: of the engine, which may give base64 back.
         field: the vidsearch object of the document.
-        at: seconds into the video; ``None``: the whole video.
 
     Raises:
         QueryError: no such video, no vectors yet, or it is shorter.
     """
+    id = request.like
     if source is None:
         raise QueryError(
             f"like: no video {id!r} in the index",
@@ -189,26 +193,39 @@ def stored_vector(
             "videos list` shows the ids",
         )
     stored = source.get(field) or {}
-    vector, segments = stored.get("vector"), stored.get("segments") or []
+    vector = stored.get("vector")
     if vector is None:
         raise QueryError(
             f"like: video {id!r} has no vector yet",
             known=f"; `vidsearch videos show {id}` tells its state",
         )
-    if at is None:
-        return list(vector)
-    end = max((float(one["end"]) for one in segments), default=0.0)
-    if not segments or at > end:
+    if request.at is not None:
+        vector = _segment_at(request.at, stored.get("segments") or [], id=id)["vector"]
+    numbers: list[float] = decode_vector(vector, BYTE_ORDERS[kind]).tolist()
+    return numbers
+
+
+def _segment_at(
+    at: float, segments: Sequence[Mapping[str, Any]], *, id: str | None
+) -> Mapping[str, Any]:
+    """The segment that holds the second; of overlapping ones that whose middle is nearest."""
+    # Another program may have written some without one of the three.
+    needed = ("start", "end", "vector")
+    whole = [one for one in segments if all(one.get(name) is not None for name in needed)]
+    if not whole:
+        raise QueryError(
+            f"like: video {id!r} has no segment with start, end and vector, so none at {at:g} s"
+        )
+    end = max(float(one["end"]) for one in whole)
+    if at > end:
         raise QueryError(f"like: video {id!r} ends at {end:g} s, there is no segment at {at:g} s")
-    # The one that holds the second; of overlapping ones that whose middle is nearest.
-    chosen = min(
-        segments,
+    return min(
+        whole,
         key=lambda one: (
             max(float(one["start"]) - at, at - float(one["end"]), 0.0),
             abs((float(one["start"]) + float(one["end"])) / 2 - at),
         ),
     )
-    return list(chosen["vector"])
 
 
 def _uri(name: str, value: Any) -> str:

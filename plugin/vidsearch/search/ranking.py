@@ -194,7 +194,9 @@ class Ranking:
             hits = answer["candidates"]["hits"]["hits"]
             values = {hit["_id"]: hit.get("fields", {}) for hit in hits}
             vector_field = vector_path(self._plan.index.field, level="video")
-            reordered = reorder(self._request, self._order, values, vector_field=vector_field)
+            reordered = reorder(
+                self._request, self._order, values, kind=self._plan.kind, vector_field=vector_field
+            )
             self._order, self._duplicates = reordered.kept, reordered.duplicates
         if self._request.by_moment and self._order:
             found = self._vector_hits(answer, chosen=True)

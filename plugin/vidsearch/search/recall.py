@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vidsearch.batches import in_batches
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.engines import Document, Engine, Json
-from vidsearch.engines.vectors import decode_vector
+from vidsearch.engines.vectors import BYTE_ORDERS, decode_vector
 from vidsearch.errors import BackendAccessDeniedError, MappingConflictError, QueryError
 from vidsearch.index.size import IndexSize, size_of
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
@@ -205,10 +205,12 @@ def _sample(engine: Engine, index: VideosIndex, level: Level, size: int) -> Samp
     body = sample_query(engine.kind, field=index.field, level=level, size=size)
     hits = engine.search(index.alias, body)["hits"]["hits"]
     if level == "video":
-        return [(hit["_id"], decode_vector(hit["_source"][index.field]["vector"])) for hit in hits]
-    path = segments_path(index.field)
-    inner = [(hit["_id"], hit["inner_hits"][SEGMENT_HITS]["hits"]["hits"][0]) for hit in hits]
-    return [(id, decode_vector(segment_values(one, path)["vector"])) for id, one in inner]
+        stored = [(hit["_id"], hit["_source"][index.field]["vector"]) for hit in hits]
+    else:
+        path = segments_path(index.field)
+        inner = [(hit["_id"], hit["inner_hits"][SEGMENT_HITS]["hits"]["hits"][0]) for hit in hits]
+        stored = [(id, segment_values(one, path)["vector"]) for id, one in inner]
+    return [(id, decode_vector(vector, BYTE_ORDERS[engine.kind])) for id, vector in stored]
 
 
 def _truth(
@@ -248,7 +250,7 @@ def _truth_by_reading(
     documents = engine.scan(index.alias, query=exists, source=paths, page_size=_PAGE)
     for batch in in_batches(documents, _PAGE):
         for level in samples:
-            ids, vectors = _vectors_of(batch, index.field, level)
+            ids, vectors = _vectors_of(batch, index, level)
             if ids:
                 _show(nearest[level], ids, queries[level] @ vectors.T)
     done.add(sum(map(len, samples.values())))
@@ -256,7 +258,7 @@ def _truth_by_reading(
 
 
 def _vectors_of(
-    documents: Sequence[Document], field: str, level: Level
+    documents: Sequence[Document], index: VideosIndex, level: Level
 ) -> tuple[list[str], NDArray[Any]]:
     """All vectors of a level, each with the id of its video."""
 
@@ -264,8 +266,9 @@ def _vectors_of(
         items = video.get("segments") or () if level == "segment" else (video,)
         return (item["vector"] for item in items if item.get("vector") is not None)
 
-    found = [(each.id, vector) for each in documents for vector in of_one(each.source[field])]
-    return [id for id, _ in found], np.array([decode_vector(vector) for _, vector in found])
+    found = [(each.id, vector) for each in documents for vector in of_one(each.source[index.field])]
+    order = BYTE_ORDERS[index.engine.kind]
+    return [id for id, _ in found], np.array([decode_vector(v, order) for _, v in found])
 
 
 def _show(nearest: Nearest, ids: Sequence[str], cosines: NDArray[Any]) -> None:

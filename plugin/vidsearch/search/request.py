@@ -33,6 +33,7 @@ from vidsearch.search.request_fields import (
     Number,
     Text,
     checked_later,
+    expected,
     plain_sort,
     require_text,
 )
@@ -264,6 +265,11 @@ class SearchRequest(BaseModel):
         return self.needs_vector and self.input[0] in {"text", "image", "clip"}
 
     @property
+    def filters_videos(self) -> bool:
+        """Whether some videos are left out: by ``filter``, or the one of ``like`` itself."""
+        return bool(self.filter) or self.like is not None
+
+    @property
     def reorders(self) -> bool:
         """Whether hits are folded together or made to differ, which takes the whole window."""
         return self.collapse is not None or self.diversity is not None
@@ -374,26 +380,9 @@ def _wrong(name: str, value: Any, *, window: int | None = None, k: Any = None) -
         to_window = f"to {window} (the setting search.window)"
         if isinstance(k, int):
             to_last_page = f"to {window - k} (the page must lie within search.window)"
-    expected = _expected(name).format(to_window=to_window, to_last_page=to_last_page)
-    return QueryError(f"{name} must be {expected}, not {quoted(value)}", argument=name)
-
-
-def _expected(name: str) -> str:
-    """What a field takes, in words."""
-    for item in SearchRequest.model_fields[name].metadata:
-        if isinstance(item, Expects):
-            return item.text
-    schema = _properties()[name]
-    schema = schema.get("anyOf", [schema])[0]  # the other one is null
-    if "enum" in schema:
-        *names, last = schema["enum"]
-        return f"{', '.join(names)} or {last}"
-    low, high, kind = schema.get("minimum"), schema.get("maximum"), schema["type"]
-    kinds = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
-    between = "" if low is None else f" from {low} on"
-    if high is not None:
-        between = f" from {low} to {high}" if kind == "integer" else f" between {low} and {high}"
-    return f"{kinds.get(kind, f'of type {kind}')}{between}"
+    said = expected(SearchRequest.model_fields[name].metadata, _properties()[name])
+    said = said.format(to_window=to_window, to_last_page=to_last_page)
+    return QueryError(f"{name} must be {said}, not {quoted(value)}", argument=name)
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
@@ -21,6 +21,7 @@ __all__ = [
     "Number",
     "Text",
     "checked_later",
+    "expected",
     "plain_sort",
     "require_text",
 ]
@@ -68,6 +69,23 @@ class Expects:
     """What a field takes, for messages; needed where its type and its bounds do not tell it."""
 
     text: str
+
+
+def expected(metadata: Iterable[object], schema: Mapping[str, Any]) -> str:
+    """What a field takes, in words; by its metadata and its part of the JSON schema."""
+    for item in metadata:
+        if isinstance(item, Expects):
+            return item.text
+    schema = schema.get("anyOf", [schema])[0]  # the other one is null
+    if "enum" in schema:
+        *names, last = schema["enum"]
+        return f"{', '.join(names)} or {last}"
+    low, high, kind = schema.get("minimum"), schema.get("maximum"), schema["type"]
+    kinds = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    between = "" if low is None else f" from {low} on"
+    if high is not None:
+        between = f" from {low} to {high}" if kind == "integer" else f" between {low} and {high}"
+    return f"{kinds.get(kind, f'of type {kind}')}{between}"
 
 
 def checked_later(schema: dict[str, Any]) -> Any:

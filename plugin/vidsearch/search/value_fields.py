@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from ipaddress import ip_address
 from typing import Any, Literal
 
@@ -78,6 +79,12 @@ class ValueField:
                 number = float(str(_SHORT[self.type](number)))
         value: Value = number
         return value
+
+    def raw_ranks(self, raws: Sequence[Any]) -> Sequence[Value]:
+        """What values are ordered by as an engine gives them of hits."""
+        if self.type == "date_nanos":  # given in milliseconds, with a fraction
+            return [int(Decimal(str(raw)) * 1_000_000) for raw in raws]
+        return self.ranks(self.values(raws))
 
     def ranks(self, values: Sequence[Value]) -> Sequence[Value]:
         """What values are ordered by: themselves, but IP addresses as the numbers they are."""

@@ -130,8 +130,7 @@ class Values:
         nothing: Mapping[str, Sequence[Any]] = {}
         raws = [values.get(id, nothing).get(field.path, ()) for id in videos]
         different = list(dict.fromkeys(chain.from_iterable(raws)))
-        found = field.values(different)
-        ranks = dict(zip(different, field.ranks(found), strict=True))
+        ranks = dict(zip(different, field.raw_ranks(different), strict=True))
         pairs = list(zip(raws, order, strict=True))
         present = [
             (ranks[each[0]] if len(each) == 1 else choose([ranks[raw] for raw in each]), hit)

@@ -11,8 +11,9 @@ from vidsearch.config import Settings
 from vidsearch.errors import QueryError
 from vidsearch.json_values import MAX_LEVELS
 from vidsearch.search import SearchRequest
+from vidsearch.search.clauses import may_be_clause
 from vidsearch.search.facets import MAX_FACETS
-from vidsearch.search.filters import CONDITION_KEYS, may_be_clause
+from vidsearch.search.filters import CONDITION_KEYS
 from vidsearch.web.public import is_hidden
 
 __all__ = [
