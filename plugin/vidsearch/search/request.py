@@ -380,7 +380,7 @@ def _wrong(name: str, value: Any, *, window: int | None = None, k: Any = None) -
         to_window = f"to {window} (the setting search.window)"
         if isinstance(k, int):
             to_last_page = f"to {window - k} (the page must lie within search.window)"
-    said = expected(SearchRequest.model_fields[name].metadata, _properties()[name])
+    said = expected(SearchRequest.model_fields[name].metadata, _properties().get(name, {}))
     said = said.format(to_window=to_window, to_last_page=to_last_page)
     return QueryError(f"{name} must be {said}, not {quoted(value)}", argument=name)
 
