@@ -474,6 +474,46 @@ def test_csv_of_msrvtt_is_recognised(text: str, fields: dict[str, Any], tmp_path
 
 
 @pytest.mark.parametrize(
+    "rest",
+    [{}, {"sentences": []}, {"sentences": ["hi"]}, {"sentences": 5}, {"sentences": [{"x": 1}]}],
+)
+def test_object_with_videos_is_read_as_their_array(rest: dict[str, Any]) -> None:
+    rows = [
+        {"id": "bare", "uri": f"{WEB}a.mp4"},
+        {"id": "own", "uri": f"{WEB}b.mp4", "sentence": "mine"},
+    ]
+    for document in ({"videos": rows, **rest}, rows):
+        bare, own = listed(json.dumps(document), "jsonl").videos()
+        assert (bare.fields, own.fields) == (None, {"sentence": "mine"})
+
+
+def test_sentences_of_other_lists_go_to_the_videos_that_they_name() -> None:
+    rows = [
+        {"uri": f"{WEB}a.mp4", "id": "a", "video_id": "a"},
+        {"uri": f"{WEB}b.mp4", "id": "b", "video_id": "b", "sentence": "mine"},
+        {"uri": f"{WEB}c.mp4", "id": "c", "video_id": ["c"]},
+    ]
+    sentences = [{"video_id": id, "caption": "theirs"} for id in ("a", "b", ["c"])]
+    videos = listed(json.dumps({"videos": rows, "sentences": sentences}), "jsonl")
+    assert [video.fields for video in videos.videos()] == [
+        {"video_id": "a", "sentence": ["theirs"]},
+        {"video_id": "b", "sentence": "mine"},
+        {"video_id": ["c"]},
+    ]
+
+
+def test_msrvtt_videos_without_captions_keep_their_fields_and_odd_ones_end_nothing() -> None:
+    (bare,) = listed("video_id\nvideo7010\n", base="s3://b").videos()
+    assert bare.fields is None
+    rows = [{"video_id": f"video{n}", "sentence": said} for n, said in enumerate([5, [["x"], "y"]])]
+    odd = listed("\n".join(map(json.dumps, rows)), "jsonl", base="s3://b")
+    assert videos_of(odd) == {
+        "video0": ("s3://b/video0.mp4", {"description": "5"}),
+        "video1": ("s3://b/video1.mp4", {"description": "y"}),
+    }
+
+
+@pytest.mark.parametrize(
     "text", ["video_id\nintro\n", "video_id,speaker\nvideo1,Ada\n", "video_id,uri\nvideo1,a.mp4\n"]
 )
 def test_other_list_with_a_column_video_id_is_not_taken_for_msrvtt(text: str) -> None:

@@ -205,16 +205,26 @@ def _json_document(found: Any, name: str) -> Table:
             raise VideoListError(
                 f"{name} is one JSON object: write one object a line, or an array of them"
             )
-        captions: dict[Any, list[Any]] = {}
-        for each in found.get("sentences") or ():
-            captions.setdefault(each.get("video_id"), []).append(each.get("caption"))
-        found = [
-            {**each, "sentence": captions.get(each.get("video_id"))}
-            if isinstance(each, dict)
-            else each
-            for each in videos
-        ]
+        captions = _captions(found.get("sentences"))
+        found = [_with_captions(each, captions) for each in videos]
     return Table((_object_row(n, each) for n, each in enumerate(found, 1)), counted="row")
+
+
+def _captions(sentences: Any) -> dict[str, list[Any]]:
+    """By video, the captions that MSR-VTT lists beside the videos."""
+    found: dict[str, list[Any]] = {}
+    for each in sentences if isinstance(sentences, list) else ():
+        if isinstance(each, dict) and isinstance(video := each.get("video_id"), str):
+            found.setdefault(video, []).append(each.get("caption"))
+    return found
+
+
+def _with_captions(video: Any, captions: Mapping[str, list[Any]]) -> Any:
+    """A row with the captions of its video; one that has none there stays as it is."""
+    id = video.get("video_id") if isinstance(video, dict) else None
+    if isinstance(id, str) and id in captions:
+        return {"sentence": captions[id], **video}
+    return video
 
 
 def _parquet(file: BinaryIO, name: str) -> Table:
