@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from vidsearch.index import VideosIndex
-    from vidsearch.registry import NewVideo, Registration, Registry, VideoRecord
+    from vidsearch.registry import FieldChange, NewVideo, Registration, Registry, VideoRecord
 
 __all__ = [
     "enqueue",
@@ -86,7 +87,8 @@ def register_video(
         id, uri=uri, fields=fields, routing=routing, priority=priority
     )
     if lack_fields(record):
-        (written,) = write_fields(services.registry, services.open_index(), [id])
+        own = {id: _own_change(record, {"fields": fields})}
+        (written,) = write_fields(services.registry, services.open_index(), [id], own=own)
         record = written.require()
     return _enqueued_one(record, services, services.app) if is_unsent(record) else record
 
@@ -140,7 +142,7 @@ def stream_registrations(
         problem = away if time.monotonic() < until else None
         done, away = _enqueued(
             _with_fields_written(
-                services.registry.register_many(batch, priority=priority), services
+                batch, services.registry.register_many(batch, priority=priority), services
             ),
             services,
             services.app,
@@ -152,17 +154,36 @@ def stream_registrations(
 
 
 def _with_fields_written(
-    registrations: Sequence[Registration], services: Services
+    videos: Sequence[NewVideo | Mapping[str, Any]],
+    registrations: Sequence[Registration],
+    services: Services,
 ) -> list[Registration]:
     """Changed fields of indexed videos go into their documents at once."""
     from vidsearch.ingest import lack_fields, write_fields
 
-    changed = {one.id: one for one in registrations if one.record and lack_fields(one.record)}
+    changed = {
+        one.id: _own_change(one.record, video)
+        for video, one in zip(videos, registrations, strict=True)
+        if one.record and lack_fields(one.record)
+    }
     if not changed:
         return list(registrations)
-    after = write_fields(services.registry, services.open_index(), list(changed))
+    after = write_fields(services.registry, services.open_index(), list(changed), own=changed)
     written = {one.id: one for one in after}
     return [written[one.id] if one.id in changed else one for one in registrations]
+
+
+def _own_change(record: VideoRecord, video: NewVideo | Mapping[str, Any]) -> FieldChange:
+    """What a registration has changed of the fields in the record that it returned."""
+    from vidsearch.registry import FieldChange
+
+    given = video.get if isinstance(video, Mapping) else partial(getattr, video)
+    fields, defaults = given("fields", None), given("defaults", None)
+    if fields is None:
+        return FieldChange({})
+    if defaults is None:
+        return FieldChange(record.fields, removed=None)
+    return FieldChange({name: record.fields[name] for name in fields})
 
 
 def enqueue_many(

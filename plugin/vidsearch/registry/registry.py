@@ -15,12 +15,13 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.errors import LeaseLostError, RegistryError
 from vidsearch.registry import queueing, transitions
+from vidsearch.registry.field_change import FieldChange
 from vidsearch.registry.lookups import Lookups
 from vidsearch.registry.registration import Registration, registered
 from vidsearch.registry.store import Change, Lease, Stored
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, check_id, checked, checked_fields
-from vidsearch.registry.written import fields_written, filled
+from vidsearch.registry.written import fields_taken_back, fields_written, filled
 from vidsearch_mappings.registry import ErrorRecord, Priority, State, VideoRecord
 
 __all__ = ["Registry"]
@@ -157,11 +158,9 @@ class Registry(Lookups):
         ends = self._store.change_many(changes)
         return tuple(Registration.of(id, ends[id]) for id in changes)
 
-    def take_back_fields(
-        self, id: str, refused: Mapping[str, Any], *, instead: Mapping[str, Any]
-    ) -> VideoRecord:
-        """Note the fields that a document has kept, as the index refused those of the record."""
-        return self._change(id, partial(fields_written, fields=refused, instead=instead)).record
+    def take_back(self, id: str, change: FieldChange, *, kept: Mapping[str, Any]) -> VideoRecord:
+        """Note that the index refused a change, and the fields that the document has kept."""
+        return self._change(id, partial(fields_taken_back, change=change, kept=kept)).record
 
     def mark_filled(self, id: str, *, index: str, of: str | None, fingerprint: str) -> VideoRecord:
         """Note that a video's document in another index is made; see ``written.filled``."""
