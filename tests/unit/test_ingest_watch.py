@@ -607,16 +607,16 @@ def test_file_with_the_id_of_another_one_that_is_there_is_named_and_replaces_not
     index(stage, first, id="clip")
     second = put(folder / "a" / "clip.mp4", age=3600)
     third = put(folder / "c" / "clip.mp4", age=3600)
-    for watching in (watching, watch(stage, folder, id_from="name")):  # also where it begins anew
+    for later in (watching, watch(stage, folder, id_from="name")):  # also where it begins anew
         capsys.readouterr()
         for _ in range(4):
-            watching.look()
+            later.look()
         record = stage.registry.get("clip")
         assert (record.uri, record.state) == (str(first), State.INDEXED)
         told = capsys.readouterr().err
         for path in (second, third):
             assert told.count(f"not registered: {path} has the id 'clip' of {first}") == 1
-        assert watching.has_problems
+        assert later.has_problems
     first.unlink()
     for _ in range(3):
         watching.look()

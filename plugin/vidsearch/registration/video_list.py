@@ -86,7 +86,7 @@ class VideoList:
         self.format: Format = chosen
         self._id_from = id_from
         self._base = os.fspath(base) if base else (path.resolve().parent if path else None)
-        self._asked = dict(columns or {})
+        self._asked = self._columns = dict(columns or {})
         with self._table() as table:
             first = next((raw for raw in table.rows if raw.error is None), RawRow(0))
             named = table.columns
@@ -252,7 +252,8 @@ class VideoList:
                 if isinstance(self._file, (str, os.PathLike))
                 else nullcontext(self._file) as opened
             ):
-                yield open_table(opened, self.format, name=self.name)
+                left_out = {column for column, field in self._columns.items() if not field}
+                yield open_table(opened, self.format, name=self.name, left_out=left_out)
         except OSError as error:
             raise VideoListError(f"{self.name} cannot be read: {error.strerror}") from error
 
