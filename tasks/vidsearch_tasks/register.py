@@ -67,7 +67,8 @@ def register_video(
     Returns:
         The record: ``queued`` where a message was sent; else as it stands, for instance
         ``indexed`` where the same uri and fields are. ``registered`` where the sweep will send the
-        message: as many wait as ``ingest.max_queued`` allows, or a retry is due later.
+        message: as many of its priority wait as ``ingest.max_queued`` allows, or a retry is due
+        later.
 
     Raises:
         RegistryError: an id, uri or field that cannot be stored.
@@ -325,7 +326,8 @@ def send_messages(
     task: str, records: Sequence[VideoRecord], *, services: Services, app: Celery
 ) -> tuple[Collection[str], BackendUnavailableError | None]:
     """Put messages for videos or slices into the queues of their priorities, as long as there is
-    room. See ``vidsearch.registry.queueing`` for those of which a worker was lost.
+    room: for ``interactive`` ones whatever number of ``bulk`` ones waits. See
+    ``vidsearch.registry.queueing`` for those of which a worker was lost.
 
     Returns:
         The ids of those that the broker took, and why it did not take the others: ``None`` where
@@ -346,7 +348,7 @@ def send_messages(
                 queue=queue,
                 timeout=broker.timeout,
                 max_queued=services.settings.ingest.max_queued,
-                counted=[*queues.values()],
+                counted=[queue] if priority == "interactive" else [*queues.values()],
             )
             done |= dict.fromkeys(sent)
             if problem:

@@ -332,9 +332,9 @@ class Registry(Lookups):
         query = sweep_query(now=self.now(), timeout=self.lease_seconds, queued=queued)
         return self._store.scan(query)
 
-    def due(self, *, limit: int) -> Sequence[VideoRecord]:
+    def due(self, *, limit: int, priority: Priority | None = None) -> Sequence[VideoRecord]:
         """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""
-        query = queueing.due_query(self.now())
+        query = queueing.due_query(self.now(), priority=priority)
         return self._store.first(query, sort=queueing.IN_ORDER, size=limit)
 
     def recover(self, id: str) -> VideoRecord | None:
