@@ -262,7 +262,7 @@ def _enqueued_one(record: VideoRecord, services: Services, app: Celery) -> Video
     if problem:
         raise _not_queued(record.id, problem) from problem
     if sent:
-        return services.registry.mark_queued(record.id)
+        return services.registry.mark_queued(record.id, due_at=record.due_at)
     return services.registry.defer([record.id])[0].require()
 
 
@@ -314,9 +314,10 @@ def _enqueue_entries(
 ) -> None:
     from vidsearch.registry import Registration
 
-    found = entries.find_many(ids)
-    sent, problem = send_messages(task, [*found.values()], services=services, app=app)
-    entries.mark_many_queued(map(Registration, sent))
+    found = entries.stored_many(ids)
+    records = [one.record for one in found.values()]
+    sent, problem = send_messages(task, records, services=services, app=app)
+    entries.mark_many_queued(Registration(id, found[id]) for id in sent)
     if problem:
         raise problem
     entries.defer([id for id in found if id not in sent])

@@ -113,8 +113,8 @@ def app_conflicts(app: Celery, settings: Settings) -> list[str]:
     order = (conf.broker_transport_options or {}).get("queue_order_strategy", _IN_TURN)
     if is_redis(broker_url(app)) and order != _IN_TURN:
         found.append(
-            f"queue_order_strategy in broker_transport_options is {order!r}: no sweep is done while "
-            f"videos of a bulk import wait; leave it out, or set it to {_IN_TURN!r}"
+            f"queue_order_strategy in broker_transport_options is {order!r}: no sweep is done "
+            f"while videos of a bulk import wait; leave it out, or set it to {_IN_TURN!r}"
         )
     return found
 

@@ -166,15 +166,21 @@ class Registry(Lookups):
         """Note that a video's document in another index is made; see ``written.filled``."""
         return self._change(id, partial(filled, index=index, of=of, fingerprint=fingerprint)).record
 
-    def mark_queued(self, id: str) -> VideoRecord:
-        """Note that a message is in the queue. Nothing changes where a worker was faster."""
-        return self._change(id, transitions.mark_queued).record
+    def mark_queued(self, id: str, *, due_at: float | None = None) -> VideoRecord:
+        """Note that a message is in the queue; ``due_at`` as in the record that it was sent for.
+        Nothing changes where a worker was faster."""
+        return self._change(id, partial(transitions.mark_queued, due_at=due_at)).record
 
     def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
         """As :meth:`mark_queued`, for those without an error; what is known is not read again."""
         queued = {one.id: one.stored for one in registrations if one.stored or not one.error}
         stored = {id: one for id, one in queued.items() if one}
-        return self._change_many(queued, transitions.mark_queued, stored=stored)
+
+        def mark(record: VideoRecord, now: float) -> VideoRecord:
+            sent = stored.get(record.id)
+            return transitions.mark_queued(record, now, due_at=sent.record.due_at if sent else None)
+
+        return self._change_many(queued, mark, stored=stored)
 
     def defer(self, ids: Iterable[str]) -> tuple[Registration, ...]:
         """Leave registered videos to the sweep, as the queue is full."""
@@ -331,11 +337,6 @@ class Registry(Lookups):
         """
         query = sweep_query(now=self.now(), timeout=self.lease_seconds, queued=queued)
         return self._store.scan(query)
-
-    def due(self, *, limit: int, priority: Priority | None = None) -> Sequence[VideoRecord]:
-        """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""
-        query = queueing.due_query(self.now(), priority=priority)
-        return self._store.first(query, sort=queueing.IN_ORDER, size=limit)
 
     def recover(self, id: str) -> VideoRecord | None:
         """Take a forgotten video back to ``registered``, or to ``dead`` if out of attempts.
