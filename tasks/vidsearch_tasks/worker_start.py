@@ -175,6 +175,7 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
         app.tasks[name].soft_time_limit = limit
         app.tasks[name].time_limit = limit + KILL_SECONDS
         app.tasks[name].rate_limit = _rate_limit_by_name(app, name)
+    instance.consumer.reset_rate_limits()  # it has those of the app by now
 
 
 def _rate_limit_by_name(app: Celery, name: str) -> Any:

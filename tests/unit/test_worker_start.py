@@ -38,7 +38,9 @@ def start(
     monkeypatch.setattr(configured, "_current", configured.current_services())
     configure(SETTINGS, app=app)
     app.amqp.queues.select(queue)
-    celeryd_after_setup.send("w@h", instance=SimpleNamespace(app=app, pool_cls=pool), conf=app.conf)
+    consumer = SimpleNamespace(reset_rate_limits=lambda: None)
+    worker = SimpleNamespace(app=app, pool_cls=pool, consumer=consumer)
+    celeryd_after_setup.send("w@h", instance=worker, conf=app.conf)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
