@@ -266,8 +266,9 @@ class IngestSettings(Section):
     max_queued: int = Field(
         10_000,
         ge=1,
-        description="Maximum number of messages in the broker. Further videos stay `registered`, "
-        "and the sweep sends their messages in order as room comes.",
+        description="Maximum number of messages in the broker; those of `interactive` videos, "
+        "which go first, are counted by themselves. Further videos stay `registered`, and the "
+        "sweep sends their messages in order as room comes.",
     )
     scan_seconds: float = Field(
         20.0,

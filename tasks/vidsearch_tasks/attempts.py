@@ -11,6 +11,8 @@ from socket import gethostname
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from celery.exceptions import SoftTimeLimitExceeded
+
 from vidsearch.errors import (
     BackendUnavailableError,
     ConfigError,
@@ -85,8 +87,9 @@ def attempted(
     """Attempt one video, slice or document, once.
 
     While the engine is away, nothing can be read or written: the worker keeps the message and waits
-    in place. A worker that is not set up right gives the video back for others, and waits before
-    it takes the next message. When it is told to end, it hands back what it has.
+    in place; at its time limit it puts the message back, with the owner of the lease. A worker that
+    is not set up right gives the video back for others, and waits before it takes the next message.
+    When it is told to end, it hands back what it has.
 
     Args:
         task: that is running; it may be that of another message.
@@ -145,9 +148,15 @@ class _Trial:
                 return self._attempt()
             except (VideoNotRegisteredError, WorkerStoppingError):
                 raise
+            except SoftTimeLimitExceeded as error:
+                if not tries:
+                    raise
+                return self._put_back(error)
             except BackendUnavailableError as error:
                 if not self._has_worker:
                     raise
+                if isinstance(error.__cause__, SoftTimeLimitExceeded):
+                    return self._put_back(error)
                 tries += 1
                 delay = engine_delay(tries)
                 _log.warning("video %r: next try in %.1f s: %s", self._id, delay, error)
@@ -165,7 +174,19 @@ class _Trial:
                     raise
                 self._send()
                 return Outcome("retry", reason=str(error), error=error)
-            STOP.pause(delay)
+            try:
+                STOP.pause(delay)
+            except SoftTimeLimitExceeded as error:
+                return self._put_back(error)
+
+    def _put_back(self, error: Exception) -> Outcome:
+        """End in time, as the hard limit would end this process with the lease in its hands. Who
+        follows the message takes it up again, uncounted."""
+        from vidsearch.ingest import Outcome
+
+        _log.warning("video %r: its message is put back: the engine is away for too long", self._id)
+        self._send(owner=self._owner)
+        return Outcome("retry", reason="the engine is away", error=error)
 
     def _attempt(self) -> Outcome:
         """Do the work; where this worker cannot (no encoder, no decoder, …) its record says why."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import redact_url
+from vidsearch_mappings.registry import PRIORITIES, Priority
 from vidsearch_tasks.backlog import count_messages, message_ids
 from vidsearch_tasks.celery_app import WORKER_INFO, bulk_queue, make_app
 from vidsearch_tasks.connection import asking, connection
@@ -25,6 +26,7 @@ __all__ = [
     "memory_advice",
     "messages_of",
     "queue_depth",
+    "queue_depths",
 ]
 
 _MODEL_PAUSE = 0.5
@@ -91,8 +93,20 @@ def queue_depth(app: Celery, *, queue: str) -> int:
     Raises:
         BackendUnavailableError: the broker does not answer.
     """
+    return sum(queue_depths(app, queue=queue).values())
+
+
+def queue_depths(app: Celery, *, queue: str) -> dict[Priority, int]:
+    """As :func:`queue_depth`, by priority.
+
+    Raises:
+        BackendUnavailableError: the broker does not answer.
+    """
     with asking(app) as url, connection(app, url, _PATIENCE) as connected:
-        return count_messages(connected, (queue, bulk_queue(queue)))
+        return {
+            priority: count_messages(connected, [name])
+            for priority, name in zip(PRIORITIES, (queue, bulk_queue(queue)), strict=True)
+        }
 
 
 def messages_of(app: Celery, *, queue: str, held_seconds: float) -> frozenset[str] | None:

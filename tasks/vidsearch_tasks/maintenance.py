@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError, VidsearchError
 from vidsearch.metrics import measured_sweep
 from vidsearch.once import build_once
-from vidsearch_tasks.broker import messages_of, queue_depth
+from vidsearch_mappings.registry import PRIORITIES, Priority
+from vidsearch_tasks.broker import messages_of, queue_depths
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST
 from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.register import enqueue, enqueue_fills, enqueue_many, send_messages
@@ -109,7 +110,7 @@ def run_sweep(
         send=partial(send_messages, INGEST, services=services, app=sender),
         lost=backlog.lost,
         clean=lambda id: remove_document(services.registry, services.open_index(), id),
-        room=backlog.room - queued - filling,
+        room=backlog.room(sent=queued + filling),
         recovered=recover_ended(services.registry, services.board) if looks else (),
     )
     problem = videos.problem or slices.problem or fills.problem or backlog.problem
@@ -135,7 +136,7 @@ def _swept_slices(services: Services, app: Celery, backlog: _Backlog) -> SweepRe
         send=partial(send_messages, EMBED_SLICE, services=services, app=app),
         lost=backlog.lost,
         clean=board.entries.purge,
-        room=backlog.room,
+        room=backlog.room(),
     )
     for id in report.dead:
         with suppress(VidsearchError):  # its own lease runs out as well
@@ -168,7 +169,7 @@ def _swept_fills(
         send=partial(send_messages, FILL, services=services, app=app),
         lost=backlog.lost,
         clean=board.entries.purge,
-        room=backlog.room - sent,
+        room=backlog.room(sent=sent),
         recovered=recovered,
     )
 
@@ -197,11 +198,17 @@ class _Backlog:
         self.problem: str | None = None
         """Why the broker cannot be asked."""
 
-    @property
-    def room(self) -> int:
-        """Number of messages that may be sent; none where the broker is away."""
-        depth = self._depth
-        return 0 if depth is None else self._services.settings.ingest.max_queued - depth
+    def room(self, *, sent: int = 0) -> dict[Priority, int]:
+        """Number of messages that may be sent by priority, after this sweep has sent some; none
+        where the broker is away.
+
+        Bulk ones take no room from the others, which would wait for a whole import.
+        """
+        depths, depth = self._depths, self._depth
+        if depths is None or depth is None:
+            return dict.fromkeys(PRIORITIES, 0)
+        left = self._services.settings.ingest.max_queued - sent
+        return {"interactive": left - depths["interactive"], "bulk": left - depth}
 
     @property
     def lost(self) -> Callable[[Sequence[str]], Collection[str]] | None:
@@ -226,10 +233,14 @@ class _Backlog:
         self._assumed += len(found)
         return found
 
-    @build_once
+    @property
     def _depth(self) -> int | None:
+        return None if self._depths is None else sum(self._depths.values())
+
+    @build_once
+    def _depths(self) -> dict[Priority, int] | None:
         try:
-            return queue_depth(self._app, queue=self._queue)
+            return queue_depths(self._app, queue=self._queue)
         except BackendUnavailableError as error:
             _log.warning("sweep: %s", error)
             self.problem = str(error)

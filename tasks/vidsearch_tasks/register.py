@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from vidsearch.index import VideosIndex
-    from vidsearch.registry import NewVideo, Registration, Registry, VideoRecord
+    from vidsearch.registry import FieldChange, NewVideo, Registration, Registry, VideoRecord
 
 __all__ = [
     "enqueue",
@@ -66,7 +67,8 @@ def register_video(
     Returns:
         The record: ``queued`` where a message was sent; else as it stands, for instance
         ``indexed`` where the same uri and fields are. ``registered`` where the sweep will send the
-        message: as many wait as ``ingest.max_queued`` allows, or a retry is due later.
+        message: as many of its priority wait as ``ingest.max_queued`` allows, or a retry is due
+        later.
 
     Raises:
         RegistryError: an id, uri or field that cannot be stored.
@@ -86,7 +88,8 @@ def register_video(
         id, uri=uri, fields=fields, routing=routing, priority=priority
     )
     if lack_fields(record):
-        (written,) = write_fields(services.registry, services.open_index(), [id])
+        own = {id: _own_change(record, {"fields": fields})}
+        (written,) = write_fields(services.registry, services.open_index(), [id], own=own)
         record = written.require()
     return _enqueued_one(record, services, services.app) if is_unsent(record) else record
 
@@ -140,7 +143,7 @@ def stream_registrations(
         problem = away if time.monotonic() < until else None
         done, away = _enqueued(
             _with_fields_written(
-                services.registry.register_many(batch, priority=priority), services
+                batch, services.registry.register_many(batch, priority=priority), services
             ),
             services,
             services.app,
@@ -152,17 +155,36 @@ def stream_registrations(
 
 
 def _with_fields_written(
-    registrations: Sequence[Registration], services: Services
+    videos: Sequence[NewVideo | Mapping[str, Any]],
+    registrations: Sequence[Registration],
+    services: Services,
 ) -> list[Registration]:
     """Changed fields of indexed videos go into their documents at once."""
     from vidsearch.ingest import lack_fields, write_fields
 
-    changed = {one.id: one for one in registrations if one.record and lack_fields(one.record)}
+    changed = {
+        one.id: _own_change(one.record, video)
+        for video, one in zip(videos, registrations, strict=True)
+        if one.record and lack_fields(one.record)
+    }
     if not changed:
         return list(registrations)
-    after = write_fields(services.registry, services.open_index(), list(changed))
+    after = write_fields(services.registry, services.open_index(), list(changed), own=changed)
     written = {one.id: one for one in after}
     return [written[one.id] if one.id in changed else one for one in registrations]
+
+
+def _own_change(record: VideoRecord, video: NewVideo | Mapping[str, Any]) -> FieldChange:
+    """What a registration has changed of the fields in the record that it returned."""
+    from vidsearch.registry import FieldChange
+
+    given = video.get if isinstance(video, Mapping) else partial(getattr, video)
+    fields, defaults = given("fields", None), given("defaults", None)
+    if fields is None:
+        return FieldChange({})
+    if defaults is None:
+        return FieldChange(record.fields, removed=None)
+    return FieldChange({name: record.fields[name] for name in fields})
 
 
 def enqueue_many(
@@ -240,7 +262,7 @@ def _enqueued_one(record: VideoRecord, services: Services, app: Celery) -> Video
     if problem:
         raise _not_queued(record.id, problem) from problem
     if sent:
-        return services.registry.mark_queued(record.id)
+        return services.registry.mark_queued(record.id, due_at=record.due_at)
     return services.registry.defer([record.id])[0].require()
 
 
@@ -292,9 +314,10 @@ def _enqueue_entries(
 ) -> None:
     from vidsearch.registry import Registration
 
-    found = entries.find_many(ids)
-    sent, problem = send_messages(task, [*found.values()], services=services, app=app)
-    entries.mark_many_queued(map(Registration, sent))
+    found = entries.stored_many(ids)
+    records = [one.record for one in found.values()]
+    sent, problem = send_messages(task, records, services=services, app=app)
+    entries.mark_many_queued(Registration(id, found[id]) for id in sent)
     if problem:
         raise problem
     entries.defer([id for id in found if id not in sent])
@@ -304,7 +327,8 @@ def send_messages(
     task: str, records: Sequence[VideoRecord], *, services: Services, app: Celery
 ) -> tuple[Collection[str], BackendUnavailableError | None]:
     """Put messages for videos or slices into the queues of their priorities, as long as there is
-    room. See ``vidsearch.registry.queueing`` for those of which a worker was lost.
+    room: for ``interactive`` ones whatever number of ``bulk`` ones waits. See
+    ``vidsearch.registry.queueing`` for those of which a worker was lost.
 
     Returns:
         The ids of those that the broker took, and why it did not take the others: ``None`` where
@@ -325,7 +349,7 @@ def send_messages(
                 queue=queue,
                 timeout=broker.timeout,
                 max_queued=services.settings.ingest.max_queued,
-                counted=[*queues.values()],
+                counted=[queue] if priority == "interactive" else [*queues.values()],
             )
             done |= dict.fromkeys(sent)
             if problem:

@@ -86,8 +86,9 @@ def update_fields(
 ) -> VideoRecord:
     """Change some of a video's fields. Its file is not read and nothing is embedded.
 
-    The document of an indexed video is changed at once. A video that waits for a worker gets the
-    new fields with its vectors; one that a worker has begun with is begun again. Safe to repeat.
+    The document that searches show is changed at once, also where a later attempt has failed. A
+    video that waits for a worker gets the new fields with its vectors, too; one that a worker has
+    begun with is begun again. Safe to repeat.
 
     Args:
         id: of the video.
@@ -102,7 +103,7 @@ def update_fields(
             application writes; the message says which.
         VideoNotRegisteredError: it was never registered, or was deleted.
         DocumentRejectedError: the index does not take a value, or would change a number; record
-            and document have the fields that they had.
+            and document have none of these values. Fields that others have set are not told here.
         BackendUnavailableError: the engine or the broker does not answer; call again.
     """
     from vidsearch import ingest

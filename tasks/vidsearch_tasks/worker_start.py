@@ -54,6 +54,8 @@ _REINDEX_SECONDS = 7 * 86_400
 """After which the process is ended that drives a reindex; another one goes on with it."""
 _REDIS_VISIBILITY = 3600
 """Celery's default, in seconds."""
+_IN_TURN = "round_robin"
+"""kombu's default ``queue_order_strategy``."""
 _RABBITMQ_TIMEOUT = 1800
 """RabbitMQ's default ``consumer_timeout``, in seconds."""
 _NO_GREENLETS = (
@@ -107,6 +109,12 @@ def app_conflicts(app: Celery, settings: Settings) -> list[str]:
             f"visibility_timeout in broker_transport_options is {visible}: a message is delivered "
             f"again while its worker still works; set it above {longest} (ingest.time_limit and "
             f"{KILL_SECONDS} s)"
+        )
+    order = (conf.broker_transport_options or {}).get("queue_order_strategy", _IN_TURN)
+    if is_redis(broker_url(app)) and order != _IN_TURN:
+        found.append(
+            f"queue_order_strategy in broker_transport_options is {order!r}: no sweep is done "
+            f"while videos of a bulk import wait; leave it out, or set it to {_IN_TURN!r}"
         )
     return found
 
@@ -166,6 +174,15 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
     for name, limit in {**limits, **upkeep, REINDEX: _REINDEX_SECONDS}.items():
         app.tasks[name].soft_time_limit = limit
         app.tasks[name].time_limit = limit + KILL_SECONDS
+        app.tasks[name].rate_limit = _rate_limit_by_name(app, name)
+    instance.consumer.reset_rate_limits()  # it has those of the app by now
+
+
+def _rate_limit_by_name(app: Celery, name: str) -> Any:
+    """What ``task_annotations`` say of this very task; what holds for all tasks of an app would let
+    a sweep, or a video, wait for minutes."""
+    said = [each.annotate(app.tasks[name]) or {} for each in app.annotations]
+    return next((each["rate_limit"] for each in said if "rate_limit" in each), None)
 
 
 def _hand_over() -> None:

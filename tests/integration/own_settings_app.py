@@ -23,7 +23,8 @@ app.conf.update(
     task_create_missing_queues=False,
     task_routes={"*": {"exchange": "shop", "routing_key": "orders"}},
     task_time_limit=1,
-    task_annotations={"*": {"expires": 1}},
+    task_annotations={"*": {"expires": 1, "rate_limit": "1/h"}},
+    task_default_rate_limit="1/h",
     worker_prefetch_multiplier=1,
     worker_max_tasks_per_child=1,
     worker_max_memory_per_child=1,  # KiB: each process is replaced for this as well

@@ -101,6 +101,29 @@ def test_fields_that_change_before_and_during_the_work_reach_the_document(
     assert document["title"] == "three"
 
 
+def test_fields_of_a_failed_video_reach_the_document_that_is_still_found(
+    stage: Stage, clip: Path
+) -> None:
+    with stage.worker() as worker:
+        stage.register("a", clip, title="harbour", year=2020)
+        stage.until("a", State.INDEXED, worker=worker)
+        broken = clip.with_name("broken.mp4")
+        broken.write_bytes(b"no video")
+        register_video("a", uri=str(broken), services=stage.services)
+        stage.until("a", State.FAILED, worker=worker)
+    assert found(stage, "harbour") == ["a"]
+    record = update_fields("a", {"title": "forest", "public": False}, services=stage.services)
+    assert record.state is State.FAILED
+    assert (found(stage, "forest"), found(stage, "harbour")) == (["a"], [])
+    assert (stage.document("a") or {})["public"] is False
+    with pytest.raises(DocumentRejectedError, match=r"year.*setting index\.mapping"):
+        update_fields("a", {"title": "x", "year": "of the dragon"}, services=stage.services)
+    assert (video_status("a", services=stage.services).fields, found(stage, "forest")) == (
+        {"title": "forest", "year": 2020, "public": False},
+        ["a"],
+    )
+
+
 def test_a_value_that_the_index_does_not_take_is_refused_by_name(stage: Stage, clip: Path) -> None:
     with stage.worker() as worker:
         stage.register("a", clip, year=2020)

@@ -17,6 +17,7 @@ from vidsearch_tasks import (
     Services,
     delete_video,
     queue_depth,
+    register_video,
     register_videos,
     run_sweep,
 )
@@ -141,6 +142,26 @@ def test_videos_beyond_the_limit_wait_in_the_registry_and_are_all_ingested(
             what="all are done",
             worker=worker,
         )
+
+
+def test_upload_is_next_where_bulk_messages_fill_the_broker(
+    stage: Stage, limited: Services, red: Path
+) -> None:
+    states = import_many(limited, red, 12)
+    assert states.count(State.QUEUED) == 5
+    upload = register_video("upload", uri=str(red), services=limited)
+    assert upload.state is State.QUEUED
+    limited.registry.register("away", uri=str(red))  # as where the broker was away
+    limited.registry.defer(["away"])
+    assert run_sweep(services=limited).sent == ("away",)
+    assert depth(stage) == 7
+    (stage.switches / "slow").touch()
+    with stage.worker(**OFTEN, VIDSEARCH_INGEST__MAX_QUEUED="5") as worker:
+        done = [stage.until(id, State.INDEXED, worker=worker) for id in ("upload", "away")]
+        backlog = [one for one in stage.services.registry.scan() if one.id.startswith("v")]
+        assert indexed_before(done[0], backlog) <= 1
+        assert indexed_before(done[1], backlog) <= 2
+        worker.kill()
 
 
 def test_full_redis_leaves_videos_registered(stage: Stage, red: Path, redis_url: str) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
 
 from vidsearch.config import Settings
 from vidsearch.errors import (
@@ -109,6 +110,46 @@ def test_worker_that_waits_for_the_engine_hands_its_message_back_with_the_owner(
     assert message.headers["task"] == "vidsearch.ingest_video"
     assert message.content_type == "application/json"
     assert message.payload[:2] == [["a"], {"owner": "first"}]
+
+
+def _put_back(stage: Stage) -> Any:
+    with stage.app.connection_for_read() as connection:
+        return connection.SimpleQueue(stage.settings.broker.queue).get(timeout=30).payload[:2]
+
+
+def test_time_limit_during_an_outage_within_an_attempt_uses_up_none(stage: Stage) -> None:
+    def outlasts() -> Outcome:
+        raise BackendUnavailableError("away") from SoftTimeLimitExceeded()
+
+    stage.work = outlasts
+    outcome = stage.attempt(owner="first")
+    assert (outcome.status, len(stage.claims)) == ("retry", 1)
+    assert _put_back(stage) == [["a"], {"owner": "first"}]
+    stage.work = lambda: Outcome("indexed")
+    stage.attempt(owner="first")
+    assert stage.registry.get("a").attempts == 1
+
+
+def test_time_limit_of_a_worker_that_waits_for_the_engine_puts_its_message_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limit(seconds: float) -> None:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(stage.stop, "pause", limit)
+    stage.engine.away = True
+    assert stage.attempt(owner="first").status == "retry"
+    assert _put_back(stage) == [["a"], {"owner": "first"}]
+
+
+def test_time_limit_while_the_engine_is_there_is_no_outage(stage: Stage) -> None:
+    def limit() -> Outcome:
+        raise SoftTimeLimitExceeded
+
+    stage.work = limit
+    with pytest.raises(SoftTimeLimitExceeded):
+        stage.attempt()
+    assert stage.waiting == 0
 
 
 def test_three_evictions_use_up_no_attempt(stage: Stage) -> None:

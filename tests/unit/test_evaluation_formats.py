@@ -74,6 +74,12 @@ def test_webvid_has_a_caption_and_places_per_video(tmp_path: Path) -> None:
     )
 
 
+def test_webvid_url_that_cannot_be_read_gives_no_place(tmp_path: Path) -> None:
+    rows = "videoid,contentUrl,name\n1,https://[CDN_HOST]/a.mp4,Red\n"
+    pairs = read_pairs(written(tmp_path, "w.csv", rows), "webvid")
+    assert pairs.videos == (ListedVideo("1", ("1",)),)
+
+
 def test_msrvtt_split_of_1k_is_read(tmp_path: Path) -> None:
     pairs = read_pairs(written(tmp_path, "MSRVTT_JSFUSION_test.csv", MSRVTT_CSV), "msrvtt")
     assert [video.key for video in pairs.videos] == ["video9770", "video9771"]

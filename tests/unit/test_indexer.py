@@ -711,7 +711,7 @@ class Sweep:
             send=self.send,
             lost=lambda ids: [id for id in ids if id not in self.waiting],
             clean=lambda id: remove_document(self._registry, index, id),
-            room=100,
+            room={"interactive": 100, "bulk": 100},
         )
 
 

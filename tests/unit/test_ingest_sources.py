@@ -61,6 +61,19 @@ def test_missing_file_or_folder_raises_with_its_name(tmp_path: Path) -> None:
         from_uris([str(tmp_path)], id_from="uri")
 
 
+@pytest.mark.parametrize("host", ["[CDN_HOST]", "[h", "exam℀ple.com", "user:secret@[h"])
+def test_uri_whose_host_cannot_be_read_is_refused_alone(host: str) -> None:
+    uri = f"https://{host}/a.mp4"
+    with pytest.raises(click.UsageError, match="is not a valid URI") as raised:
+        from_uris([uri], id_from="uri")
+    assert "secret" not in str(raised.value)
+    listed = VideoList(BytesIO(f"uri\n{uri}\nhttps://h/b.mp4\n".encode()), format="csv")
+    refused, other = listed.rows()
+    assert "is not a valid URI" in (refused.error or "")
+    assert "secret" not in (refused.error or "")
+    assert other.video is not None
+
+
 def test_file_name_without_utf8_raises(tmp_path: Path) -> None:
     # A document cannot hold it. Python reads such a byte as half a surrogate pair.
     path = tmp_path / "caf\udce9.mp4"

@@ -63,9 +63,9 @@ def states(stage: Stage) -> dict[str, State]:
     return {Path(record.uri).name: record.state for record in stage.registry.scan()}
 
 
-def index(stage: Stage, path: Path, **known: Any) -> None:
+def index(stage: Stage, path: Path, *, id: str | None = None, **known: Any) -> None:
     """What a worker does with a video."""
-    lease = stage.registry.claim(stable_id(str(path)), owner="w")
+    lease = stage.registry.claim(id or stable_id(str(path)), owner="w")
     stage.registry.complete(lease, fingerprint="f", **known)
 
 
@@ -596,3 +596,38 @@ def test_prune_of_a_folder_without_videos_raises(tmp_path: Path) -> None:
     result = CliRunner().invoke(ingest, ["--folder", str(tmp_path), "--prune", "--yes"])
     assert result.exit_code == 2
     assert "so none is taken for gone: is it mounted?" in " ".join(result.output.split())
+
+
+def test_file_with_the_id_of_another_one_that_is_there_is_named_and_replaces_nothing(
+    stage: Stage, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = put(folder / "b" / "clip.mp4", age=3600)
+    watching = watch(stage, folder, id_from="name")
+    watching.look()
+    index(stage, first, id="clip")
+    second = put(folder / "a" / "clip.mp4", age=3600)
+    third = put(folder / "c" / "clip.mp4", age=3600)
+    for later in (watching, watch(stage, folder, id_from="name")):  # also where it begins anew
+        capsys.readouterr()
+        for _ in range(4):
+            later.look()
+        record = stage.registry.get("clip")
+        assert (record.uri, record.state) == (str(first), State.INDEXED)
+        told = capsys.readouterr().err
+        for path in (second, third):
+            assert told.count(f"not registered: {path} has the id 'clip' of {first}") == 1
+        assert later.has_problems
+    first.unlink()
+    for _ in range(3):
+        watching.look()
+    assert stage.registry.get("clip").uri == str(second)
+
+
+def test_of_two_new_files_with_one_id_the_first_is_registered(stage: Stage, folder: Path) -> None:
+    for name in ("a", "b"):
+        put(folder / name / "clip.mp4", age=3600)
+    watching = watch(stage, folder, id_from="name")
+    for _ in range(3):
+        watching.look()
+    assert stage.registry.get("clip").uri == str(folder / "a" / "clip.mp4")
+    assert watching.has_problems

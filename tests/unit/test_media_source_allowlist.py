@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 from tests.http_stub import Asked, Reply, Stub, http_stub
@@ -126,12 +126,24 @@ def test_every_spelling_of_a_private_address_is_refused(stub: Stub, host: str) -
         ("http://[fe80::1%25eth0]/v.mp4", "not a valid URL"),
         ("http://public.example:0/v.mp4", "not a valid URL"),
         ("http://a..b/v.mp4", "not a valid URL"),
+        ("http://[CDN_HOST]/v.mp4", "not a valid URL"),
+        ("http://[::1/v.mp4", "not a valid URL"),
         ("http://" + "a" * 64 + ".example/v.mp4", "not a valid URL"),
         ("http://" + "a." * 200 + "example/v.mp4", "not a valid URL"),
     ],
 )
 def test_ambiguous_urls_are_refused(given: str, match: str) -> None:
-    with pytest.raises(SourceNotFoundError, match=match), fetch(given, settings=_HERE):
+    for settings in (_HERE, _HERE.model_copy(update={"per_host": 1})):
+        with pytest.raises(SourceNotFoundError, match=match), fetch(given, settings=settings):
+            pass
+
+
+@pytest.mark.parametrize("location", ["//[h/v.mp4", "http://[CDN_HOST]/v.mp4"])
+def test_redirect_to_a_host_that_cannot_be_read_is_refused(stub: Stub, location: str) -> None:
+    with (
+        pytest.raises(SourceNotFoundError, match="redirects to what is not a valid URL"),
+        fetch(f"{stub.url}/to?{quote(location)}", settings=_HERE),
+    ):
         pass
 
 

@@ -24,7 +24,7 @@ from vidsearch.ingest import (
     purge_videos,
     update_fields,
 )
-from vidsearch.registry import ErrorRecord, State
+from vidsearch.registry import ErrorRecord, FieldChange, State
 from vidsearch.testing.memory_engine import MemoryEngine
 
 
@@ -104,6 +104,17 @@ def test_changed_fields_come_into_the_new_index_before_they_count_as_written(
     assert two.registry.get("a").due_at is None
 
 
+def test_changed_fields_of_a_failed_video_come_into_the_new_index(two: TwoIndices) -> None:
+    two.begin()
+    index = two.add("a", "f1", title="A", year=1)
+    mirror_to_others(two.registry, index, ["a"])
+    two.registry.register("a", uri="/other.mp4", fields={"title": "other", "year": 1})
+    two.registry.fail(two.registry.claim("a", owner="w"), ErrorRecord("X", "decode", "broken"))
+    update_fields(two.registry, two.read(), "a", {"note": "n", "year": None})
+    shown = both(two, "a")
+    assert shown == {"title": "A", "note": "n", "video": shown["video"]}
+
+
 def test_fields_that_the_index_refuses_are_taken_back_in_both(two: TwoIndices) -> None:
     mapped = {"mappings": {"properties": {"year": {"type": "integer"}}}}
     two.begin(mapping=mapped["mappings"])
@@ -111,7 +122,7 @@ def test_fields_that_the_index_refuses_are_taken_back_in_both(two: TwoIndices) -
     mirror_to_others(two.registry, index, ["a"])
     two.registry.set_fields("a", {"year": 2.5})
     assert two.registry.get("a").fields == {"year": 2.5}
-    two.registry.take_back_fields("a", {"year": 2.5}, instead={"year": 1})
+    two.registry.take_back("a", FieldChange({"year": 2.5}), kept={"year": 1})
     mirror_to_others(two.registry, index, ["a"])
     assert both(two, "a")["year"] == 1
 

@@ -500,3 +500,18 @@ def test_only_one_of_many_workers_gets_the_lease(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
     assert len(race_for(registry, "a", workers=8)) == 1
     assert registry.get("a").attempts == 1
+
+
+def test_retry_that_a_worker_has_noted_before_its_message_is_marked_stays_due_later(
+    registry: Registry,
+) -> None:
+    error = ErrorRecord("X", "fetch", "no answer")
+    first = registry.register_many([NewVideo(id, "/a.mp4") for id in "ab"])
+    for id, delay in (("a", 600.0), ("b", 0.0)):
+        registry.release(registry.claim(id, owner="w"), error, counted=False, delay=delay)
+    later = {id: registry.get(id) for id in "ab"}
+    assert registry.mark_queued("a") == later["a"]
+    assert [one.require() for one in registry.mark_many_queued(first)] == [*later.values()]
+    for id, record in later.items():
+        assert (record.state, registry.get(id)) == (State.REGISTERED, record)
+    assert registry.mark_queued("b", due_at=later["b"].due_at).state is State.QUEUED

@@ -14,6 +14,7 @@ from vidsearch.errors import IndexNotFoundError, MappingConflictError, RegistryE
 from vidsearch.index import create_videos_index
 from vidsearch.registry import (
     ErrorRecord,
+    FieldChange,
     NewVideo,
     Registry,
     State,
@@ -52,6 +53,9 @@ TRANSITIONS: dict[str, Callable[[VideoRecord, float], VideoRecord]] = {
     "hand_over": partial(transitions.hand_over, lease_seconds=60, content="c"),
     "fields_written": lambda record, now: written.fields_written(
         record.changed(due_at=4.0), now, fields=record.fields
+    ),
+    "fields_taken_back": partial(
+        written.fields_taken_back, change=FieldChange({}, removed=None), kept={"title": "t"}
     ),
     "filled": partial(written.filled, index="new", of="old", fingerprint="g"),
     "renew": partial(transitions.renew, lease_seconds=60),

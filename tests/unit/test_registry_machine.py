@@ -48,11 +48,13 @@ class RegistryMachine(RuleBasedStateMachine):
             assert after == before
         assert after.uri == uri
 
-    @rule()
-    def mark_queued(self) -> None:
-        before = self.state
-        after = self.registry.mark_queued("a").state
-        assert after is (State.QUEUED if before is State.REGISTERED else before)
+    @rule(is_as_sent=st.booleans())
+    def mark_queued(self, is_as_sent: bool) -> None:
+        before = self.registry.get("a")
+        due_at = before.due_at if is_as_sent else self.now + 1
+        after = self.registry.mark_queued("a", due_at=due_at)
+        marked = is_as_sent and before.state is State.REGISTERED
+        assert after.state is (State.QUEUED if marked else before.state)
 
     @rule(target=leases, owner=st.sampled_from(["m1", "m2"]))
     def claim(self, owner: str) -> Lease | None:

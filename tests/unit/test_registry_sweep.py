@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +13,16 @@ from hypothesis import strategies as st
 
 from vidsearch.errors import BackendUnavailableError, RegistryError
 from vidsearch.registry import NewVideo, Registry, State, VideoRecord, sweep
-from vidsearch.registry.queueing import WORKER_STOPPED, due_query, queue_priority, take_due
+from vidsearch.registry.queueing import (
+    WORKER_LOST,
+    WORKER_STOPPED,
+    due_query,
+    queue_priority,
+    take_due,
+)
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.testing.memory_engine import MemoryEngine
-from vidsearch_mappings.registry import ErrorRecord
+from vidsearch_mappings.registry import PRIORITIES, ErrorRecord, Priority
 
 NOW, TIMEOUT = 1_000_000.0, 60.0
 
@@ -31,6 +38,9 @@ _records = st.builds(
     lease_until=st.none() | _times,
     due_at=st.none() | _times,
     updated_at=_times,
+    priority=st.sampled_from(PRIORITIES),
+    error=st.none()
+    | st.sampled_from(["X", WORKER_LOST]).map(partial(ErrorRecord, stage="s", message="m")),
 )
 
 
@@ -51,8 +61,11 @@ def test_due_videos_are_those_that_the_sweep_takes(records: list[VideoRecord]) -
     engine.create_index("registry", {})
     for record in records:
         engine.put("registry", record.id, record.to_source())
-    found = {d.id for d in engine.scan("registry", query=due_query(NOW))}
-    assert found == {r.id for r in records if take_due(r, NOW) is not r}
+    due = [r for r in records if take_due(r, NOW) is not r]
+    for priority in (None, *PRIORITIES):
+        query = due_query(NOW, priority=priority)
+        found = {d.id for d in engine.scan("registry", query=query)}
+        assert found == {r.id for r in due if priority in {None, queue_priority(r)}}
 
 
 def _filled(*videos: NewVideo, waiting: Iterable[str] = ()) -> tuple[Registry, list[float]]:
@@ -68,7 +81,14 @@ def _filled(*videos: NewVideo, waiting: Iterable[str] = ()) -> tuple[Registry, l
     return registry, now
 
 
-def _swept(registry: Registry, sent: list[str], *, room: int = 1000, takes: int = 10_000) -> Any:
+def _swept(
+    registry: Registry,
+    sent: list[str],
+    *,
+    room: int = 1000,
+    bulk_room: int | None = None,
+    takes: int = 10_000,
+) -> Any:
     """A sweep with a broker that takes some messages and then goes away."""
 
     def send(records: Sequence[VideoRecord]) -> Any:
@@ -77,7 +97,8 @@ def _swept(registry: Registry, sent: list[str], *, room: int = 1000, takes: int 
         away = BackendUnavailableError("no broker") if len(ids) < len(records) else None
         return ids, away
 
-    return sweep(registry, send=send, lost=lambda ids: ids, clean=lambda id: None, room=room)
+    rooms: dict[Priority, int] = dict.fromkeys(PRIORITIES, room) | {"bulk": bulk_room or room}
+    return sweep(registry, send=send, lost=lambda ids: ids, clean=lambda id: None, room=rooms)
 
 
 def test_due_videos_are_sent_by_priority_and_then_in_order_of_registration() -> None:
@@ -93,6 +114,23 @@ def test_due_videos_are_sent_by_priority_and_then_in_order_of_registration() -> 
     assert registry.get("b2").state is State.QUEUED
     _swept(registry, sent, room=3)
     assert sent == ["i2", "i1", "b2", "b1"]
+
+
+def test_interactive_videos_are_sent_where_bulk_ones_fill_the_broker() -> None:
+    registry, _ = _filled(
+        *(NewVideo(id, "/a.mp4", priority="bulk") for id in ("b1", "lost")),
+        *(NewVideo(id, "/a.mp4", priority="interactive") for id in ("i1", "i2", "i3")),
+    )
+    stopped = ErrorRecord(WORKER_STOPPED, "processing", "the worker was told to end")
+    registry.claim("lost", owner="w")
+    registry.hand_back("lost", owner="w", error=stopped)
+    sent: list[str] = []
+    _swept(registry, sent, room=2, bulk_room=-5)
+    assert sent == ["i1", "i2"]
+    _swept(registry, sent, room=9, bulk_room=-5)
+    assert sent == ["i1", "i2", "i3", "lost"]
+    _swept(registry, sent, room=9, bulk_room=1)
+    assert sent == ["i1", "i2", "i3", "lost", "b1"]
 
 
 def test_a_video_that_is_due_later_is_left_alone_however_old_it_is() -> None:

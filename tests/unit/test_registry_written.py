@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from vidsearch.registry import State, VideoRecord, transitions
-from vidsearch.registry.written import fields_written, filled
+from vidsearch.registry import FieldChange, State, VideoRecord, transitions
+from vidsearch.registry.written import fields_taken_back, fields_written, filled
 
 NOW = 1_000_000.0
 INDEXED = VideoRecord("a", "/a.mp4", state=State.INDEXED, fingerprint="f", updated_at=5.0)
@@ -18,9 +18,33 @@ def test_fields_that_are_written_are_no_longer_due_but_others_still_are() -> Non
     record = INDEXED.changed(fields={"title": "B"}, due_at=4.0)
     assert fields_written(record, NOW, fields={"title": "B"}).due_at is None
     assert fields_written(record, NOW, fields={"title": "A"}) is record
-    kept = fields_written(record, NOW, fields={"title": "B"}, instead={"title": "A"})
-    assert (kept.fields, kept.due_at) == ({"title": "A"}, None)
-    assert fields_written(record, NOW, fields={"title": "C"}, instead={"title": "A"}) is record
+
+
+def test_of_fields_that_are_taken_back_those_of_others_stay_and_are_due() -> None:
+    title = FieldChange({"title": "B"})
+    record = INDEXED.changed(fields={"title": "B", "note": 1}, due_at=4.0)
+    alone = fields_taken_back(record, NOW, change=title, kept={"title": "A", "note": 1})
+    assert (alone.fields, alone.due_at) == ({"title": "A", "note": 1}, None)
+    after = fields_taken_back(record, NOW, change=title, kept={"title": "A"})
+    assert (after.fields, after.due_at) == ({"title": "A", "note": 1}, 4.0)
+    later = record.changed(fields={"title": "C"})
+    after = fields_taken_back(later, NOW, change=title, kept={"title": "A"})
+    assert (after.fields, after.due_at) == ({"title": "C"}, 4.0)
+    removed = FieldChange({}, frozenset({"note"}))
+    after = fields_taken_back(later, NOW, change=removed, kept={"title": "A", "note": 1})
+    assert after.fields == {"title": "C", "note": 1}
+    whole = FieldChange({"title": "B"}, removed=None)
+    after = fields_taken_back(record, NOW, change=whole, kept={"title": "A", "year": 1})
+    assert after.fields == {"title": "A", "year": 1, "note": 1}
+
+
+def test_fields_are_taken_back_in_every_state_but_deleted() -> None:
+    title = FieldChange({"title": "B"})
+    for state in (state for state in State if state is not State.INDEXED):
+        record = INDEXED.changed(state=state, fields={"title": "B", "note": 1})
+        after = fields_taken_back(record, NOW, change=title, kept={"note": 2})
+        gone = state is State.DELETED
+        assert after.fields == ({"title": "B", "note": 1} if gone else {"note": 1})
 
 
 def test_a_made_document_is_noted_and_the_last_change_stays() -> None:

@@ -56,7 +56,7 @@ def swept(registry: Registry, index: VideosIndex) -> SweepReport:
         send=lambda records: ([record.id for record in records], None),
         lost=lambda ids: ids,
         clean=lambda id: remove_document(registry, index, id),
-        room=100,
+        room={"interactive": 100, "bulk": 100},
     )
 
 

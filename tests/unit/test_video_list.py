@@ -312,7 +312,7 @@ def test_parquet_rows_become_videos(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table(columns), path, row_group_size=2)
     rows = list(VideoList(path, columns={"url": "uri"}).rows())
     assert [(row.place.partition(", ")[2], row.error) for row in rows if row.error] == [
-        ("row 4", "a cell holds bytes that are not UTF-8"),
+        ("row 4", "column 'raw' holds bytes that are not UTF-8: leave it out (--map raw=)"),
     ]
     one, two = (row.video for row in rows if row.video)
     assert one is not None
@@ -328,6 +328,68 @@ def test_parquet_rows_become_videos(tmp_path: Path) -> None:
         "year": 2024,
     }
     assert (two.id, two.fields) == ("2", {"size": 2.5, "tags": [], "year": 2025})
+
+
+def parquet_list(cells: dict[str, Any], **options: Any) -> VideoList:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow (extra parquet) is not installed")
+    from pyarrow import parquet
+
+    file = io.BytesIO()
+    uris = [f"{WEB}{n}" for n in range(len(next(iter(cells.values()))))]
+    parquet.write_table(pyarrow.table({"uri": uris, **cells}), file)
+    return VideoList(file, format="parquet", name="list", **options)
+
+
+def test_cell_of_parquet_that_cannot_be_converted_spoils_its_row_alone() -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow (extra parquet) is not installed")
+    days = pyarrow.array([0, 10**8, 1], pyarrow.int32()).cast(pyarrow.date32())
+    seconds = pyarrow.array([1000, 1, None], pyarrow.time64("ns"))
+    rows = list(parquet_list({"day": days, "second": seconds}).rows())
+    assert rows[1].error == "column 'day' cannot be read: date value out of range"
+    assert [row.video.fields for row in (rows[0], rows[2]) if row.video] == [
+        {"day": "1970-01-01", "second": "00:00:00.000001"},
+        {"day": "1970-01-02"},
+    ]
+    (_, bad, _) = parquet_list({"second": seconds}).rows()
+    assert "column 'second' cannot be read: " in (bad.error or "")
+
+
+def test_times_of_parquet_keep_their_nanoseconds() -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow (extra parquet) is not installed")
+    at = pyarrow.array([1_700_000_000_123_456_789, -1, 2000], pyarrow.int64())
+    plain = at.cast(pyarrow.timestamp("ns"))
+    zoned = at.cast(pyarrow.timestamp("ns", tz="Asia/Kolkata"))
+    videos = parquet_list({"plain": plain, "zoned": zoned})
+    assert [video.fields for video in videos.videos()] == [
+        {
+            "plain": "2023-11-14T22:13:20.123456789",
+            "zoned": "2023-11-15T03:43:20.123456789+05:30",
+        },
+        {
+            "plain": "1969-12-31T23:59:59.999999999",
+            "zoned": "1970-01-01T05:29:59.999999999+05:30",
+        },
+        {"plain": "1970-01-01T00:00:00.000002", "zoned": "1970-01-01T05:30:00.000002+05:30"},
+    ]
+    assert videos.types().told() == "plain, zoned as dates"
+
+
+def test_column_of_parquet_that_is_left_out_is_not_read() -> None:
+    columns = {"thumb": [b"\xff", b"\xfe"], "title": ["A", "B"]}
+    videos = parquet_list(columns, columns={"thumb": ""})
+    assert [video.fields for video in videos.videos()] == [{"title": "A"}, {"title": "B"}]
+    bare = parquet_list(columns, columns={"thumb": "", "title": ""})
+    assert [video.fields for video in bare.videos()] == [None, None]
+
+
+def test_bytes_inside_an_object_of_parquet_are_read_as_those_of_a_column() -> None:
+    pictures = [{"bytes": b"\xff", "path": "x"}, {"bytes": b"ok", "path": "y"}]
+    bad, good = parquet_list({"picture": pictures, "list": [[b"a"], [b"b"]]}).rows()
+    assert bad.error == (
+        "column 'picture' holds bytes that are not UTF-8: leave it out (--map picture=)"
+    )
+    assert good.video is not None
+    assert good.video.fields == {"picture": {"bytes": "ok", "path": "y"}, "list": ["b"]}
 
 
 def test_file_that_is_no_parquet_raises() -> None:
@@ -471,6 +533,46 @@ def test_csv_of_msrvtt_is_recognised(text: str, fields: dict[str, Any], tmp_path
     (tmp_path / "video7010.mp4").touch()
     uri = str(tmp_path.resolve() / "video7010.mp4")
     assert videos_of(VideoList(path)) == {"video7010": (uri, fields)}
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [{}, {"sentences": []}, {"sentences": ["hi"]}, {"sentences": 5}, {"sentences": [{"x": 1}]}],
+)
+def test_object_with_videos_is_read_as_their_array(rest: dict[str, Any]) -> None:
+    rows = [
+        {"id": "bare", "uri": f"{WEB}a.mp4"},
+        {"id": "own", "uri": f"{WEB}b.mp4", "sentence": "mine"},
+    ]
+    for document in ({"videos": rows, **rest}, rows):
+        bare, own = listed(json.dumps(document), "jsonl").videos()
+        assert (bare.fields, own.fields) == (None, {"sentence": "mine"})
+
+
+def test_sentences_of_other_lists_go_to_the_videos_that_they_name() -> None:
+    rows = [
+        {"uri": f"{WEB}a.mp4", "id": "a", "video_id": "a"},
+        {"uri": f"{WEB}b.mp4", "id": "b", "video_id": "b", "sentence": "mine"},
+        {"uri": f"{WEB}c.mp4", "id": "c", "video_id": ["c"]},
+    ]
+    sentences = [{"video_id": id, "caption": "theirs"} for id in ("a", "b", ["c"])]
+    videos = listed(json.dumps({"videos": rows, "sentences": sentences}), "jsonl")
+    assert [video.fields for video in videos.videos()] == [
+        {"video_id": "a", "sentence": ["theirs"]},
+        {"video_id": "b", "sentence": "mine"},
+        {"video_id": ["c"]},
+    ]
+
+
+def test_msrvtt_videos_without_captions_keep_their_fields_and_odd_ones_end_nothing() -> None:
+    (bare,) = listed("video_id\nvideo7010\n", base="s3://b").videos()
+    assert bare.fields is None
+    rows = [{"video_id": f"video{n}", "sentence": said} for n, said in enumerate([5, [["x"], "y"]])]
+    odd = listed("\n".join(map(json.dumps, rows)), "jsonl", base="s3://b")
+    assert videos_of(odd) == {
+        "video0": ("s3://b/video0.mp4", {"description": "5"}),
+        "video1": ("s3://b/video1.mp4", {"description": "y"}),
+    }
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,9 @@ def start(
     monkeypatch.setattr(configured, "_current", configured.current_services())
     configure(SETTINGS, app=app)
     app.amqp.queues.select(queue)
-    celeryd_after_setup.send("w@h", instance=SimpleNamespace(app=app, pool_cls=pool), conf=app.conf)
+    consumer = SimpleNamespace(reset_rate_limits=lambda: None)
+    worker = SimpleNamespace(app=app, pool_cls=pool, consumer=consumer)
+    celeryd_after_setup.send("w@h", instance=worker, conf=app.conf)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
@@ -111,6 +113,44 @@ def test_started_worker_has_the_time_limits_of_the_settings_and_answers_in_json(
         assert (task.soft_time_limit, task.time_limit) == (7200, 7260), "of no single attempt"
     assert app.tasks[REINDEX].time_limit > 86_400, "it may copy an index for hours"
     assert app.control.mailbox.serializer == "json"
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"task_default_rate_limit": "10/m"},
+        {"task_annotations": {"*": {"rate_limit": "10/m"}}},
+        {"task_annotations": [{"*": {"rate_limit": "10/m"}}, {"tasks.shop": {"rate_limit": 1}}]},
+    ],
+)
+def test_rate_limits_of_an_apps_own_tasks_are_not_those_of_a_started_worker(
+    conf: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = own_app(**conf)
+    start(app, monkeypatch)
+    for name in (INGEST, EMBED_SLICE, FILL, SWEEP, SCAN, REINDEX):
+        assert app.tasks[name].rate_limit is None
+
+
+def test_rate_limit_that_an_app_gives_a_task_of_vidsearch_by_name_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = own_app(task_annotations={"*": {"rate_limit": "10/m"}, INGEST: {"rate_limit": "1/s"}})
+    start(app, monkeypatch)
+    assert (app.tasks[INGEST].rate_limit, app.tasks[SWEEP].rate_limit) == ("1/s", None)
+
+
+@pytest.mark.parametrize("strategy", ["priority", "sorted"])
+def test_fixed_order_of_redis_queues_is_named(strategy: str) -> None:
+    options = {"visibility_timeout": 4000, "queue_order_strategy": strategy}
+    (told,) = app_conflicts(own_app(broker_transport_options=options), SETTINGS)
+    assert told.startswith(
+        f"queue_order_strategy in broker_transport_options is {strategy!r}: no sweep is done"
+    )
+    rabbit = own_app(broker_url="amqp://h//", broker_transport_options=options)
+    assert app_conflicts(rabbit, SETTINGS) == []
+    options["queue_order_strategy"] = "round_robin"
+    assert app_conflicts(own_app(broker_transport_options=options), SETTINGS) == []
 
 
 def test_own_apps_settings_against_ingestion_are_named_and_fail_the_check(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,24 @@ import pytest
 from tests.ingest_stage import SETTINGS, Stage
 
 from vidsearch.engines import BulkResult, Write
-from vidsearch.errors import DocumentRejectedError
+from vidsearch.errors import (
+    BackendError,
+    BulkError,
+    DocumentRejectedError,
+    MappingConflictError,
+)
 from vidsearch.index import create_videos_index
 from vidsearch.index.videos_index import open_videos_index
-from vidsearch.ingest import lack_fields, write_fields
-from vidsearch.registry import NewVideo, Registration, Registry, State
+from vidsearch.ingest import lack_fields, update_fields, write_fields
+from vidsearch.registry import (
+    ErrorRecord,
+    FieldChange,
+    NewVideo,
+    Registration,
+    Registry,
+    State,
+    VideoRecord,
+)
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -176,3 +189,141 @@ def test_of_two_updates_at_once_the_later_one_is_written(stage: Stage, clip: Pat
     write_fields(stage.registry, index, ["a"])
     assert document(stage, "a")["title"] == "second"
     assert not lack_fields(stage.registry.get("a"))
+
+
+class _Refusing(Racing):
+    """Takes no text as year."""
+
+    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
+        failures: dict[str, BackendError] = {
+            write.id: MappingConflictError(f"failed to parse field [year] of type [long]: {year!r}")
+            for write in writes
+            if isinstance(year := (write.source or {}).get("year"), str)
+        }
+        good = [write for write in writes if write.id not in failures]
+        done = super().bulk(index, good, refresh=refresh)
+        if failures:
+            raise BulkError(
+                "refused", failures=failures, conflicts=done.conflicts, revisions=done.revisions
+            )
+        return done
+
+
+@pytest.fixture
+def refusing(clip: Path) -> Stage:
+    """With an indexed video ``a``, whose index takes no text as year."""
+    stage = Stage(_Refusing())
+    create_videos_index(stage.engine, SETTINGS, stage.encoder.identity)
+    stage.add("a", clip, title="old", year=2020)
+    return stage
+
+
+def update(stage: Stage, **fields: Any) -> VideoRecord:
+    index = open_videos_index(stage.engine, SETTINGS)
+    return update_fields(stage.registry, index, "a", fields)
+
+
+def test_a_refused_value_is_told_to_who_set_it_and_takes_nobody_elses_with_it(
+    refusing: Stage,
+) -> None:
+    """The second update comes after the first one is in the record, and before its write."""
+    first = FieldChange({"title": "first"})
+    refusing.registry.set_fields("a", first.fields)
+    refusing.registry.set_fields("a", {"year": "of the dragon"})
+    index = open_videos_index(refusing.engine, SETTINGS)
+    (end,) = write_fields(refusing.registry, index, ["a"], own={"a": first})
+    assert end.error is None
+    assert document(refusing, "a")["title"] == "first"
+    assert lack_fields(refusing.registry.get("a")), "the other update is not written yet"
+    with pytest.raises(DocumentRejectedError, match="year"):
+        update(refusing, year="of the dragon")
+    record = refusing.registry.get("a")
+    assert (record.fields, record.due_at) == ({"title": "first", "year": 2020}, None)
+    assert document(refusing, "a")["year"] == 2020
+
+
+def test_of_a_refused_registration_nothing_is_kept(refusing: Stage, clip: Path) -> None:
+    fields = {"title": "new", "year": "of the dragon"}
+    record = refusing.registry.register("a", uri=str(clip), fields=fields)
+    refusing.registry.set_fields("a", {"tags": ["x"]})
+    index = open_videos_index(refusing.engine, SETTINGS)
+    own = {"a": FieldChange(record.fields, removed=None)}
+    (end,) = write_fields(refusing.registry, index, ["a"], own=own)
+    with pytest.raises(DocumentRejectedError, match="year"):
+        end.require()
+    record = refusing.registry.get("a")
+    assert record.fields == {"title": "old", "year": 2020, "tags": ["x"]}
+    assert lack_fields(record), "whoever set the tags writes them"
+    update(refusing, tags=["x"])
+    assert document(refusing, "a")["tags"] == ["x"]
+
+
+def test_registering_without_fields_takes_nobodys_back(refusing: Stage) -> None:
+    refusing.registry.set_fields("a", {"year": "of the dragon"})
+    index = open_videos_index(refusing.engine, SETTINGS)
+    (end,) = write_fields(refusing.registry, index, ["a"], own={"a": FieldChange({})})
+    assert end.error is None
+    with pytest.raises(DocumentRejectedError, match="year"):
+        update(refusing, year="of the dragon")
+    assert refusing.registry.get("a").fields == {"title": "old", "year": 2020}
+
+
+_ERROR = ErrorRecord("X", "decode", "broken")
+
+
+def failed(stage: Stage) -> None:
+    stage.registry.reopen("a", forget=True)
+    stage.registry.fail(stage.registry.claim("a", owner="w"), _ERROR)
+
+
+def dead(stage: Stage) -> None:
+    stage.registry.reopen("a")
+    lease = stage.registry.claim("a", owner="w")
+    stage.registry.release(lease, _ERROR, counted=False, give_up_after=0.0)
+
+
+def waiting(stage: Stage) -> None:
+    stage.registry.reopen("a")
+    stage.registry.mark_queued("a")
+
+
+def begun(stage: Stage) -> None:
+    stage.registry.reopen("a")
+    stage.registry.claim("a", owner="w")
+
+
+@pytest.mark.parametrize("become", [failed, dead, waiting, begun])
+def test_fields_reach_the_document_that_searches_still_show(
+    refusing: Stage, become: Callable[[Stage], None]
+) -> None:
+    become(refusing)
+    before = refusing.video("a")
+    state = refusing.registry.get("a").state
+    record = update(refusing, title="new", year=None)
+    assert record.state is (State.REGISTERED if state is State.PROCESSING else state)
+    assert record.fields == {"title": "new"}
+    assert document(refusing, "a") == {"title": "new", "video": before}
+    with pytest.raises(DocumentRejectedError, match="year"):
+        update(refusing, title="newer", year="of the dragon")
+    assert refusing.registry.get("a").fields == {"title": "new"}
+    assert document(refusing, "a") == {"title": "new", "video": before}
+
+
+def test_fields_of_a_failed_video_are_of_its_record_alone_where_nothing_is_shown(
+    refusing: Stage,
+) -> None:
+    failed(refusing)
+    refusing.engine.delete("videos", "a")
+    assert update(refusing, title="new").fields == {"title": "new", "year": 2020}
+    assert refusing.engine.get("videos", "a") is None
+
+
+def test_an_update_leaves_in_the_document_what_another_registration_waits_with(
+    refusing: Stage,
+) -> None:
+    refusing.registry.register("a", uri="/other.mp4", fields={"title": "other", "draft": True})
+    record = update(refusing, year=2021)
+    assert record.fields == {"title": "other", "draft": True, "year": 2021}
+    after = document(refusing, "a")
+    assert (after["title"], after["year"], "draft" in after) == ("old", 2021, False)
+    assert after["video"]["uri"] != "/other.mp4"

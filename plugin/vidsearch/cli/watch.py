@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidsearch.batches import in_batches
 from vidsearch.cli import output
 from vidsearch.cli.folder import PassedOver, Selection, videos_below
 from vidsearch.cli.gone import Gone, delete_gone, gone_line, videos_gone
@@ -28,7 +29,7 @@ from vidsearch.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
     from vidsearch.registration import IdFrom
-    from vidsearch.registry import Registration
+    from vidsearch.registry import NewVideo, Registration, VideoRecord
     from vidsearch_tasks import Services
 
 __all__ = ["FolderWatch"]
@@ -128,6 +129,8 @@ class FolderWatch:
         if not ready:
             return
         videos = from_files(map(Path, ready), id_from=self.id_from, titles=self.titles)
+        if self.id_from == "name" and not (videos := [*self._without_taken_ids(videos)]):
+            return
         done: list[Registration] = []
         registering = Registering(self.services, fields=self.fields, keep=done.append)
         registering.run((Row(video.uri, video) for video in videos), total=len(videos))
@@ -139,6 +142,24 @@ class FolderWatch:
             record = one.record
             if record and record.uri in ready and one.id not in busy:
                 self._known[record.uri] = _signature(ready[record.uri]), one.id
+
+    def _without_taken_ids(self, videos: Sequence[NewVideo]) -> Iterator[NewVideo]:
+        """Those whose id is not that of another file that is there, which they would replace."""
+        first: dict[str, str] = {}
+        for batch in in_batches(videos):
+            records = self.services.registry.find_many([video.id for video in batch])
+            for video in batch:
+                other = _present_uri(records.get(video.id)) or video.uri
+                if other == video.uri:
+                    other = first.setdefault(video.id, video.uri)
+                if other == video.uri:
+                    yield video
+                    continue
+                self.has_problems = True
+                self._tell(
+                    f"error: not registered: {video.uri} has the id {video.id!r} of {other}: "
+                    "rename one of them, or leave out --id-from name"
+                )
 
     def _has_changed(self, one: Registration, ready: Mapping[str, os.stat_result]) -> bool:
         """Whether the file of a video that is registered alike is another than the worker read."""
@@ -206,6 +227,15 @@ class FolderWatch:
         if line not in self._told:
             self._told.add(line)
             output.talk(line)
+
+
+def _present_uri(record: VideoRecord | None) -> str | None:
+    """The file of a registered video, where it is there."""
+    from vidsearch_mappings.registry import State
+
+    if record is None or record.state is State.DELETED:
+        return None
+    return record.uri if os.path.exists(record.uri) else None  # noqa: PTH110  (takes any text)
 
 
 def _status(path: Path) -> os.stat_result | None:

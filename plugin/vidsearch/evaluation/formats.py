@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
@@ -68,8 +69,9 @@ def _webvid(path: Path) -> Iterator[CaptionRow]:
         key, folder = row["videoid"].strip(), row.get("page_dir", "").strip()
         names = [f"{folder}/{key}"] if folder else []
         names.append(key)
-        if url := row.get("contentUrl", ""):
-            names.append(unquote(PurePosixPath(urlsplit(url).path).name))
+        with suppress(ValueError):  # a host that cannot be read: the file may have the key's name
+            if url := row.get("contentUrl", ""):
+                names.append(unquote(PurePosixPath(urlsplit(url).path).name))
         yield CaptionRow(ListedVideo(key, tuple(names)), row["name"])
 
 

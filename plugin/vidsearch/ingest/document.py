@@ -14,7 +14,7 @@ from vidsearch.index.videos_index import VideosIndex
 from vidsearch_mappings.registry import VideoRecord, to_stamp
 from vidsearch_mappings.videos import SUBTITLES
 
-__all__ = ["fingerprint", "model_name", "video_document", "with_fields"]
+__all__ = ["fields_of", "fingerprint", "model_name", "video_document", "with_fields"]
 
 
 def fingerprint(
@@ -89,6 +89,11 @@ def _segment(segment: Segment) -> Json:
     if segment.thumbnail:
         source["thumbnail"] = segment.thumbnail
     return source
+
+
+def fields_of(source: Json, index: VideosIndex) -> Json:
+    """A stored document without the vidsearch object."""
+    return {name: value for name, value in source.items() if name != index.field}
 
 
 def with_fields(record: VideoRecord, stored: Json, *, index: VideosIndex) -> Json:

@@ -1,4 +1,4 @@
-"""Change the fields of videos that are indexed, without reading their files."""
+"""Change the fields of videos without reading their files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from vidsearch.batches import in_batches
 from vidsearch.compare_and_set import keeps_changing, until_unchanged
-from vidsearch.engines import Write
+from vidsearch.engines import Document, Json, Write
 from vidsearch.errors import (
     BulkError,
     DocumentRejectedError,
@@ -17,9 +17,10 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.ingest.document import with_fields
+from vidsearch.ingest.document import fields_of, with_fields
 from vidsearch.ingest.field_values import explained, refuse_changed_numbers
 from vidsearch.ingest.mirror import mirror_to_others
+from vidsearch.registry.field_change import FieldChange
 from vidsearch.registry.registration import Registration
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import checked_fields
@@ -36,8 +37,9 @@ def update_fields(
 ) -> VideoRecord:
     """Change some of a video's fields in the registry, and in its document where it has one.
 
-    Numbers that the index would change are refused before anything is stored. See
-    :func:`write_fields` for the rest.
+    The document of a video that failed, is dead or is on its way gets them as well: searches show
+    it until a worker has written another one. Numbers that the index would change are refused
+    before anything is stored. See :func:`write_fields` for the rest.
 
     Raises:
         RegistryError: a field cannot be stored, or the index is attached.
@@ -52,9 +54,11 @@ def update_fields(
     plain = checked_fields(fields, id=id, reserved=index.field, none_removes=True)
     refuse_changed_numbers(plain, index.properties, own_templates=index.own_templates)
     record = registry.set_fields(id, plain)
-    if not lack_fields(record):
+    if record.indexed_at is None or (record.state is State.INDEXED and not lack_fields(record)):
         return record
-    (written,) = write_fields(registry, index, [id])
+    kept = {name: value for name, value in plain.items() if value is not None}
+    change = FieldChange(kept, frozenset(plain.keys() - kept.keys()))
+    (written,) = write_fields(registry, index, [id], own={id: change})
     return written.require()
 
 
@@ -63,17 +67,31 @@ def lack_fields(record: VideoRecord) -> bool:
     return record.state is State.INDEXED and record.due_at is not None
 
 
-def write_fields(registry: Registry, index: VideosIndex, ids: Sequence[str]) -> list[Registration]:
-    """Write the registered fields of indexed videos into their documents.
+def write_fields(
+    registry: Registry,
+    index: VideosIndex,
+    ids: Sequence[str],
+    *,
+    own: Mapping[str, FieldChange] | None = None,
+) -> list[Registration]:
+    """Write the registered fields of videos into the documents that searches show.
 
     Documents are read before records, and written only if they have not changed since: of several
-    updates at once all take effect. A video whose document is gone, or keeps no vectors, is made
-    ``registered``: the caller enqueues it, and a worker writes the whole document. During a
+    updates at once all take effect. An indexed video whose document is gone, or keeps no vectors,
+    is made ``registered``: the caller enqueues it, and a worker writes the whole document. During a
     reindex the other index gets them as well, before they count as written.
 
+    Args:
+        registry: of the videos.
+        index: opened.
+        ids: of the videos.
+        own: by id, what the caller has changed; by default all fields of the record. Of a video
+            that is not indexed this alone is written: the rest may be of another file.
+
     Returns one for each id, in their order. ``error`` says why a document does not have the fields:
-    the index does not take them, and the record has the former ones again; or the document keeps
-    changing, and the sweep will have a worker write it.
+    the index does not take those of the caller, and record and document have the former ones, but
+    for what others have changed; or the document keeps changing, and the sweep will have a worker
+    write it.
     """
     ends: dict[str, Registration] = {}
     rest = list(ids)
@@ -81,7 +99,7 @@ def write_fields(registry: Registry, index: VideosIndex, ids: Sequence[str]) -> 
     def write() -> None:
         nonlocal rest
         for batch in in_batches(rest, _DOCUMENTS):
-            ends.update(_write_batch(registry, index, batch))
+            ends.update(_write_batch(registry, index, batch, own or {}))
         rest = [id for id in rest if id not in ends]
         if rest:
             raise VersionConflictError("told by id below")
@@ -92,48 +110,91 @@ def write_fields(registry: Registry, index: VideosIndex, ids: Sequence[str]) -> 
 
 
 def _write_batch(
-    registry: Registry, index: VideosIndex, ids: Sequence[str]
+    registry: Registry, index: VideosIndex, ids: Sequence[str], own: Mapping[str, FieldChange]
 ) -> dict[str, Registration]:
     """What became of each, but for those that changed meanwhile."""
     documents = index.engine.mget(index.name, ids)
     records = registry.find_many(ids)
-    done: list[str] = []
+    changes: dict[str, FieldChange] = {}
+    done: dict[str, Mapping[str, Any]] = {}
+    """The fields that documents have, by id."""
     lost: list[str] = []
-    writes: list[Write] = []
-    refused: dict[str, VidsearchError] = {}
+    wanted: dict[str, list[Json]] = {}
     for id in ids:
         record, document = records.get(id), documents.get(id)
-        if record is None or not lack_fields(record):
-            done.append(id)  # another was faster, or a worker is at it
-            continue
-        if document is None or "vector" not in (document.source.get(index.field) or {}):
+        is_shown = document is not None and "vector" in (document.source.get(index.field) or {})
+        if record is not None and not is_shown and lack_fields(record):
             lost.append(id)
-            continue
-        after = with_fields(record, document.source, index=index)
-        try:
-            refuse_changed_numbers(
-                record.fields, index.properties, own_templates=index.own_templates
-            )
-        except DocumentRejectedError as error:
-            refused[id] = error
-            continue
-        if after == document.source:
-            done.append(id)
+        elif record is None or not is_shown or not _is_to_write(record, own.get(id)):
+            done[id] = record.fields if record else {}  # another was faster, or a worker is at it
         else:
-            writes.append(Write("index", id, after, expect=document.revision))
-    failures, conflicts = _bulk(index, writes)
-    refused |= failures
+            assert document is not None
+            changes[id] = own.get(id) or FieldChange(record.fields, removed=None)
+            wanted[id] = _wanted(record, changes[id], document.source, index)
+    made, refused = _written(index, wanted, documents)
     for id in refused:
-        kept = documents[id].source
-        kept = {name: value for name, value in kept.items() if name != index.field}
-        registry.take_back_fields(id, records[id].fields, instead=kept)
-    ended = [*done, *(w.id for w in writes if w.id not in conflicts and w.id not in failures)]
-    if changed := [*ended, *refused]:
+        registry.take_back(id, changes[id], kept=fields_of(documents[id].source, index))
+    done |= {id: fields_of(source, index) for id, source in made.items()}
+    if changed := [*done, *refused]:
         mirror_to_others(registry, index, changed)
-    written = {id: records[id].fields if id in records else {} for id in ended}
-    ends = {one.id: one for one in registry.mark_fields_written(written)}
+    ends = {one.id: one for one in registry.mark_fields_written(done)}
     ends |= {one.id: one for one in registry.reopen_many(lost)}
     return ends | {id: Registration(id, error=error) for id, error in refused.items()}
+
+
+def _is_to_write(record: VideoRecord, own: FieldChange | None) -> bool:
+    """Whether a document that is there is to get fields. What was registered for a video that is
+    not indexed comes with its vectors."""
+    if record.state is State.INDEXED:
+        return lack_fields(record)
+    return record.state is not State.DELETED and own is not None and own.removed is not None
+
+
+def _wanted(
+    record: VideoRecord, change: FieldChange, stored: Json, index: VideosIndex
+) -> list[Json]:
+    """What a document is to be: all fields of its record; where the index refuses these, for what
+    others have set, those of the caller alone."""
+    alone = {
+        **change.applied(record.fields, fields_of(stored, index)),
+        index.field: stored[index.field],
+    }
+    if record.state is not State.INDEXED:
+        return [alone]
+    whole = with_fields(record, stored, index=index)
+    return [whole] if alone == whole else [whole, alone]
+
+
+def _written(
+    index: VideosIndex, wanted: Mapping[str, Sequence[Json]], documents: Mapping[str, Document]
+) -> tuple[dict[str, Json], dict[str, VidsearchError]]:
+    """What documents are now, by id, and why the index refuses all that is wanted of others; those
+    that changed meanwhile are left out."""
+    made: dict[str, Json] = {}
+    refused: dict[str, VidsearchError] = {}
+    while wanted:
+        refusals: dict[str, VidsearchError] = {}
+        writes: list[Write] = []
+        for id, (source, *_) in wanted.items():
+            stored = documents[id].source
+            changed = {name: value for name, value in source.items() if value != stored.get(name)}
+            try:
+                refuse_changed_numbers(
+                    fields_of(changed, index), index.properties, own_templates=index.own_templates
+                )
+            except DocumentRejectedError as error:
+                refusals[id] = error
+                continue
+            made[id] = source
+            if source != stored:
+                writes.append(Write("index", id, source, expect=documents[id].revision))
+        failures, conflicts = _bulk(index, writes)
+        for id in (*failures, *conflicts):
+            del made[id]
+        refusals |= failures
+        refused |= {id: refusals[id] for id in refusals if len(wanted[id]) == 1}
+        wanted = {id: rest for id in refusals if (rest := wanted[id][1:])}
+    return made, refused
 
 
 def _bulk(

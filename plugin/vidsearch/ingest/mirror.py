@@ -15,7 +15,8 @@ Why no change is lost, and no deleted video comes back:
    after this last look has its own writer, whose mirror starts later and sees that write.
 4. What counts is the record, which is changed by compare-and-set itself: deleted is deleted
    everywhere; of two documents the one with the record's fingerprint is right, of two such the one
-   that was embedded later; the fields are those of the record. So a writer that was held up over a
+   that was embedded later; the fields are those of the record (of a video that is not indexed,
+   those in which record and document agree). So a writer that was held up over a
    swap, and goes by the old index, undoes nothing in the new one. A video that a worker is at is
    left to that worker, which mirrors at its end, failed or not.
 5. A process that is killed between its write and its mirror, and a worker of an older version, have
@@ -47,7 +48,8 @@ from vidsearch.errors import (
 )
 from vidsearch.index.targets import are_alike, other_indices
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.ingest.document import with_fields
+from vidsearch.ingest.document import fields_of, with_fields
+from vidsearch.registry.field_change import FieldChange
 from vidsearch.registry.registry import Registry
 from vidsearch_mappings.registry import IN_PROGRESS, State, VideoRecord
 
@@ -239,7 +241,21 @@ class _Batch:
         if has and not had and self._alike:
             assert given is not None
             return self._with_video_of(given, there)
+        if has and had and self._alike and not target.attached and record is not None:
+            return self._with_updated_fields(record, given, there)
         return _Wish.STAY
+
+    def _with_updated_fields(
+        self, record: VideoRecord, given: Document | None, there: Document | None
+    ) -> Json:
+        """Fields that were changed in a document whose video is not indexed now: those that the
+        record has as well. It may wait with others, for another file."""
+        assert given is not None
+        assert there is not None
+        own, field = fields_of(given.source, self._source), self._target.field
+        updated = FieldChange(own, removed=None)
+        fields = updated.applied(record.fields, fields_of(there.source, self._target))
+        return {**fields, field: there.source[field]}
 
     def _with_video_of(self, given: Document, there: Document | None) -> Json:
         if not self._target.attached:

@@ -20,8 +20,10 @@ _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)(?P<exponent>[eE][
 front makes a code: `007`, a postcode. So does an exponent without a sign, `12e4`; programs write
 the sign, `1e-05`."""
 _DATE = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}(\d{3})?)?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}(\d{3}){0,2})?)?(Z|[+-]\d\d:\d\d)?)?",
+    re.ASCII,
 )
+_NANOSECONDS = re.compile(r"(?<=\.\d{6})\d{3}")
 
 _Read = Callable[[str], Any]
 """From a text to a value of the type; ``None`` or ``ValueError`` where it is none."""
@@ -48,7 +50,8 @@ def _number_with_comma(text: str) -> float | None:
 def _date(text: str) -> str | None:
     if not _DATE.fullmatch(text):
         return None
-    datetime.fromisoformat(text.replace("Z", "+00:00"))  # ValueError where there is no such day
+    known = _NANOSECONDS.sub("", text).replace("Z", "+00:00")
+    datetime.fromisoformat(known)  # ValueError where there is no such day
     return text.replace(" ", "T")
 
 

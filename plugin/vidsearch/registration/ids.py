@@ -27,20 +27,28 @@ def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
             file's name without its suffix, for names that are known to be unique.
 
     Raises:
-        RegistryError: the URI is not UTF-8.
+        RegistryError: the URI is not UTF-8, or cannot be taken apart.
     """
     try:
         digest = hashlib.sha256(without_signature(uri).encode()).hexdigest()[:12]
+        path = unquote(urlsplit(uri).path) if _SCHEME.match(uri) else uri
     except UnicodeEncodeError as error:
-        from vidsearch.media import public_uri
-
-        shown = public_uri(uri)
-        raise RegistryError(f"the name {shown!r} is not UTF-8: rename the file") from error
-    path = unquote(urlsplit(uri).path) if _SCHEME.match(uri) else uri
+        raise RegistryError(f"the name {_shown(uri)!r} is not UTF-8: rename the file") from error
+    except ValueError:  # "from None": the library's message may hold a password of the URI
+        raise RegistryError(
+            f"{_shown(uri)} is not a valid URI: its host must be a name, or an address, which has "
+            "brackets around it if it is IPv6"
+        ) from None
     name = re.sub(r"[^\w.-]+", "-", PurePosixPath(path).stem).strip("-")
     if id_from == "name" and name:
         return name
     return f"{name[:80]}-{digest}" if name else digest
+
+
+def _shown(uri: str) -> str:
+    from vidsearch.media import public_uri
+
+    return public_uri(uri)
 
 
 def absolute_uri(uri: str, *, base: str | Path | None = None) -> str:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import chain, zip_longest
 from typing import Any, BinaryIO, Literal
 
-from vidsearch.errors import MissingExtraError, VideoListError
-from vidsearch.json_values import to_json_value
+from vidsearch.errors import VideoListError
 
 __all__ = ["Format", "RawRow", "Table", "open_table"]
 
 Format = Literal["csv", "jsonl", "parquet"]
 
-_BATCH = 1000
 _CELL = 1 << 20
 """Characters of a cell in CSV; where a quote is never closed, so much is read before that shows."""
 _REFUSED = {
@@ -60,13 +57,16 @@ class Table:
     """Whether numbers may have one: spreadsheets that write it separate cells by ``;``."""
 
 
-def open_table(file: BinaryIO, format: Format, *, name: str) -> Table:
+def open_table(
+    file: BinaryIO, format: Format, *, name: str, left_out: Collection[str] = ()
+) -> Table:
     """Read a file from its beginning. Rows that cannot be read do not end it.
 
     Args:
         file: can be read again.
         format: of the file.
         name: what messages call it.
+        left_out: columns that need not be read.
 
     Raises:
         VideoListError: it is nothing of that format; also while a Parquet file is read.
@@ -78,7 +78,9 @@ def open_table(file: BinaryIO, format: Format, *, name: str) -> Table:
     for begins, what in _REFUSED.items():
         if head.startswith(begins):
             raise VideoListError(f"{name} is {what}")
-    return _OPENED[format](file, name)
+    if format == "parquet":
+        return _parquet(file, name, left_out)
+    return (_csv if format == "csv" else _json)(file, name)
 
 
 def _csv(file: BinaryIO, name: str) -> Table:
@@ -205,64 +207,39 @@ def _json_document(found: Any, name: str) -> Table:
             raise VideoListError(
                 f"{name} is one JSON object: write one object a line, or an array of them"
             )
-        captions: dict[Any, list[Any]] = {}
-        for each in found.get("sentences") or ():
-            captions.setdefault(each.get("video_id"), []).append(each.get("caption"))
-        found = [
-            {**each, "sentence": captions.get(each.get("video_id"))}
-            if isinstance(each, dict)
-            else each
-            for each in videos
-        ]
+        captions = _captions(found.get("sentences"))
+        found = [_with_captions(each, captions) for each in videos]
     return Table((_object_row(n, each) for n, each in enumerate(found, 1)), counted="row")
 
 
-def _parquet(file: BinaryIO, name: str) -> Table:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError.of("parquet", needed_for="reading Parquet files") from error
-    try:
-        opened = parquet.ParquetFile(file)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise VideoListError(f"{name} is no Parquet file: {error}") from error
-    schema = opened.schema_arrow
-    _refuse_repeated(schema.names, name)
-    maps = [each.name for each in schema if pyarrow.types.is_map(each.type)]
-
-    def rows() -> Iterator[RawRow]:
-        number = 0
-        try:
-            for batch in opened.iter_batches(batch_size=_BATCH):
-                for cells in batch.to_pylist():
-                    number += 1
-                    objects = {each: dict(cells[each]) for each in maps if cells[each]}
-                    yield _parquet_row(number, cells | objects)
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise VideoListError(f"{name} cannot be read after row {number}: {error}") from error
-
-    return Table(rows(), schema.names, counted="row")
+def _captions(sentences: Any) -> dict[str, list[Any]]:
+    """By video, the captions that MSR-VTT lists beside the videos."""
+    found: dict[str, list[Any]] = {}
+    for each in sentences if isinstance(sentences, list) else ():
+        if isinstance(each, dict) and isinstance(video := each.get("video_id"), str):
+            found.setdefault(video, []).append(each.get("caption"))
+    return found
 
 
-def _parquet_row(number: int, cells: Mapping[str, Any]) -> RawRow:
-    try:
-        return RawRow(number, {name: _plain(value) for name, value in cells.items()})
-    except UnicodeDecodeError:
-        return RawRow(number, error="a cell holds bytes that are not UTF-8")
+def _with_captions(video: Any, captions: Mapping[str, list[Any]]) -> Any:
+    """A row with the captions of its video; one that has none there stays as it is."""
+    id = video.get("video_id") if isinstance(video, dict) else None
+    if isinstance(id, str) and id in captions:
+        return {"sentence": captions[id], **video}
+    return video
 
 
-def _plain(value: Any) -> Any:
-    """A value of Arrow as JSON has it. Decimals become text, which the column's type may change."""
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return to_json_value(value)
+def _parquet(file: BinaryIO, name: str, left_out: Collection[str]) -> Table:
+    from vidsearch.registration.parquet import open_parquet
 
-
-_OPENED: Mapping[Format, Callable[[BinaryIO, str], Table]] = {
-    "csv": _csv,
-    "jsonl": _json,
-    "parquet": _parquet,
-}
+    columns, rows = open_parquet(file, name=name, left_out=left_out)
+    _refuse_repeated(columns, name)
+    numbered = enumerate(rows, 1)
+    return Table(
+        (
+            RawRow(n, error=cells) if isinstance(cells, str) else RawRow(n, cells)
+            for n, cells in numbered
+        ),
+        columns,
+        counted="row",
+    )

@@ -86,7 +86,7 @@ class VideoList:
         self.format: Format = chosen
         self._id_from = id_from
         self._base = os.fspath(base) if base else (path.resolve().parent if path else None)
-        self._asked = dict(columns or {})
+        self._asked = self._columns = dict(columns or {})
         with self._table() as table:
             first = next((raw for raw in table.rows if raw.error is None), RawRow(0))
             named = table.columns
@@ -199,15 +199,15 @@ class VideoList:
             if raw.error:
                 yield raw
                 continue
-            given = raw.cells.get(captions) or ()
             key = str(raw.cells.get(id))
             first.setdefault(key, raw)
-            texts.setdefault(key, {}).update(
-                dict.fromkeys([given] if isinstance(given, str) else given)
-            )
+            texts.setdefault(key, {}).update(dict.fromkeys(_texts(raw.cells.get(captions))))
         for key, raw in first.items():
             every = [*texts[key]]
-            cell = every if len(every) > 1 else next(iter(every), None)
+            if not every:  # a cell of captions would take away the fields of a registered video
+                yield raw
+                continue
+            cell = every if len(every) > 1 else every[0]
             yield replace(raw, cells={**raw.cells, captions: cell})
 
     def _fields(self, raw: RawRow) -> dict[str, Any]:
@@ -252,9 +252,16 @@ class VideoList:
                 if isinstance(self._file, (str, os.PathLike))
                 else nullcontext(self._file) as opened
             ):
-                yield open_table(opened, self.format, name=self.name)
+                left_out = {column for column, field in self._columns.items() if not field}
+                yield open_table(opened, self.format, name=self.name, left_out=left_out)
         except OSError as error:
             raise VideoListError(f"{self.name} cannot be read: {error.strerror}") from error
+
+
+def _texts(cell: Any) -> list[str]:
+    """The captions in a cell."""
+    every = cell if isinstance(cell, list) else [cell]
+    return [each for each in every if isinstance(each, str) and each]
 
 
 def _is_empty(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vidsearch.registry.engine_clock import EngineClock
+from vidsearch.registry.field_change import FieldChange
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.notes import Notes
 from vidsearch.registry.operations import Operations, Pause, SweepNote
@@ -18,6 +19,7 @@ __all__ = [
     "EngineClock",
     "ErrorGroup",
     "ErrorRecord",
+    "FieldChange",
     "Lease",
     "LeaseKeeper",
     "Leases",

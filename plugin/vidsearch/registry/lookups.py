@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
+from vidsearch.registry import queueing
 from vidsearch.registry.registration import registered
-from vidsearch.registry.store import RecordStore, in_states
+from vidsearch.registry.store import RecordStore, Stored, in_states
 from vidsearch.registry.transitions import HANDED_OVER
-from vidsearch_mappings.registry import State, VideoRecord, to_stamp
+from vidsearch_mappings.registry import Priority, State, VideoRecord, to_stamp
 
 __all__ = ["Lookups"]
 
@@ -44,7 +45,11 @@ class Lookups:
 
     def find_many(self, ids: Sequence[str]) -> dict[str, VideoRecord]:
         """Some videos, read in real time; those that were never registered are left out."""
-        return {id: stored.record for id, stored in self._store.read_many(ids).items()}
+        return {id: stored.record for id, stored in self.stored_many(ids).items()}
+
+    def stored_many(self, ids: Sequence[str]) -> dict[str, Stored]:
+        """As :meth:`find_many`, with their revisions."""
+        return self._store.read_many(ids)
 
     def list(
         self,
@@ -77,6 +82,11 @@ class Lookups:
         """Videos whose slices have the lease since a time before the given one; in no order."""
         since = {"range": {"updated_at": {"lt": to_stamp(before)}}}
         return self._store.scan({"bool": {"filter": [HANDED_OVER, since]}})
+
+    def due(self, *, limit: int, priority: Priority | None = None) -> Sequence[VideoRecord]:
+        """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""
+        query = queueing.due_query(self.now(), priority=priority)
+        return self._store.first(query, sort=queueing.IN_ORDER, size=limit)
 
     def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
         """Those of some ids that are registered, tombstones included, in no order."""

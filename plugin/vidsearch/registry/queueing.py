@@ -32,6 +32,8 @@ WORKER_LOST = "WorkerLost"
 WORKER_STOPPED = "WorkerStopped"
 """Class of the error of a video whose worker was told to end."""
 
+_INTERRUPTED = (WORKER_LOST, WORKER_STOPPED)
+
 IN_ORDER: list[Json] = [
     # `interactive` is the default value, which is not stored.
     {"priority": {"order": "asc", "missing": "_first", "unmapped_type": "keyword"}},
@@ -47,17 +49,26 @@ def is_unsent(record: VideoRecord) -> bool:
 
 def queue_priority(record: VideoRecord) -> Priority:
     """With which priority the message of a video waits: its own, or more; see above."""
-    is_interrupted = record.error is not None and record.error.type in {
-        WORKER_LOST,
-        WORKER_STOPPED,
-    }
+    is_interrupted = record.error is not None and record.error.type in _INTERRUPTED
     return "interactive" if is_interrupted else record.priority
 
 
-def due_query(now: float) -> Json:
-    """The query for the records that :func:`take_due` takes."""
-    due = {"range": {"due_at": {"lte": to_stamp(now)}}}
-    return {"bool": {"filter": [{"term": {"state": str(State.REGISTERED)}}, due]}}
+def due_query(now: float, *, priority: Priority | None = None) -> Json:
+    """The query for the records that :func:`take_due` takes; ``priority`` is that of their messages
+    (:func:`queue_priority`), ``None`` for both."""
+    due = [
+        {"term": {"state": str(State.REGISTERED)}},
+        {"range": {"due_at": {"lte": to_stamp(now)}}},
+    ]
+    in_bulk = {
+        "bool": {
+            "filter": [{"term": {"priority": "bulk"}}],
+            "must_not": [{"terms": {"error.type": [*_INTERRUPTED]}}],
+        }
+    }
+    if priority == "bulk":
+        return {"bool": {"filter": [*due, in_bulk]}}
+    return {"bool": {"filter": due, "must_not": [in_bulk] if priority else []}}
 
 
 def defer(record: VideoRecord, now: float) -> VideoRecord:

@@ -15,12 +15,13 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.errors import LeaseLostError, RegistryError
 from vidsearch.registry import queueing, transitions
+from vidsearch.registry.field_change import FieldChange
 from vidsearch.registry.lookups import Lookups
 from vidsearch.registry.registration import Registration, registered
 from vidsearch.registry.store import Change, Lease, Stored
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, check_id, checked, checked_fields
-from vidsearch.registry.written import fields_written, filled
+from vidsearch.registry.written import fields_taken_back, fields_written, filled
 from vidsearch_mappings.registry import ErrorRecord, Priority, State, VideoRecord
 
 __all__ = ["Registry"]
@@ -157,25 +158,29 @@ class Registry(Lookups):
         ends = self._store.change_many(changes)
         return tuple(Registration.of(id, ends[id]) for id in changes)
 
-    def take_back_fields(
-        self, id: str, refused: Mapping[str, Any], *, instead: Mapping[str, Any]
-    ) -> VideoRecord:
-        """Note the fields that a document has kept, as the index refused those of the record."""
-        return self._change(id, partial(fields_written, fields=refused, instead=instead)).record
+    def take_back(self, id: str, change: FieldChange, *, kept: Mapping[str, Any]) -> VideoRecord:
+        """Note that the index refused a change, and the fields that the document has kept."""
+        return self._change(id, partial(fields_taken_back, change=change, kept=kept)).record
 
     def mark_filled(self, id: str, *, index: str, of: str | None, fingerprint: str) -> VideoRecord:
         """Note that a video's document in another index is made; see ``written.filled``."""
         return self._change(id, partial(filled, index=index, of=of, fingerprint=fingerprint)).record
 
-    def mark_queued(self, id: str) -> VideoRecord:
-        """Note that a message is in the queue. Nothing changes where a worker was faster."""
-        return self._change(id, transitions.mark_queued).record
+    def mark_queued(self, id: str, *, due_at: float | None = None) -> VideoRecord:
+        """Note that a message is in the queue; ``due_at`` as in the record that it was sent for.
+        Nothing changes where a worker was faster."""
+        return self._change(id, partial(transitions.mark_queued, due_at=due_at)).record
 
     def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
         """As :meth:`mark_queued`, for those without an error; what is known is not read again."""
         queued = {one.id: one.stored for one in registrations if one.stored or not one.error}
         stored = {id: one for id, one in queued.items() if one}
-        return self._change_many(queued, transitions.mark_queued, stored=stored)
+
+        def mark(record: VideoRecord, now: float) -> VideoRecord:
+            sent = stored.get(record.id)
+            return transitions.mark_queued(record, now, due_at=sent.record.due_at if sent else None)
+
+        return self._change_many(queued, mark, stored=stored)
 
     def defer(self, ids: Iterable[str]) -> tuple[Registration, ...]:
         """Leave registered videos to the sweep, as the queue is full."""
@@ -332,11 +337,6 @@ class Registry(Lookups):
         """
         query = sweep_query(now=self.now(), timeout=self.lease_seconds, queued=queued)
         return self._store.scan(query)
-
-    def due(self, *, limit: int) -> Sequence[VideoRecord]:
-        """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""
-        query = queueing.due_query(self.now())
-        return self._store.first(query, sort=queueing.IN_ORDER, size=limit)
 
     def recover(self, id: str) -> VideoRecord | None:
         """Take a forgotten video back to ``registered``, or to ``dead`` if out of attempts.

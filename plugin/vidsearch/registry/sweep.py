@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from vidsearch.batches import BATCH, in_batches
 from vidsearch.errors import BackendError, VideoNotRegisteredError
 from vidsearch.registry.registry import Registry
-from vidsearch_mappings.registry import State, VideoRecord
+from vidsearch_mappings.registry import PRIORITIES, Priority, State, VideoRecord
 
 __all__ = ["SweepReport", "sweep"]
 
@@ -63,7 +63,7 @@ def sweep(
     send: Callable[[Sequence[VideoRecord]], Sent],
     lost: Callable[[Sequence[str]], Collection[str]] | None,
     clean: Callable[[str], object],
-    room: int,
+    room: Mapping[Priority, int],
     recovered: Sequence[str] = (),
 ) -> SweepReport:
     """Recover what was lost, and send the messages of what is due. Safe in several places at once.
@@ -78,7 +78,8 @@ def sweep(
         lost: those of some queued videos whose message is in no queue and in no worker's hands;
             ``None`` where no message is lost.
         clean: removes the document of one deleted video; see ``remove_document``.
-        room: number of messages that the queue may still take.
+        room: by priority, the number of messages that its queue may still take; those that are
+            sent here as ``interactive`` count for ``bulk`` as well.
         recovered: the ids of those that the caller has recovered itself.
     """
     found: dict[str, list[str]] = {"dead": [], "cleaned": [], "waiting": [*recovered]}
@@ -123,22 +124,25 @@ def _without_queued(
 
 
 def _send_due(
-    registry: Registry, send: Callable[[Sequence[VideoRecord]], Sent], room: int
+    registry: Registry,
+    send: Callable[[Sequence[VideoRecord]], Sent],
+    room: Mapping[Priority, int],
 ) -> tuple[dict[str, None], BackendError | None]:
     """Send the messages of due videos as long as there is room; the ids of those that were sent."""
     done: dict[str, None] = {}
-    while (left := room - len(done)) > 0:
-        due = registry.due(limit=min(left, BATCH))
-        taken = {
-            one.id: one
-            for one in registry.take_due([record.id for record in due])
-            if one.record and one.changed
-        }
-        if not taken:
-            break
-        sent, problem = send([one.require() for one in taken.values()])
-        done |= dict.fromkeys(sent)
-        if unsent := [one for id, one in taken.items() if id not in done]:
-            registry.put_back(unsent)
-            return done, problem
+    for priority in PRIORITIES:
+        while (left := room[priority] - len(done)) > 0:
+            due = registry.due(limit=min(left, BATCH), priority=priority)
+            taken = {
+                one.id: one
+                for one in registry.take_due([record.id for record in due])
+                if one.record and one.changed
+            }
+            if not taken:
+                break
+            sent, problem = send([one.require() for one in taken.values()])
+            done |= dict.fromkeys(sent)
+            if unsent := [one for id, one in taken.items() if id not in done]:
+                registry.put_back(unsent)
+                return done, problem
     return done, None

@@ -144,9 +144,9 @@ def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) ->
     return record.changed(fields=after, updated_at=now)
 
 
-def mark_queued(record: VideoRecord, now: float) -> VideoRecord:
-    """A message is in the queue; nothing changes where a worker was faster."""
-    if record.state is not State.REGISTERED:
+def mark_queued(record: VideoRecord, now: float, *, due_at: float | None = None) -> VideoRecord:
+    """A message is in the queue, sent while this was due; no change where a worker was faster."""
+    if record.state is not State.REGISTERED or record.due_at != due_at:
         return record
     return record.changed(state=State.QUEUED, due_at=now, updated_at=now)
 

@@ -36,7 +36,10 @@ def host_slot(uri: str, settings: SourceSettings) -> Iterator[None]:
     if not settings.per_host:
         yield
         return
-    host = (urlsplit(uri).hostname or "").lower()
+    try:
+        host = (urlsplit(uri).hostname or "").lower()
+    except ValueError:  # no host: it is refused when it is fetched
+        host = ""
     name = hashlib.sha256(host.encode()).hexdigest()[:32]
     with contextlib.ExitStack() as stack:
         try:

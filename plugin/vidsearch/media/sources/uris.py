@@ -145,10 +145,17 @@ class WebUri:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     def join(self, location: str) -> str:
-        """The URI that a redirect to ``location`` leads to."""
+        """The URI that a redirect to ``location`` leads to.
+
+        Raises:
+            SourceNotFoundError: it is none.
+        """
         if _ABSOLUTE.match(location):
             return location
-        return urljoin(f"{self.scheme}://{self.authority}{self.target}", location)
+        try:
+            return urljoin(f"{self.scheme}://{self.authority}{self.target}", location)
+        except ValueError:  # as of a bracket in the place of a host
+            raise SourceNotFoundError(f"{public_uri(location)} is not a valid URL") from None
 
 
 @dataclass(frozen=True, slots=True)

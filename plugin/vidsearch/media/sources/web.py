@@ -205,7 +205,10 @@ class _Connection:
         raise SourceNotFoundError(f"{self.where} was redirected more than {_MOST_REDIRECTS} times")
 
     def _next(self, hop: WebUri, location: str) -> WebUri:
-        target = hop.join(location)
+        try:
+            target = hop.join(location)
+        except SourceNotFoundError:
+            raise self._leads_nowhere() from None
         scheme = scheme_of(target)
         there = "a place" if self.resolved else public_uri(target)[:200]
         leads = f"{self.where} may not be read: it redirects to {there}"
@@ -217,9 +220,10 @@ class _Connection:
         try:
             return WebUri.parse(target)
         except SourceNotFoundError:
-            raise SourceNotFoundError(
-                f"{self.where} redirects to what is not a valid URL"
-            ) from None
+            raise self._leads_nowhere() from None
+
+    def _leads_nowhere(self) -> SourceNotFoundError:
+        return SourceNotFoundError(f"{self.where} redirects to what is not a valid URL")
 
     @contextmanager
     def _asked(self, hop: WebUri, wanted: Mapping[str, str]) -> Iterator[httpcore.Response]:
