@@ -53,7 +53,8 @@ def to_clean(lease: RunLease, steps: RunSteps) -> None:
     """
     run, engine = lease.run, steps.engine
     if not run.is_open:
-        raise ReindexError(f"{run.called} is over ({run.step}), and left nothing behind")
+        left = " and ".join(map(repr, run.left)) or "nothing behind"
+        raise ReindexError(f"{run.called} is over ({run.step}), and left {left}")
     if run.step is Step.ROLLING_BACK:
         if run.swapped_at is None or indices.why_not_back(engine, run) is None:
             raise ReindexError(
