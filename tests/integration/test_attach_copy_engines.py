@@ -9,11 +9,14 @@ from tests.integration.writing_application import Application, Calls, body
 from tests.services import call
 
 from vidsearch.engines import Engine, Write
+from vidsearch.engines.steps import Steps
+from vidsearch.errors import MappingConflictError
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_documents import copy_documents
 from vidsearch.index.engine_queue import wait_for_queue
 from vidsearch.index.follow import Following
+from vidsearch.index.swap import alias_moves
 from vidsearch.local import SearchNode
 
 pytestmark = pytest.mark.integration
@@ -46,6 +49,42 @@ def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_mo
     assert 0 < blocked <= time.monotonic() - calls.first["block_writes"]
     settings = engine.settings(new)
     assert not {"default_pipeline", "final_pipeline", "gc_deletes"} & settings.keys()
+
+
+@pytest.mark.parametrize("is_only", [True, False])
+def test_an_alias_that_moves_right_before_the_swap_is_left_where_it_is(
+    engine: Engine, index_name: str, monkeypatch: pytest.MonkeyPatch, is_only: bool
+) -> None:
+    old, other, new = f"{index_name}-1", f"{index_name}-2", f"{index_name}-1-vidsearch"
+    for name in (old, other):
+        engine.create_index(name, body(alias=index_name if name == old else None))
+    engine.bulk(old, [Write("index", "1", {"n": 1})])
+    if not is_only:
+        engine.update_aliases([{"add": {"index": old, "alias": f"{index_name}-read"}}])
+    block = engine.calls.block_writes
+
+    def move(name: str) -> Steps[None]:
+        yield from block(name)
+        moves = alias_moves({index_name: {}}, old=old, new=other)
+        yield from engine.calls.update_aliases(moves)
+
+    monkeypatch.setattr(engine.calls, "block_writes", move)
+    with pytest.raises(MappingConflictError, match=f"stands for {other} by now"):
+        copy_with_settings(
+            engine,
+            old,
+            alias=index_name,
+            settings={"number_of_shards": 1},
+            mapping=engine.mapping(old),
+            to=None,
+            confirm=lambda index, copy: None,
+            before_swap=lambda copy: None,
+            progress=lambda done, total: None,
+        )
+    assert engine.indices_of(index_name) == (other,)
+    assert engine.aliases(old).keys() == (set() if is_only else {f"{index_name}-read"})
+    assert engine.indices_of(new) == ()
+    engine.put(old, "2", {"n": 2})  # it takes writes again
 
 
 def test_passes_bring_versions_and_fields_and_take_deletes_back(

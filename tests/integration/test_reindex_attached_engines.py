@@ -186,6 +186,49 @@ def test_a_reindex_and_its_rollback_lose_nothing_that_an_application_writes_dire
     assert {key: value for key, value in now.items() if then.get(key) != value} == {}
 
 
+@pytest.mark.newest_nodes  # which index stands for what is told alike by all
+def test_an_index_that_is_created_anew_is_neither_replaced_nor_deleted(shop: Shop) -> None:
+    """A build drops the application's index, and fills it under the same name and aliases."""
+    engine, name, old, new = shop.engine, shop.name, shop.old, f"{shop.old}-vidsearch"
+    knn = engine.kind == "opensearch"
+
+    def anew(title: int) -> None:
+        aliases = engine.aliases(old)
+        engine.delete_index(old)
+        engine.create_index(old, {**body(knn=knn), "aliases": aliases})
+        engine.bulk(old, [Write("index", f"{n}", {"n": title}, routing(n)) for n in range(COUNT)])
+        engine.refresh(old)
+
+    def seen(index: str) -> set[int]:
+        return {one.source["n"] for one in engine.scan(index)}
+
+    made = reindexer(shop.services)
+    made.start(Changes(shards=3), throttle=math.inf, swap=False)
+    anew(7)
+    with pytest.raises(ReindexError, match=f"{old!r} was created anew since"):
+        made.swap()
+    assert (engine.indices_of(name), seen(name)) == ((old,), {7})
+    assert made.roll_back().step is Step.ROLLED_BACK
+    assert (engine.indices_of(new), seen(name)) == ((), {7})
+
+    attach_index(engine, shop.services.settings.index, FakeEncoder().identity, uri_field="url")
+    assert made.start(Changes(shards=3), throttle=math.inf).step is Step.SWAPPED
+    anew(8)
+    for alias, options in engine.aliases(new).items():  # and moves the aliases back
+        engine.update_aliases(
+            [
+                {"remove": {"index": new, "alias": alias}},
+                {"add": {"index": old, "alias": alias, **options}},
+            ]
+        )
+    with pytest.raises(ReindexError, match=f"{old!r} not deleted, as alias {name!r} stands for"):
+        made.clean()
+    assert (engine.indices_of(name), seen(name)) == ((old,), {8})
+    assert made.roll_back().step is Step.ROLLED_BACK
+    assert (engine.indices_of(new), seen(name)) == ((), {8})
+    engine.put(old, "1", {"n": 9}, routing=routing(1))
+
+
 def test_what_an_engine_takes_in_place_is_not_copied(shop: Shop) -> None:
     """Of vectors, Elasticsearch takes shorter ones and a greater m, and OpenSearch nothing."""
     made = reindexer(shop.services)

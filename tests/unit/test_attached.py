@@ -386,6 +386,11 @@ COPY: dict[str, Any] = {
 }
 
 
+def given(engine: Engine, name: str) -> dict[str, Any]:
+    """The settings of an index, but for what the engine has made up."""
+    return {key: value for key, value in engine.settings(name).items() if key != "uuid"}
+
+
 def copied(engine: Engine, *, alias: str | None, **options: Any) -> str:
     undo_broken_copy(engine, "shop-1")
     copy, _ = copy_with_settings(engine, "shop-1", alias=alias, **COPY, **options)
@@ -404,11 +409,11 @@ def test_copy_killed_at_any_point_is_undone_or_complete(changes: int, alias: str
     if not whole:
         undo_broken_copy(engine, "shop-1")
         assert engine.indices_of("copy") == ()
-        assert engine.settings("shop-1") == {}
+        assert given(engine, "shop-1") == {}
         assert engine.mapping("shop-1")["_meta"] == {"a": 1}
         assert copied(engine, alias=alias) == "copy"
     assert engine.count("copy") == 3
-    assert engine.settings("shop-1") == {"blocks.write": True}
+    assert given(engine, "shop-1") == {"blocks.write": True}
     assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
     if not alias:
         with pytest.raises(MappingConflictError, match=r"set index\.name to 'copy'"):
@@ -468,13 +473,13 @@ def test_copy_goes_on_after_an_outage_at_any_point(
         )
         if not in_place:
             engine.put("shop-1", "d", {"url": "/d.mp4"})
-        took_writes.append(engine.settings("shop-1") == {} or in_place)
+        took_writes.append(given(engine, "shop-1") == {} or in_place)
 
     assert copied(engine, alias=alias, on_outage=told) == "copy"
     # What is turned away after the copy's settings and before the move, the swap itself outlasts.
     assert took_writes == [True] * (call <= MOVE and call not in {MOVE - 2, MOVE - 1})
     assert engine.count("copy") == engine.count("shop-1")
-    assert engine.settings("shop-1") == {"blocks.write": True}
+    assert given(engine, "shop-1") == {"blocks.write": True}
     assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
     assert engine.settings("copy").get("gc_deletes") is None
 
@@ -489,9 +494,9 @@ def test_a_move_that_is_done_after_an_outage_is_not_worked_against(
     engine = Unsteady(calls=MOVE, done="late", away=away)
     with nullcontext() if outage_seconds else pytest.raises(BackendUnavailableError):
         copied(engine, alias=alias, outage_seconds=outage_seconds)
-    assert engine.settings("shop-1") == {"blocks.write": True}, "what is written there is lost"
+    assert given(engine, "shop-1") == {"blocks.write": True}, "what is written there is lost"
     assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
-    assert engine.settings("copy") == {"knn": True}
+    assert given(engine, "copy") == {"knn": True}
     if alias is None:
         with pytest.raises(MappingConflictError, match=r"set index\.name to 'copy'"):
             undo_broken_copy(engine, "shop-1")
@@ -590,7 +595,7 @@ def test_what_cannot_be_undone_is_told(
     (message,) = told
     assert f"{left} `vidsearch index attach` is run again" in message
     engine.is_away, engine._at = False, ""
-    assert bool(engine.settings("shop-1")) == (at == "block_writes")
+    assert bool(given(engine, "shop-1")) == (at == "block_writes")
     assert copied(engine, alias="shop") == "copy", "the message is right"
 
 
@@ -646,7 +651,7 @@ def test_an_engine_that_is_back_within_seconds_is_told_to_allow_writes_again(
     with pytest.raises(BackendUnavailableError) as raised:
         copied(engine, alias="shop", outage_seconds=0.0)
     assert "run again" not in str(raised.value)
-    assert engine.settings("shop-1") == {}
+    assert given(engine, "shop-1") == {}
     assert engine.indices_of("copy") == ()
 
 
@@ -730,6 +735,40 @@ def test_a_block_of_an_earlier_try_that_came_late_is_lifted_before_the_next_one(
     assert blocks == [None, None, None]
 
 
+@pytest.mark.parametrize("moment", ["copied", "writes are refused"])
+@pytest.mark.parametrize("others", [[], ["shop-read"]])
+def test_an_alias_that_is_moved_while_its_index_is_copied_is_left_where_it_is(
+    moment: str, others: list[str]
+) -> None:
+    engine = Mortal(changes=10**6)
+    engine.create_index("shop-2", {"mappings": {"properties": {}}})
+    block = engine.block_writes
+    engine.update_aliases(
+        [{"add": {"index": "shop-1", "alias": one}} for one in others or ["shop"]]
+    )
+
+    def move(at: str) -> None:
+        if at == moment:
+            engine.update_aliases(
+                [
+                    {"remove": {"index": "shop-1", "alias": "shop"}},
+                    {"add": {"index": "shop-2", "alias": "shop"}},
+                ]
+            )
+
+    def refuse_writes(name: str) -> None:
+        block(name)
+        move("writes are refused")
+
+    engine.block_writes = refuse_writes  # type: ignore[method-assign]
+    options = {**COPY, "before_swap": lambda copy: move("copied")}
+    with pytest.raises(MappingConflictError, match=r"'shop' stands for shop-2 by now.*attach"):
+        copy_with_settings(engine, "shop-1", alias="shop", **options)
+    assert engine.indices_of("shop") == ("shop-2",)
+    assert (engine.indices_of("copy"), engine.settings("shop-1").get("blocks.write")) == ((), None)
+    assert [*engine.aliases("shop-1")] == others
+
+
 def test_an_index_that_took_no_writes_before_takes_none_when_its_copy_is_undone() -> None:
     engine = Mortal(changes=10**6)
     engine.block_writes("shop-1")
@@ -740,7 +779,7 @@ def test_an_index_that_took_no_writes_before_takes_none_when_its_copy_is_undone(
     engine.update_aliases = fail  # type: ignore[method-assign]
     with pytest.raises(MappingConflictError, match="no"):
         copied(engine, alias="shop")
-    assert engine.settings("shop-1") == {"blocks.write": True}
+    assert given(engine, "shop-1") == {"blocks.write": True}
 
 
 class Clock:
@@ -821,7 +860,7 @@ def test_a_copy_that_another_process_has_undone_meanwhile_writes_nothing_more(
     assert written
     found = {one.id: one.source.get("title") for one in engine.scan("copy")}
     assert found == {"a": "newest", "c": None}
-    assert engine.settings("shop-1") == {"blocks.write": True}
+    assert given(engine, "shop-1") == {"blocks.write": True}
     assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
 
 
@@ -842,5 +881,5 @@ def test_copy_of_an_index_that_changes_too_fast_is_undone(
     with pytest.raises(MappingConflictError, match=r"changes faster .* 201 documents were written"):
         copied(engine, alias="shop")
     assert engine.indices_of("copy") == ()
-    assert engine.settings("shop-1") == {}
+    assert given(engine, "shop-1") == {}
     assert engine.indices_of("shop") == ("shop-1",)

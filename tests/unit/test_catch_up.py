@@ -426,6 +426,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
     for name in PAIR:
         engine.create_index(name, {})
         engine.bulk(name, [Write("index", id, {"n": 0}, version=3) for id in "abc"])
+    engine.update_aliases([{"add": {"index": "old", "alias": "shop"}}])
     return engine
 
 
@@ -468,7 +469,6 @@ def test_writes_are_stopped_again_where_the_engine_has_become_slow(
 ) -> None:
     monkeypatch.setattr("vidsearch.index.swap.time", Ticking())
     slow.refreshes = refreshes
-    slow.update_aliases([{"add": {"index": "old", "alias": "shop"}}])
     changes = CatchUp(slow, "old", "new")
     changes.until_short()
     between: list[int] = []
@@ -577,6 +577,7 @@ def test_what_is_turned_away_while_writes_are_refused_is_not_sent_again(
     engine = Noting()
     for name in PAIR:
         engine.create_index(name, {"mappings": {"properties": {}}})
+    engine.update_aliases([{"add": {"index": "old", "alias": "shop"}}])
     engine.put_settings("old", {"final_pipeline": "last"})
     engine.again.clear()
     changes = CatchUp(engine, "old", "new")
@@ -704,6 +705,7 @@ def _swap(
         follower=lambda: changes,
         confirm=confirm,
         interrupts=interrupts,
+        moved_off=lambda there: MappingConflictError("moved off"),
     )
     swap.act = between  # type: ignore[method-assign]
     swap._put_in_place(changes, kept_of(engine, "old"))

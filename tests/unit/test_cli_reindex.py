@@ -123,5 +123,13 @@ def test_each_step_is_told_with_what_follows_from_it(capsys: pytest.CaptureFixtu
     )
     assert any("`vidsearch reindex clean` deletes it" in line for line in said)
     assert said[-1] == "searches of videos go to videos-000001, videos-000002 is deleted"
+    for step, left, told in (
+        (Step.DONE, (), "videos-000001 is deleted"),
+        (Step.DONE, ("videos-000002",), "videos-000001 is deleted, videos-000002 is left, and not"),
+        (Step.DONE, ("videos-000001",), "videos-000001 is left, and not behind the alias videos"),
+        (Step.ROLLED_BACK, ("videos-000001",), "videos-000002 is deleted, videos-000001 is left"),
+    ):
+        narrator.step(made.changed(step=step, left=left))
+        assert capsys.readouterr().err.startswith(told)
     narrator.step(made.changed(step=Step.VERIFIED, swap=False))
     assert "`vidsearch reindex swap`" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from vidsearch.errors import (
     BackendUnavailableError,
     MappingConflictError,
 )
+from vidsearch.index.comparison import FollowField
 from vidsearch.index.cost import blocked_seconds
 from vidsearch.index.follow import Following, following_of
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -123,6 +124,43 @@ def test_by_the_field_a_late_write_within_the_margin_is_found(engine: MemoryEngi
     assert changes.run().written == 1
     assert changes.run().written == 0
     assert stored(engine, "new") == stored(engine, "old")
+
+
+def test_by_the_field_changes_whose_values_are_late_are_brought_when_all_ids_are_compared(
+    engine: MemoryEngine,
+) -> None:
+    put(engine, "c", 1, 4_000_000_000_000)  # a date in the future
+    changes = FIELD.follower(engine, "old", "new", since=FIELD.mark(engine, "old"))
+    put(engine, "a", 1, 200_000)
+    put(engine, "e", 1, 200_001)
+    changes.until_small()
+    assert stored(engine, "new") == stored(engine, "old")
+    put(engine, "b", 2, 300_000)  # an outbox that lags behind
+    put(engine, "f", 2, 300_001)
+    engine.delete("old", "e", routing="re")
+
+    assert changes.finish(lambda: "stopped") == "stopped"
+    assert stored(engine, "new") == stored(engine, "old")
+
+
+def test_by_the_field_all_ids_of_the_index_are_read_only_where_the_copy_lacks_some(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, created = FIELD.follower(engine, "old", "new"), list[int]()
+    create = FollowField._create
+
+    def noted(self: FollowField) -> int:
+        created.append(create(self))
+        return created[-1]
+
+    monkeypatch.setattr(FollowField, "_create", noted)
+    put(engine, "a", 1, 200_000)
+    engine.delete("old", "b", routing="rb")
+    changes.run(last=True)
+    assert created == []
+    put(engine, "late", 1, 1)
+    changes.run(last=True)
+    assert created == [1]
 
 
 def test_by_the_field_ids_are_compared_before_writes_wait_and_while_they_do(

@@ -279,6 +279,7 @@ def test_while_writes_wait_nothing_is_asked_for_that_can_be_asked_for_before() -
     once = {
         *("refresh", "read_shards", "mapping", "indices_behind"),
         *("aliases", "put_settings", "update_aliases"),
+        "settings",  # whether it is the same index still
     }
     asked = Counter(engine.moved)
     for of_the_lease in ("get", "put"):

@@ -68,12 +68,14 @@ _SENTENCES: dict[str, Callable[[ReindexRun], str]] = {
     "swapped": lambda run: (
         f"searches of {run.alias} go to {run.target}" + (_kept(run) if run.keep_old else "")
     ),
-    "done": lambda run: f"{run.source} is deleted",
+    "done": lambda run: _ended(run, deleted=run.source),
     "rolling_back": lambda run: f"{run.called} is undone",
     "rolled_back": lambda run: (
         f"{run.called} is over: {run.target} could not be made, and nothing was changed"
         if run.error is not None
         else f"searches of {run.alias} go to {run.source}, {run.target} is deleted"
+        if not run.left
+        else _ended(run, deleted=run.target)
     ),
 }
 _WAYS: dict[str, str] = {
@@ -112,6 +114,7 @@ def show_run(run: ReindexRun, *, as_json: bool) -> None:
         "driven by": run.owner,
         "error": run.error,
         **({} if (again := run.tries_again_at) is None else {"tries again": _at(again)}),
+        **({"left": ", ".join(run.left)} if run.left else {}),
     }
     if run.report is not None:
         facts["check"] = "passed" if run.report["passed"] else "; ".join(run.report["problems"])
@@ -154,6 +157,12 @@ def _kept(run: ReindexRun) -> str:
     blocked = run.blocked_seconds
     waited = "" if blocked is None else f"writes were refused for {blocked:.1f} s, and "
     return f"; {waited}{run.source}, which is kept, takes none any more: {ends}"
+
+
+def _ended(run: ReindexRun, *, deleted: str) -> str:
+    """What became of the indices of a run."""
+    left = (f"{name} is left, and not behind the alias {run.alias}" for name in run.left)
+    return ", ".join([*([] if deleted in run.left else [f"{deleted} is deleted"]), *left])
 
 
 def _plan_facts(plan: Plan) -> dict[str, Any]:

@@ -106,10 +106,14 @@ def rollback(id: str | None, yes: bool, as_json: bool) -> None:
 @yes_option
 @json_option
 def clean(id: str | None, yes: bool, as_json: bool) -> None:
-    """End a run that was swapped: delete the old index. There is no rollback afterwards."""
+    """End a run that was swapped: delete the old index. There is no rollback afterwards.
+
+    Nothing is deleted where an alias stands for the old index by now. One of its name that was
+    created anew is left.
+    """
     with _running() as reindexer:
         run = _chosen(reindexer, id)
-        if not yes and run is not None and run.step.value == "swapped":  # else it is refused
+        if not yes and run is not None and run.is_open and run.swapped_at:  # else it is refused
             output.confirm(
                 f"Delete {run.source}, the old index of {run.alias}?"
                 + (" It is your own." if run.attached else ""),

@@ -39,10 +39,10 @@ class CompareVersions(Follower):
 
     def _bring(self, *, last: bool) -> tuple[int, int]:
         self._engine.refresh(self._source)
-        written, deleted = self._compare(versions=True)
+        written, deleted = self._compare()
         return written + self._create(), deleted
 
-    def _compare(self, *, versions: bool) -> tuple[int, int]:
+    def _compare(self) -> tuple[int, int]:
         """Of the documents of the copy: delete those that the index does not have any more, and
         bring those that differ."""
         self._engine.refresh(self._target)
@@ -61,7 +61,7 @@ class CompareVersions(Follower):
             changed = [
                 given[one.id]
                 for one in batch
-                if one.id in given and self._differs(given[one.id], one, versions=versions)
+                if one.id in given and self._differs(given[one.id], one)
             ]
             written += self._copy(changed)
         return written, deleted
@@ -89,10 +89,10 @@ class CompareVersions(Follower):
             written += len(found)
         return written
 
-    def _differs(self, given: Document, there: Document, *, versions: bool) -> bool:
-        changed = versions and given.version != there.version
+    def _differs(self, given: Document, there: Document) -> bool:
         # With another routing it may be where the other one is deleted.
-        return changed or given.source != there.source or given.routing != there.routing
+        of_given, of_there = ((one.version, one.source, one.routing) for one in (given, there))
+        return of_given != of_there
 
     @property
     def _marks(self) -> list[str] | bool:
@@ -147,7 +147,10 @@ class FollowField(CompareVersions):
         self._until = until
         if not last:
             return written, 0
-        more, deleted = self._compare(versions=False)
+        # A value may be late, or less than that of a document whose date is in the future.
+        more, deleted = self._compare()
+        if self._engine.count(self._source) != self._count_documents():
+            more += self._create()
         return written + more, deleted
 
     def _changed(self) -> Iterator[Document]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
@@ -172,6 +172,7 @@ class _Copying:
             follower=self._follower,
             confirm=still_ours.ask,
             interrupts=self.interrupts,
+            moved_off=self._moved_off,
             blocked_before=self.note.blocked_before,
         )
 
@@ -244,6 +245,13 @@ class _Copying:
             self.held, self.name, self.copy, since=self._since, alias=self.alias
         )
         return self._changes
+
+    def _moved_off(self, there: Sequence[str]) -> MappingConflictError:
+        return MappingConflictError(
+            f"alias {self.alias!r} stands for {', '.join(there) or 'no index'} by now, and not for "
+            f"{self.name!r} alone, of which the copy {self.copy!r} was made: `vidsearch index "
+            "attach` again attaches to what it stands for"
+        )
 
     def _require_ours(self) -> None:
         if note_of(self.engine.mapping(self.name)) != self.note:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -145,6 +145,11 @@ class Swap:
     """Raises where another process may swap by now."""
     interrupts: Uninterrupted
     """That this is done in."""
+    moved_off: Callable[[Sequence[str]], VidsearchError]
+    """The error where the application has moved its alias: it stands for these, and not for
+    ``old``."""
+    same: Callable[[], object] = lambda: None
+    """Raises where the application has dropped ``old``, and made another one of that name."""
     prepared: Callable[[], object] = lambda: None
     """Called when nearly all is brought, and writes are not refused yet."""
     blocked_before: bool = False
@@ -165,10 +170,12 @@ class Swap:
         Raises:
             MappingConflictError: the copy has not as many documents, or the application writes
                 faster than this follows.
+            VidsearchError: the application has moved its alias, or created ``old`` anew.
         """
         if self.has_moved_after_all():
             self._keep_stopped()
             return
+        self._require_old(self.engine.indices_of(self.alias) == (self.old,))
         self.interrupts.check()
         try:
             with self.interrupts.allowed():
@@ -232,23 +239,26 @@ class Swap:
         once = self.engine.calls.dialect.sending_once if changes.is_cheap else nullcontext
         with ThreadPoolExecutor(thread_name_prefix="swap") as pool:
 
-            def stop_writes() -> tuple[Future[Json], Future[object]]:
+            def stop_writes() -> tuple[Future[Json], Future[object], Future[object]]:
                 self.refused.begin()
                 self.engine.block_writes(self.old)
                 # Aliases may have been added until now.
-                return pool.submit(self.engine.aliases, self.old), pool.submit(self.confirm)
+                aliases = pool.submit(self.engine.aliases, self.old)
+                return aliases, pool.submit(self.confirm), pool.submit(self.same)
 
             for tries in count(1):
                 hurried = not self.blocked_before and tries < _TRIES
                 try:
                     with once():
-                        aliases, confirmed = changes.finish(
+                        aliases, confirmed, is_same = changes.finish(
                             stop_writes, interrupted=self.interrupts.check, hurried=hurried
                         )
                         if last := kept.at_swap():
                             self.engine.put_settings(self.new, last)
                         confirmed.result()
+                        is_same.result()
                         moving = aliases.result()
+                        self._require_old(self.alias in {self.old, *moving})
                         self.in_doubt = True
                         self.refused.send_move()
                         self._move(moving)
@@ -274,6 +284,10 @@ class Swap:
 
     def _is_in_place(self) -> bool:
         return self.engine.indices_of(self.alias) == (self.new,)
+
+    def _require_old(self, is_behind: bool) -> None:
+        if not is_behind:
+            raise self.moved_off(self.engine.indices_of(self.alias))
 
     def _move(self, aliases: Json) -> None:
         """One change of the engine's."""

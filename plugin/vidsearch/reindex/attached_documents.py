@@ -13,6 +13,7 @@ from vidsearch.index.follow import Following
 from vidsearch.index.following import Follower
 from vidsearch.index.targets import open_concrete
 from vidsearch.index.videos_index import VideosIndex
+from vidsearch.reindex import indices
 from vidsearch.reindex.run import ReindexRun
 from vidsearch.reindex.steps import Held, Report
 
@@ -53,7 +54,12 @@ class AttachedDocuments:
         return self.engine.count(run.source)
 
     def fill(self, run: ReindexRun, *, held: Held, told: Callable[[int], None]) -> bool:
-        """See :class:`~vidsearch.reindex.steps.Documents`."""
+        """See :class:`~vidsearch.reindex.steps.Documents`.
+
+        Raises:
+            ReindexError: the source or the target was created anew since.
+        """
+        indices.refuse_another(self.engine, run, run.source, run.target)
         copy_documents(
             guarded(self.engine, held),
             run.source,
@@ -75,7 +81,12 @@ class AttachedDocuments:
 
     def changes(self, run: ReindexRun, *, held: Held, back: bool = False) -> Follower:
         """What changes in the source, for the target; ``back``: in the target since the swap, for
-        the source. ``held``: see :class:`~vidsearch.reindex.steps.Documents`."""
+        the source. ``held``: see :class:`~vidsearch.reindex.steps.Documents`.
+
+        Raises:
+            ReindexError: one of them was created anew since, and numbers its writes from 0 on.
+        """
+        indices.refuse_another(self.engine, run, run.source, run.target)
         key = run.id, back
         if (made := self._changes.get(key)) is not None:
             under, changes = made

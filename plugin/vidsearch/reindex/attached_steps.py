@@ -16,10 +16,11 @@ from vidsearch.errors import ReindexError
 from vidsearch.index.replacement import keep_attachment
 from vidsearch.index.swap import RefusedWrites, Swap, undone_or_told
 from vidsearch.interrupts import Uninterrupted
+from vidsearch.reindex import indices
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.attached_documents import AttachedDocuments, following
 from vidsearch.reindex.lease import RunLease
-from vidsearch.reindex.run import ReindexRun, Step
+from vidsearch.reindex.run import Step
 from vidsearch.reindex.steps import RunSteps
 
 __all__ = ["AttachedSteps"]
@@ -50,9 +51,9 @@ class AttachedSteps(RunSteps):
             )
             return True
         if run.step is Step.SWAPPED:
-            targets.unmark_target(self.engine, run)
-            keep_attachment(self.engine, self.settings, run.target)
-            if run.keep_old and self.engine.indices_of(run.source):
+            if self._keep_attachment(lease, run.target):
+                targets.unmark_target(self.engine, run)
+            if run.keep_old and indices.is_there(self.engine, run, run.source):
                 return False
             return self._finish(lease)
         return RunSteps.next(self, lease)  # `super()` knows no class with slots
@@ -67,14 +68,26 @@ class AttachedSteps(RunSteps):
 
     def _undo(self, lease: RunLease) -> bool:
         run = lease.run
-        self._put_in_place(lease)
-        self.engine.put_settings(run.source, {"blocks.write": None})
-        self._refused.clear()
-        keep_attachment(self.engine, self.settings, run.source)
+        if self.engine.indices_of(run.source):
+            self._put_in_place(lease)
+            self.engine.put_settings(run.source, {"blocks.write": None})
+            self._refused.clear()
+            self._keep_attachment(lease, run.source)
         targets.delete_target(self.engine, run)
         self.documents.end(run)
-        self.enter(lease, Step.ROLLED_BACK, ended_at=self.now())
+        self._end(lease, Step.ROLLED_BACK)
         return False
+
+    def _keep_attachment(self, lease: RunLease, name: str) -> bool:
+        """Keep how an index is attached; ``False`` where the alias does not stand for it, or it was
+        created anew and is not attached yet."""
+        run = lease.run
+        if self.engine.indices_of(run.alias) != (name,) or indices.is_another(
+            self.engine, run, name
+        ):
+            return False
+        keep_attachment(self.engine, self.settings, name)
+        return True
 
     def end(self, error: BaseException, lease: Callable[[], RunLease]) -> None:
         """A run breaks off with an error: have the index take writes again that a swap has left
@@ -102,10 +115,9 @@ class AttachedSteps(RunSteps):
             swap = self._swap_of(lease, interrupts)
             with interrupts.allowed():
                 has_moved, there = swap.has_moved_after_all(), self.engine.indices_of(run.alias)
-            if not has_moved and there != (swap.old,):
-                if swap.is_back and run.swapped_at is None:  # nor was it ever moved
-                    return 0.0
-                raise _moved_off(run, there)
+            is_there = has_moved or there == (swap.old,)
+            if swap.is_back and run.swapped_at is None and not is_there:  # nor was it ever
+                return 0.0
             try:
                 swap.carry_out()
             except BaseException:
@@ -135,6 +147,8 @@ class AttachedSteps(RunSteps):
             confirm=lease.change,  # raises where it is lost, which a paused process does not know
             interrupts=interrupts,
             prepared=mark,
+            moved_off=lambda there: indices.moved_off(run, there),
+            same=lambda: indices.refuse_another(self.engine, run, old),
             is_back=is_back,
             in_doubt=True,  # of a process that was killed
             after_kill=True,
@@ -160,11 +174,3 @@ class AttachedSteps(RunSteps):
         if stopped:
             undone_or_told(unless_lost, error, left=left)
         self._refused.clear()
-
-
-def _moved_off(run: ReindexRun, there: tuple[str, ...]) -> ReindexError:
-    return ReindexError(
-        f"alias {run.alias!r} stands for {', '.join(there) or 'no index'} by now, and neither for "
-        f"{run.source!r} nor for {run.target!r}, which {run.called} has made of it: point it to "
-        f"{run.target if run.swapped_at else run.source!r} again, then `vidsearch reindex resume`"
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vidsearch.errors import ReindexError
+from vidsearch.reindex import indices
 from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.run import Step
 from vidsearch.reindex.steps import RunSteps
@@ -31,34 +32,39 @@ def to_roll_back(lease: RunLease, steps: RunSteps) -> None:
     """Have a run undone.
 
     Raises:
-        ReindexError: it is over, or its source is gone.
+        ReindexError: it is over; or it was swapped, and there is no way back any more.
     """
     run = lease.run
     if not run.is_open:
         raise ReindexError(f"{run.called} is over ({run.step}), and cannot be rolled back")
-    if not steps.engine.indices_of(run.source):
-        raise ReindexError(
-            f"{run.called} cannot be rolled back, as {run.source!r} is gone: `vidsearch "
-            "reindex clean` ends it"
-        )
     swapped_at = run.swapped_at
     if swapped_at is None and steps.engine.indices_of(run.alias) == (run.target,):
         swapped_at = steps.now()  # killed before it could note that
+    indices.require_way_back(steps.engine, run.changed(swapped_at=swapped_at))
     steps.enter(lease, Step.ROLLING_BACK, swapped_at=swapped_at)
 
 
 def to_clean(lease: RunLease, steps: RunSteps) -> None:
-    """Have a run ended that was swapped: its source is deleted.
+    """Have a run ended that was swapped: its source is deleted. One that is being undone, too,
+    where that cannot be done any more.
 
     Raises:
-        ReindexError: it was not swapped, or is over.
+        ReindexError: it was not swapped, or is over; or its source is in use.
     """
-    run = lease.run
-    if run.step is not Step.SWAPPED:
+    run, engine = lease.run, steps.engine
+    if not run.is_open:
+        left = " and ".join(map(repr, run.left)) or "nothing behind"
+        raise ReindexError(f"{run.called} is over ({run.step}), and left {left}")
+    if run.step is Step.ROLLING_BACK:
+        if run.swapped_at is None or indices.why_not_back(engine, run) is None:
+            raise ReindexError(
+                f"{run.called} is being undone, which `vidsearch reindex resume` finishes: only "
+                "what was swapped can be cleaned"
+            )
+    elif run.step is not Step.SWAPPED:
         raise ReindexError(
             f"{run.called} is {run.step}, and searches still go to {run.source!r}: only what "
             "was swapped can be cleaned"
-            if run.is_open
-            else f"{run.called} is over ({run.step}), and left nothing behind"
         )
-    lease.change(keep_old=False)
+    indices.require_replaced(engine, run, write_alias=steps.settings.write_alias)
+    lease.change(step=Step.SWAPPED, keep_old=False)

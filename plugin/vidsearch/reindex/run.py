@@ -89,6 +89,8 @@ class ReindexRun:
     marks: Mapping[str, Mapping[str, int]] = field(default_factory=dict, hash=False)
     """Of an attached index: up to where both have the same, as its follower keeps it. ``source``:
     of the source when the copy began; ``target``: of the target at the swap."""
+    uuids: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Of source and target, by their names: an index that is created anew has another."""
     step: Step = Step.PLANNED
     began: Mapping[str, float] = field(default_factory=dict)
     """When each step began, by its name."""
@@ -124,6 +126,9 @@ class ReindexRun:
     blocked_seconds: float | None = None
     """For how long an attached index refused writes at the swap, of all tries together."""
     ended_at: float | None = None
+    left: tuple[str, ...] = ()
+    """Names of source and target that were there at the end, and not behind the alias, as others
+    had moved it or created an index anew."""
     error: ErrorRecord | None = None
     """Why the run stopped last; ``None`` while it goes on or has ended well."""
     tries_again_at: float | None = None
@@ -193,6 +198,7 @@ class ReindexRun:
             "changes": dict(self.changes),
             "body": dict(self.body),
             "canary": list(self.canary),
+            "left": list(self.left),
             **({} if self.error is None else {"error": self.error.to_source()}),
         }
 
@@ -209,6 +215,7 @@ class ReindexRun:
         for name in _TIMES & known.keys():
             known[name] = from_stamp(known[name])
         known |= {"step": Step(known["step"]), "canary": tuple(known["canary"])}
+        known["left"] = tuple(known.get("left", ()))
         if "throttle" in known:
             known["throttle"] = float(known["throttle"])
         known["began"] = {name: from_stamp(at) for name, at in source["began"].items()}
@@ -236,4 +243,4 @@ _TIMES = frozenset(
         *("swapped_at", "ended_at", "tries_again_at"),
     }
 )
-_ENCODED = frozenset({"step", "began", "changes", "body", "canary", "error"})
+_ENCODED = frozenset({"step", "began", "changes", "body", "canary", "left", "error"})

@@ -24,7 +24,7 @@ from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.outages import Outages, log_outage
 from vidsearch.registry import ErrorRecord, Registry
 from vidsearch.registry.index import registry_layout
-from vidsearch.reindex import decisions
+from vidsearch.reindex import decisions, indices
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.attached_documents import AttachedDocuments
 from vidsearch.reindex.attached_steps import AttachedSteps
@@ -177,15 +177,12 @@ class Reindexer:
             self._on_problem(problem)
 
         def make(id: str, now: float) -> ReindexRun:
-            if self._engine.indices_of(source.alias) != (source.name,):
-                raise ReindexError(
-                    f"alias {source.alias!r} was moved off {source.name!r} meanwhile: begin again"
-                )
             return ReindexRun(
                 id=id,
                 alias=source.alias,
                 source=source.name,
                 target=self._next_name(source),
+                uuids=indices.uuid_behind(self._engine, source.alias, source.name),
                 way=target.way,
                 attached=source.attached,
                 followed_by=followed.by,
@@ -341,7 +338,8 @@ class Reindexer:
         What was written since the swap is in the source, too.
 
         Raises:
-            ReindexError: there is no open run, or another process drives it.
+            ReindexError: there is no open run, or another process drives it; or it was swapped, and
+                others have moved the alias, or dropped an index of it.
         """
         return self._decided(lambda: self._any(id), decisions.to_roll_back)
 
@@ -349,7 +347,8 @@ class Reindexer:
         """End a run that was swapped: its source is deleted.
 
         Raises:
-            ReindexError: there is none, it was not swapped, or another process drives it.
+            ReindexError: there is none, it was not swapped, or another process drives it; or an
+                alias stands for the source by now.
         """
         return self._decided(lambda: self._any(id), decisions.to_clean)
 

@@ -19,6 +19,7 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.registry import ErrorRecord
+from vidsearch.reindex import indices
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.run import ReindexRun, Step
@@ -132,17 +133,19 @@ class RunSteps:
         elif run.step is Step.VERIFIED:
             return run.swap and self._swap(lease)
         elif run.step is Step.SWAPPED:
-            has_source = bool(self.engine.indices_of(run.source))
-            if has_source:
-                targets.set_final_pipeline(self.engine, run, run.source, runs=False)
-            # With writers that looked at the alias before.
-            if has_source and not self._catch_up(lease):
-                return False
-            targets.unmark_target(self.engine, run)
+            has_source = indices.is_there(self.engine, run, run.source)
+            if self.engine.indices_of(run.alias) == (run.target,):
+                if has_source:
+                    targets.set_final_pipeline(self.engine, run, run.source, runs=False)
+                # With writers that looked at the alias before.
+                if has_source and not self._catch_up(lease):
+                    return False
+                targets.unmark_target(self.engine, run)
             if has_source and run.keep_old:
                 return False
             return self._finish(lease)
         elif run.step is Step.ROLLING_BACK:
+            indices.require_way_back(self.engine, run)
             return self._undo(lease)
         return not run.step.is_over
 
@@ -157,6 +160,7 @@ class RunSteps:
         run = lease.run
         try:
             targets.ensure_target(self.engine, run)
+            lease.change(uuids={**run.uuids, **indices.uuid_of(self.engine, run.target)})
         except BackendUnavailableError:
             raise  # the target may be there, or come
         except BackendError as error:
@@ -239,11 +243,12 @@ class RunSteps:
 
     def _finish(self, lease: RunLease) -> bool:
         run = lease.run
+        indices.require_replaced(self.engine, run, write_alias=self.settings.write_alias)
         targets.drop_write_alias(self.engine, run, self.settings.write_alias)
-        targets.delete_written(self.engine, run.source)
+        targets.delete_written(self.engine, run, run.source)
         lease.held()
         self.documents.end(run)
-        self.enter(lease, Step.DONE, ended_at=self.now())
+        self._end(lease, Step.DONE)
         return False
 
     def _undo(self, lease: RunLease) -> bool:
@@ -262,13 +267,17 @@ class RunSteps:
         targets.delete_target(self.engine, run)
         lease.held()
         self.documents.end(run)
-        self.enter(lease, Step.ROLLED_BACK, ended_at=self.now())
+        self._end(lease, Step.ROLLED_BACK)
         return False
+
+    def _end(self, lease: RunLease, step: Step) -> None:
+        left = indices.left_of(self.engine, lease.run)
+        self.enter(lease, step, ended_at=self.now(), left=left)
 
     def _put_behind_alias(self, lease: RunLease, *, old: str, new: str) -> None:
         run = lease.change()  # raises where it is lost: another process may have moved it back
         targets.put_behind_alias(
-            self.engine, run.alias, old=old, new=new, write_alias=self.settings.write_alias
+            self.engine, run, old=old, new=new, write_alias=self.settings.write_alias
         )
 
 

@@ -11,6 +11,7 @@ from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import IndexNotFoundError, ReindexError
 from vidsearch.index.copy import copy_name
 from vidsearch.index.swap import alias_moves
+from vidsearch.reindex import indices
 from vidsearch.reindex.run import ReindexRun
 
 __all__ = [
@@ -110,29 +111,40 @@ def set_final_pipeline(engine: Engine, run: ReindexRun, index: str, *, runs: boo
 
 def unmark_target(engine: Engine, run: ReindexRun) -> None:
     """The target is the index of the alias now, and no leftover of a run."""
-    meta = dict(engine.mapping(run.target)["_meta"])
+    meta = dict(engine.mapping(run.target).get("_meta") or {})
     if meta.pop(_MARK, None) is not None:
         engine.put_mapping(run.target, {"_meta": meta})
 
 
 def delete_target(engine: Engine, run: ReindexRun) -> None:
-    """Delete the target where it is this run's, or was it before the swap."""
+    """Delete the target where it is this run's, or was it before the swap.
+
+    Raises:
+        ReindexError: it is in use.
+    """
     if engine.indices_of(run.target) != (run.target,):
         return
     if run.swapped_at is not None or _is_ours(engine, run):
-        delete_written(engine, run.target)
+        delete_written(engine, run, run.target)
 
 
-def delete_written(engine: Engine, name: str) -> None:
-    """Delete an index that was written until now; nothing happens where there is none.
+def delete_written(engine: Engine, run: ReindexRun, name: str) -> None:
+    """Delete source or target of a run, which was written until now; nothing happens where there is
+    none, or another one of its name.
 
     A writer that has just asked which indices there are may still write, and an engine makes an
     index for the write where it is gone. So writers get some time, and what is made is deleted.
+
+    Raises:
+        ReindexError: it is in use.
     """
-    for _ in range(_LOOKS):
+    for look in range(_LOOKS):
         time.sleep(_WRITERS_SECONDS)
         if engine.indices_of(name) != (name,):
             return
+        if look == 0 and indices.is_another(engine, run, name):
+            return
+        indices.refuse_used(engine, run, name)
         with suppress(IndexNotFoundError):
             engine.delete_index(name)
 
@@ -163,27 +175,27 @@ def drop_write_alias(engine: Engine, run: ReindexRun, write_alias: str) -> None:
         engine.update_aliases([{"remove": {"index": name, "alias": write_alias}} for name in names])
 
 
-def put_behind_alias(engine: Engine, alias: str, *, old: str, new: str, write_alias: str) -> None:
+def put_behind_alias(
+    engine: Engine, run: ReindexRun, *, old: str, new: str, write_alias: str
+) -> None:
     """Let every alias of the old index, but for the write alias, stand for the new one.
 
     One call: a search is answered by exactly one of the two. Aliases keep their options.
 
     Raises:
-        ReindexError: the alias stands for another index by now.
+        ReindexError: the alias stands for another index by now, or one of the two was created anew.
     """
-    there = engine.indices_of(alias)
+    there = engine.indices_of(run.alias)
     if there == (new,):
         return
     if there != (old,):
-        raise ReindexError(
-            f"alias {alias!r} stands for {', '.join(there) or 'no index'} by now, and not for "
-            f"{old!r}: point it to {old!r} again, or to {new!r}, then `vidsearch reindex resume`"
-        )
-    engine.update_aliases(alias_moves(_moving(engine.aliases(old), write_alias), old=old, new=new))
-
-
-def _moving(aliases: Json, write_alias: str) -> Json:
-    return {name: options for name, options in aliases.items() if name != write_alias}
+        raise indices.moved_off(run, there)
+    indices.refuse_another(engine, run, old, new)
+    moving = engine.aliases(old)
+    if run.alias not in moving:
+        raise indices.moved_off(run, engine.indices_of(run.alias))
+    moving.pop(write_alias, None)
+    engine.update_aliases(alias_moves(moving, old=old, new=new))
 
 
 def _while_filled(run: ReindexRun) -> Json:

@@ -170,6 +170,18 @@ class EngineContract(
         assert engine.indices_of(alias) == (one,)
         with pytest.raises(MappingConflictError, match=one):
             engine.update_aliases([{"add": {"index": one, "alias": one}}])
+        with pytest.raises(MappingConflictError, match="action"):
+            engine.update_aliases([])
+
+    def test_an_index_that_is_created_anew_has_another_uuid(
+        self, engine: Engine, index: str
+    ) -> None:
+        before = engine.settings(index)["uuid"]
+        engine.put_settings(index, {"refresh_interval": "7s"})
+        assert engine.settings(index)["uuid"] == before
+        engine.delete_index(index)
+        engine.create_index(index, small_index(engine))
+        assert engine.settings(index)["uuid"] != before
 
     # -- documents
 

@@ -110,7 +110,8 @@ class MemoryEngine:
             mapping |= added
 
     def settings(self, index: str) -> Json:
-        return self._read(index, "settings")
+        with self._lock:
+            return {**self._read(index, "settings"), "uuid": self._one(index).uuid}
 
     def put_settings(self, index: str, settings: Mapping[str, Any]) -> None:
         with self._lock:
@@ -122,6 +123,8 @@ class MemoryEngine:
         return self._read(index, "aliases")
 
     def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> None:
+        if not actions:
+            raise MappingConflictError("must specify at least one alias action")
         with self._lock:
             after = {name: dict(index.aliases) for name, index in self._indices.items()}
             for action in actions:

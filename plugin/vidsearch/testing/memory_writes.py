@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from vidsearch.engines import Document, Json, Revision, Write
 from vidsearch.engines.errors import no_json
@@ -22,6 +23,7 @@ class MemoryIndex:
     settings: Json = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
     seq_no: int = -1
+    uuid: str = field(default_factory=lambda: uuid4().hex)
 
 
 def as_json(value: Any) -> Any:
