@@ -1,4 +1,4 @@
-"""A reverse proxy before a real node, with TLS or without, that checks who asks, and for how much."""
+"""A reverse proxy before a real node, with TLS or without, that checks requests."""
 
 from __future__ import annotations
 

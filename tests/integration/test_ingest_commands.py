@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ import pytest
 from tests.command_line import Run, runner
 from tests.integration.worker import Worker, until
 
+from vidsearch.cli.watch import FolderWatch
 from vidsearch.config import load_settings
 from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.registry import Registry
-from vidsearch.testing.clips import write_clip
+from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services
 
@@ -223,8 +225,48 @@ def test_reindex_embeds_all_missing_or_given_videos(run: Run, worker: Worker, cl
     services.open_index().remove("two")
     services.close()
     assert [r["id"] for r in run("reindex", "--missing", "--dry-run", "--json").data] == ["two"]
-    assert run("reindex", "--missing", "--wait").code == 0
+    for clip in clips.iterdir():
+        clip.unlink()
+    (made,) = run("reindex", "--missing", "--wait", "--json").data
+    assert (made["state"], made["content"]) == ("indexed", before["two"]["content"])
+    assert not {"hash", "decode", "encode"} & made["seconds"].keys(), "made of what is kept"
     assert run("status", "--json").data["searchable"] == 2
+
+
+@pytest.mark.parametrize("asked_by", ["watch", "reindex"])
+def test_whether_a_file_has_changed_waits_for_its_share(
+    run: Run, env: dict[str, str], index: None, tmp_path: Path, asked_by: str
+) -> None:
+    share, away = tmp_path / "share", tmp_path / "away"
+    share.mkdir()
+    film = write_clip(share / "film.mp4", [i / 5 for i in range(15)], picture=picture, rate=5)
+    env = {**env, "VIDSEARCH_SOURCES__ROOTS": json.dumps([str(share)])}
+
+    def wait_for(state: str, error: str | None = None) -> str:
+        def is_there() -> bool:
+            film = run("videos", "show", "film", "--json").data
+            return film["state"] == state and (film["error"] or {}).get("type") == error
+
+        with Worker(tmp_path / f"{state}-{uuid.uuid4().hex[:8]}", env) as worker:
+            until(is_there, what=f"the video is {state}", worker=worker)
+        content: str = run("videos", "show", "film", "--json").data["content"]
+        return content
+
+    with Services(load_settings()) as services:
+        watching = FolderWatch(services, share, 0.1, id_from="name")
+        for _ in range(2):
+            watching.look()
+        first = wait_for("indexed")
+        write_clip(film, [i / 5 for i in range(10)], picture=solid((0, 0, 255)), rate=5)
+        if asked_by == "watch":
+            for _ in range(2):
+                watching.look()
+        else:
+            assert run("reindex", "--changed").code == 0
+    share.rename(away)
+    wait_for("registered", "SourceRootMissingError")
+    away.rename(share)
+    assert wait_for("indexed") not in {None, first}
 
 
 def test_video_deleted_during_a_reindex_is_left_out(

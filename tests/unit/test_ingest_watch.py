@@ -21,7 +21,7 @@ from vidsearch.cli.ingest import ingest
 from vidsearch.cli.unmounted import Missing, deleted_among
 from vidsearch.cli.watch import FolderWatch
 from vidsearch.config import IndexSettings
-from vidsearch.errors import BackendUnavailableError
+from vidsearch.errors import BackendUnavailableError, LeaseLostError
 from vidsearch.index import create_videos_index
 from vidsearch.media.sources.local import file_validator
 from vidsearch.registration import stable_id
@@ -113,7 +113,7 @@ def test_a_changed_file_is_ingested_again_when_it_is_stable(
     assert states(stage) == {"old.mp4": State.INDEXED}
 
 
-def test_a_file_that_changes_while_a_worker_has_it_is_ingested_again_afterwards(
+def test_a_file_that_changes_while_a_worker_has_it_is_taken_from_it_and_ingested_again(
     stage: Stage, folder: Path
 ) -> None:
     path, watching = folder / "old.mp4", watch(stage, folder)
@@ -122,11 +122,21 @@ def test_a_file_that_changes_while_a_worker_has_it_is_ingested_again_afterwards(
     put(path, 30)
     for _ in range(3):
         watching.look()
-    assert states(stage) == {"old.mp4": State.PROCESSING}
-    stage.registry.complete(lease, fingerprint="f")
+    assert states(stage) == {"old.mp4": State.QUEUED}
+    with pytest.raises(LeaseLostError):
+        stage.registry.complete(lease, fingerprint="f")
+    assert stage.waiting == 2, "it is told once"
+
+
+def test_nothing_that_was_known_of_a_changed_file_counts(stage: Stage, folder: Path) -> None:
+    path, watching = folder / "old.mp4", watch(stage, folder)
+    watching.look()
+    index(stage, path, content="1" * 64)
+    put(path, 30)
     for _ in range(2):
         watching.look()
-    assert states(stage) == {"old.mp4": State.QUEUED}
+    record = stage.registry.get(stable_id(str(path)))
+    assert (record.state, record.content, record.fingerprint) == (State.QUEUED, None, "f")
 
 
 def test_a_file_that_changed_while_nobody_watched_is_ingested_again(

@@ -93,7 +93,7 @@ def scan_index(
     candidates = _candidates(registry, index, quick=quick, everything=everything, retry=retry)
     for batch in in_batches(_up_to(limit, candidates)):
         if not dry_run:
-            _enqueue(registry, [video for _, video in batch if video], enqueue)
+            _enqueue(registry, batch, enqueue)
         yield from (finding for finding, _ in batch)
     if not quick:
         yield from _vanished(registry, index, dry_run=dry_run)
@@ -129,15 +129,17 @@ def _up_to(limit: int | None, candidates: Iterator[_Candidate]) -> Iterator[_Can
 
 def _enqueue(
     registry: Registry,
-    videos: Sequence[NewVideo],
+    batch: Sequence[_Candidate],
     enqueue: Callable[[Sequence[Registration]], Iterable[Registration]],
 ) -> None:
     # Of documents with the same id and other routings, the last one counts.
-    registered = registry.register_many(list({video.id: video for video in videos}.values()))
-    reopened = registry.reopen_many(
-        [one.id for one in registered if one.record and one.record.state is State.INDEXED]
-    )
+    found = {video.id: (finding, video) for finding, video in batch if video}
+    registered = registry.register_many([video for _, video in found.values()])
+    indexed = [one.id for one in registered if one.record and one.record.state is State.INDEXED]
+    checked = [id for id in indexed if found[id][0].reason == "check"]
+    reopened = registry.reopen_many(id for id in indexed if id not in set(checked))
     now = {one.id: one for one in (*registered, *reopened)}
+    now |= {one.id: one for one in registry.reopen_many(checked, ask=True)}
     for one in enqueue(list(now.values())):
         one.require()
 
