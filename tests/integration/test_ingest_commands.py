@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.command_line import Run, runner
 from tests.integration.worker import Worker, until
+from tests.services import call
 
 from vidsearch.cli.watch import FolderWatch
 from vidsearch.config import load_settings
@@ -194,7 +195,9 @@ def test_retry_of_a_repaired_file_indexes_it(run: Run, worker: Worker, clips: Pa
     )
 
 
-def test_reindex_embeds_all_missing_or_given_videos(run: Run, worker: Worker, clips: Path) -> None:
+def test_reindex_embeds_all_missing_or_given_videos(
+    run: Run, env: dict[str, str], worker: Worker, clips: Path
+) -> None:
     for name in ("one", "two"):
         assert run("ingest", str(clips / f"{name}.mp4"), "--wait", "--id-from", "name").code == 0
     before = {r["id"]: r for r in run("videos", "list", "--json").data}
@@ -221,15 +224,24 @@ def test_reindex_embeds_all_missing_or_given_videos(run: Run, worker: Worker, cl
     assert len(decoded) == 1, "both have the same content"
 
     assert run("reindex", "--missing", "--dry-run", "--json").data == []
-    services = Services(load_settings())
-    services.open_index().remove("two")
-    services.close()
-    assert [r["id"] for r in run("reindex", "--missing", "--dry-run", "--json").data] == ["two"]
+    with Services(load_settings()) as services:
+        index = services.open_index()
+        index.remove("two")
+    url, place = env["VIDSEARCH_ENGINE__URL"], f"/{index.name}/_doc/one"
+    read = call(url, "GET", place)["_source"]  # as an application changes a field
+    call(url, "PUT", place, {**read, "title": "New"})
+    assert "`vidsearch reindex --missing`" in run("status").err
+    missing = run("reindex", "--missing", "--dry-run", "--json").data
+    assert {record["id"] for record in missing} == {"one", "two"}
     for clip in clips.iterdir():
         clip.unlink()
-    (made,) = run("reindex", "--missing", "--wait", "--json").data
-    assert (made["state"], made["content"]) == ("indexed", before["two"]["content"])
-    assert not {"hash", "decode", "encode"} & made["seconds"].keys(), "made of what is kept"
+    made = run("reindex", "--missing", "--wait", "--json").data
+    for record in made:
+        kept = record["state"], record["content"]
+        assert kept == ("indexed", before[record["id"]]["content"])
+        assert not {"hash", "decode", "encode"} & record["seconds"].keys(), "made of what is kept"
+    assert {record["id"] for record in made} == {"one", "two"}
+    assert run("reindex", "--missing", "--dry-run", "--json").data == []
     assert run("status", "--json").data["searchable"] == 2
 
 

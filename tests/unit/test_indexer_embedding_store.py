@@ -17,7 +17,7 @@ from tests.ingest_stage import SETTINGS, Stage, aged, assert_same_vectors
 from vidsearch.config import IngestSettings
 from vidsearch.embeddings.index_files import drop_embeddings_index
 from vidsearch.index import attach_index, create_videos_index, open_videos_index
-from vidsearch.ingest import Outcome, scan_index
+from vidsearch.ingest import Outcome, missing_videos, scan_index
 from vidsearch.media import ThumbnailStore
 from vidsearch.registry import Registration, Registry, State
 from vidsearch.testing.clips import moving_frame, solid, write_clip
@@ -263,6 +263,26 @@ def test_a_lost_document_comes_back_while_the_place_of_its_file_is_away(
     share.rename(share.with_name("away"))
     stage.engine.delete("videos", "a")
     assert stage.again("a").status == "indexed"
+
+
+def test_a_document_that_was_written_back_without_its_vectors_is_missing_and_made_again(
+    stage: Stage, clip: Path
+) -> None:
+    """As engines leave vectors out of what an application reads."""
+    stage.add("a", clip)
+    stage.add("b", clip)
+    video = stage.video("a")
+    bare = [{k: v for k, v in one.items() if k != "vector"} for one in video["segments"]]
+    read = {**{k: v for k, v in video.items() if k != "vector"}, "segments": bare}
+    stage.engine.put("videos", "a", {"title": "New", "video": read})
+    index = open_videos_index(stage.engine, SETTINGS)
+    assert [record.id for record in missing_videos(stage.registry, index)] == ["a"]
+    clip.unlink()
+    stage.work()
+    assert stage.again("a").status == "indexed"
+    assert stage.work() == (0, 0)
+    assert_same_vectors(stage.video("a"), video)
+    assert list(missing_videos(stage.registry, index)) == []
 
 
 def test_a_video_whose_file_is_gone_gets_its_new_title(stage: Stage, clip: Path) -> None:

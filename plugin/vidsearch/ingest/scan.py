@@ -15,6 +15,7 @@ from vidsearch.errors import (
     RegistryError,
     VideoNotRegisteredError,
 )
+from vidsearch.index.health import lost_vectors
 from vidsearch.index.uri_field import uri_in
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import model_name
@@ -108,11 +109,15 @@ def count_waiting(index: VideosIndex) -> int:
 def missing_videos(registry: Registry, index: VideosIndex) -> Iterator[VideoRecord]:
     """Videos that are indexed by their record, but whose vectors the index does not hold.
 
-    They were lost with an index that was dropped or restored, or overwritten by the user. Videos
+    They were lost with an index that was dropped or restored, or overwritten by the user: with
+    another document, or with the one that he had read, from which engines leave vectors out. Videos
     in progress are left to the sweep, failed ones to ``retry``.
     """
     documents = index.engine.scan(index.name, source=[f"{index.field}.fingerprint"])
     stored = {d.id: (d.source.get(index.field) or {}).get("fingerprint") for d in documents}
+    lost = lost_vectors(index.field)
+    for document in index.engine.scan(index.name, query=lost, source=False):
+        stored.pop(document.id, None)
     for record in registry.scan(State.INDEXED):
         if not record.is_current(stored.get(record.id), index=index.name):
             yield record
