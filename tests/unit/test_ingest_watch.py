@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from tests.memory_stage import Stage
 
 from vidsearch.cli.folder import Selection
-from vidsearch.cli.gone import delete_gone, videos_gone
+from vidsearch.cli.gone import delete_gone, gone_line, videos_gone
 from vidsearch.cli.ingest import ingest
 from vidsearch.cli.unmounted import Missing, deleted_among
 from vidsearch.cli.watch import FolderWatch
@@ -239,6 +239,8 @@ def test_gone_are_registered_videos_of_the_folder_and_selection_without_a_file(
             NewVideo("below", uri("deep/er/gone.mp4")),
             NewVideo("below-a-file", uri("old.mp4/gone.mp4")),
             NewVideo("file-uri", uri("g%20one.mp4", "file://")),
+            NewVideo("odd-uri", uri("gone-caf%E9.mp4", "file://")),
+            NewVideo("odd-there", uri("caf%E9.mp4", "file://")),
             NewVideo("there-too", uri("old.mp4", "file://localhost")),
             NewVideo("sibling", f"{folder}2/gone.mp4"),
             NewVideo("web", "https://h/gone.mp4"),
@@ -246,6 +248,7 @@ def test_gone_are_registered_videos_of_the_folder_and_selection_without_a_file(
         ]
     )
     stage.registry.delete("deleted")
+    (folder / "caf\udce9.mp4").touch()
 
     for id in ("below", "below-a-file"):
         lease = stage.registry.claim(id, owner="w")
@@ -262,9 +265,13 @@ def test_gone_are_registered_videos_of_the_folder_and_selection_without_a_file(
         "below": "deep/er/gone.mp4",
         "below-a-file": "old.mp4/gone.mp4",
         "file-uri": "g one.mp4",
+        "odd-uri": "gone-caf\udce9.mp4",
     }
+    found = videos_gone(stage.registry, folder, Selection())
+    lines = [gone_line(record, path) for record, path in found.videos]
+    assert f"gone: {folder}/gone-caf\\xe9.mp4 (video 'odd-uri', queued)" in lines
     assert gone(depth=1, globs=["gone.*"]) == {"gone": "gone.mp4"}
-    assert set(gone(excludes=["deep", "old.mp4"])) == {"gone", "file-uri"}
+    assert set(gone(excludes=["deep", "old.mp4"])) == {"gone", "file-uri", "odd-uri"}
 
 
 def gone_of(stage: Stage, folder: Path) -> tuple[set[str], list[str]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 from vidsearch.credentials import holds_credentials, without_invisible
 from vidsearch.errors import SourceNotFoundError, SourceUnsupportedError
@@ -48,7 +49,8 @@ def public_uri(uri: str) -> str:
 
 
 def file_path(uri: str, *, where: str | None = None) -> str:
-    """The path that a ``file:`` URI names; ``where`` is the URI as messages show it.
+    """The path that a ``file:`` URI names, as Python has it where a name is not UTF-8; ``where`` is
+    the URI as messages show it.
 
     Raises:
         SourceNotFoundError: it is none.
@@ -56,7 +58,8 @@ def file_path(uri: str, *, where: str | None = None) -> str:
     """
     try:
         parts = urlsplit(uri)
-    except ValueError:  # as of a bracket in the place of a host
+        path = os.fsdecode(unquote_to_bytes(os.fsencode(parts.path)))
+    except ValueError:  # as of a bracket in the place of a host, or of half a surrogate pair
         raise SourceNotFoundError(f"{where or public_uri(uri)} is not a valid URI") from None
     if parts.netloc not in {"", "localhost"}:
         host = parts.netloc.rpartition("@")[2]
@@ -64,7 +67,7 @@ def file_path(uri: str, *, where: str | None = None) -> str:
             f"{where or public_uri(uri)!r} names the host {host!r}, and only files of this "
             "machine are read; write file:///path"
         )
-    return unquote(parts.path)
+    return path
 
 
 def normal_host(host: str) -> str:
