@@ -201,6 +201,8 @@ class OpenedVideo:
 
         def read() -> tuple[Cue, ...]:
             file = self.source.file()
+            if self.content.subtitles:  # of what was read before, perhaps
+                self.source.require_sidecars()
             return best_cues(file.path, file.sidecars, reader=reader, languages=languages)
 
         return self.kept.fact(
