@@ -331,6 +331,25 @@ def test_a_row_that_cannot_be_registered_does_not_stop_the_others(
     }
 
 
+def test_a_list_changes_the_fields_of_a_video_whose_file_is_gone(
+    run: Run, worker: Worker, clips: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "videos.csv"
+    table.write_text(f"id,uri,title\none,{clips}/one.mp4,Old\n")
+    assert run("ingest", "--csv", str(table), "--wait").code == 0
+    (clips / "one.mp4").unlink()
+    table.write_text(f"id,uri,title\none,{clips}/one.mp4,New\n")
+    assert run("ingest", "--csv", str(table)).code == 0
+    with Services(load_settings()) as services:
+        document = services.open_index().read("one")
+    assert document is not None
+    assert document.source["title"] == "New"
+    # As the message for a file that is not there says.
+    table.write_text(f"id,uri,title\none,{(clips / 'one.mp4').as_uri()},Newer\n")
+    (record,) = run("ingest", "--csv", str(table), "--wait", "--json").data
+    assert (record["state"], record["fields"]) == ("indexed", {"title": "Newer"})
+
+
 def test_ingest_without_a_broker_registers_and_reports_it(
     run: Run, index: None, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 from vidsearch.credentials import holds_credentials, without_invisible
 from vidsearch.errors import SourceNotFoundError, SourceUnsupportedError
+from vidsearch.file_names import path_in
 
 __all__ = ["BucketUri", "WebUri", "file_path", "normal_host", "public_uri", "scheme_of"]
 
@@ -49,20 +49,18 @@ def public_uri(uri: str) -> str:
 
 
 def file_path(uri: str, *, where: str | None = None) -> str:
-    """The path that a ``file:`` URI names, as Python has it where a name is not UTF-8; ``where`` is
-    the URI as messages show it.
+    """The path that a ``file:`` URI names; ``where`` is the URI as messages show it.
 
     Raises:
         SourceNotFoundError: it is none.
         SourceUnsupportedError: it names another host.
     """
     try:
-        parts = urlsplit(uri)
-        path = os.fsdecode(unquote_to_bytes(os.fsencode(parts.path)))
+        path = path_in(uri)
     except ValueError:  # as of a bracket in the place of a host, or of half a surrogate pair
         raise SourceNotFoundError(f"{where or public_uri(uri)} is not a valid URI") from None
-    if parts.netloc not in {"", "localhost"}:
-        host = parts.netloc.rpartition("@")[2]
+    if path is None:
+        host = urlsplit(uri).netloc.rpartition("@")[2]
         raise SourceUnsupportedError(
             f"{where or public_uri(uri)!r} names the host {host!r}, and only files of this "
             "machine are read; write file:///path"
