@@ -1,4 +1,4 @@
-"""A TLS reverse proxy before a real node that checks who asks."""
+"""A reverse proxy before a real node, with TLS or without, that checks requests."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def tls_proxy(
     authorization: str | None = None,
     clients: Path | None = None,
     allows: Rule = lambda method, path: True,
+    max_body: Callable[[str], int | None] = lambda path: None,
 ) -> Iterator[Proxy]:
     """Serve on a free port of this machine.
 
@@ -44,6 +45,7 @@ def tls_proxy(
         authorization: the header that every request must carry.
         clients: CA bundle that must have signed a client's certificate.
         allows: what is not allowed is answered 403, as by a role without the right.
+        max_body: by path, what has more bytes than that is answered 413, with a page.
     """
     parts = urlsplit(target)
     assert parts.hostname
@@ -56,10 +58,14 @@ def tls_proxy(
         def handle_one(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             path = self.path.partition("?")[0]
+            most = max_body(path)
             if authorization is not None and self.headers.get("authorization") != authorization:
                 self._reply(401, _problem(401, "unable to authenticate"))
             elif not allows(self.command, path):
                 self._reply(403, _problem(403, f"no right to {self.command} {path}"))
+            elif most is not None and len(body) > most:
+                page = b"<html><head><title>413 Request Entity Too Large</title></head></html>"
+                self._reply(413, page, {"content-type": "text/html"})
             else:
                 self._forward(body)
 

@@ -187,7 +187,8 @@ class VideoRecord:
         field(default_factory=dict, repr=False)
     )
     """How the file is known again without reading it: its ``validator``, and the hashes of the
-    subtitle files beside it (``subtitles``)."""
+    subtitle files beside it (``subtitles``). ``must_answer``: what is known does not count while
+    its place is away."""
     priority: Annotated[Priority, Column(_KEYWORD, since=_OPERATIONS)] = "interactive"
     """Which messages go before its own."""
     fingerprints: Annotated[

@@ -14,6 +14,7 @@ __all__ = [
     "MAX_KEYWORD",
     "SUBTITLES",
     "TEMPLATES",
+    "date_field",
     "text_field",
     "video_fields",
     "videos_index",
@@ -146,6 +147,11 @@ def text_field() -> Json:
     return {"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}}
 
 
+def date_field() -> Json:
+    """How a date of the user is mapped, with a time and a zone or without."""
+    return {"type": "date", "format": f"strict_date_optional_time||{_SPACED_DATE}"}
+
+
 def _templates() -> list[Json]:
     return [
         {name: {"match_mapping_type": name[:-1], "mapping": mapping}}
@@ -157,7 +163,7 @@ _MAPPED_AS: dict[str, Json] = {
     "strings": text_field(),
     "longs": {"type": "double"},
     "doubles": {"type": "double"},
-    "dates": {"type": "date", "format": f"strict_date_optional_time||{_SPACED_DATE}"},
+    "dates": date_field(),
 }
 TEMPLATES = frozenset(_MAPPED_AS)
 """Names of the dynamic templates of a managed index, but for the user's own."""

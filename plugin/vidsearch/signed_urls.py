@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import NamedTuple
+
+from vidsearch.file_names import path_in
 
 __all__ = ["same_file", "without_signature"]
 
@@ -66,8 +69,15 @@ _WAYS = (
 
 
 def same_file(uri: str, other: str) -> bool:
-    """Whether two URIs are one, but for the signatures."""
-    return without_signature(uri) == without_signature(other)
+    """Whether two URIs are one, but for the signatures; a path and its ``file:`` URI are."""
+    return _file_in(uri) == _file_in(other)
+
+
+def _file_in(uri: str) -> str:
+    if uri[:5].lower() == "file:":
+        with suppress(ValueError):  # it names none
+            return path_in(uri) or uri
+    return without_signature(uri)
 
 
 def without_signature(uri: str) -> str:

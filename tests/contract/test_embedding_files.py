@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.tls_proxy import tls_proxy
 
-from vidsearch.config import IndexSettings
+from vidsearch.config import EngineSettings, IndexSettings
 from vidsearch.embeddings.index_files import IndexFiles, drop_embeddings_index
 from vidsearch.embeddings.store import Files
-from vidsearch.engines import Engine
+from vidsearch.engines import Engine, connect
+from vidsearch.local import SearchNode
 from vidsearch.media.file_store import FileStore
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -129,3 +131,17 @@ class TestIndexOnRealNodes(FilesContract):
         assert engine.aliases(name) == {settings.embeddings: {"is_hidden": True}}
         parts = [engine.get(settings.embeddings, f"a#{part}") for part in range(3)]
         assert [len(part.source["data"]) <= 5 * 2**20 for part in parts if part] == [True] * 3
+
+
+@pytest.mark.integration
+class TestIndexBehindAProxyThatTakesAMegabyte(FilesContract):
+    """As nginx does by default."""
+
+    @pytest.fixture
+    def files(self, elasticsearch_9: SearchNode, index_name: str) -> Iterator[Files]:
+        settings = IndexSettings(name=index_name, replicas=0)
+        with tls_proxy(elasticsearch_9.url, certificate=None, max_body=lambda path: 2**20) as proxy:
+            engine = connect(EngineSettings(url=proxy.url))
+            yield IndexFiles(engine, settings)
+            drop_embeddings_index(engine, settings)
+            engine.close()

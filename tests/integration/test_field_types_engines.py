@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from tests.search_index import TableEncoder, Video, create_index, unit_vectors
 
+from vidsearch.cli.lists import column_types
 from vidsearch.config import IndexSettings, SearchSettings
 from vidsearch.engines import Engine, Write
 from vidsearch.errors import MappingConflictError, QueryError, VersionConflictError
@@ -18,6 +20,7 @@ from vidsearch.index import (
     open_videos_index,
 )
 from vidsearch.index.diff import apply_changes, diff_videos_index
+from vidsearch.registration import VideoList
 from vidsearch.search import VideoSearch
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -90,6 +93,28 @@ def test_first_value_does_not_change_later_ones(engine: Engine, settings: IndexS
     for path, value in [("rating", "n/a"), ("rating", {"a": 1}), ("day", "soon"), ("day", 5)]:
         with pytest.raises(MappingConflictError, match=rf"(?s)\[{path}\].*value: '"):
             engine.put(name, "d", {path: value})
+    assert diff_videos_index(engine, settings, IDENTITY) == ()
+
+
+def test_every_form_of_date_that_a_list_may_have_is_a_date(
+    engine: Engine, settings: IndexSettings
+) -> None:
+    times = ["10:00", "10:00:00", "10:00:00.123", "10:00:00.123456"]
+    zones = ["", "Z", "+02:00"]
+    forms = ["2026-01-01", *(f"2026-01-01T{time}{zone}" for time in times for zone in zones)]
+    columns = {f"c{number}": form for number, form in enumerate(forms)}
+    create_videos_index(engine, settings, IDENTITY)
+    index = open_videos_index(engine, settings)
+    text = f"uri,{','.join(columns)}\nhttps://h/a.mp4,{','.join(columns.values())}\n"
+    videos = VideoList(io.BytesIO(text.replace("T", " ").encode()), format="csv")
+    (row,) = videos.rows(column_types(videos, index, as_text=False))
+    assert row.video is not None
+    assert row.video.fields == columns
+    engine.put(index.name, "a", columns)
+    assert {engine.mapping(index.name)["properties"][name]["type"] for name in columns} == {"date"}
+    for name in columns:
+        assert found(engine, index.name, {"range": {name: {"gte": "2025-12-31"}}}) == {"a"}, name
+        assert found(engine, index.name, {"range": {name: {"gte": "2026-01-02"}}}) == set(), name
     assert diff_videos_index(engine, settings, IDENTITY) == ()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.services import call
 
 from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
@@ -19,9 +20,11 @@ from vidsearch.index import (
     create_videos_index,
     drop_videos_index,
     open_videos_index,
+    require_vectors,
     show_videos_index,
 )
 from vidsearch.ingest import Indexer, missing_videos, write_fields
+from vidsearch.local import SearchNode
 from vidsearch.media import MediaLimits
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry, State
@@ -227,7 +230,12 @@ def test_index_of_another_model_is_refused_without_using_up_an_attempt(
 
 
 def test_missing_vectors_are_found(
-    engine: Engine, settings: IndexSettings, registry: Registry, indexer: Indexer, clip: str
+    engine: Engine,
+    settings: IndexSettings,
+    registry: Registry,
+    indexer: Indexer,
+    clip: str,
+    search_node: SearchNode,
 ) -> None:
     for id in ("a", "b", "c"):
         registry.register(id, uri=clip)
@@ -242,3 +250,19 @@ def test_missing_vectors_are_found(
     registry.reopen("a", forget=True)
     assert indexer.ingest("a", owner="w").status == "indexed"
     assert registry.get("a").state is State.INDEXED
+    # As an application changes a field: newer engines leave vectors out of what it reads.
+    place = f"/{index.name}/_doc/c"
+    excluded = "?_source_excludes=video.vector,video.segments.vector"
+    read = call(search_node.url, "GET", f"{place}{excluded}")["_source"]
+    if search_node.version == "9.5.3":
+        assert read == call(search_node.url, "GET", place)["_source"]
+    call(search_node.url, "PUT", place, {**read, "title": "New"})
+    engine.refresh(index.name)
+    assert {record.id for record in missing_videos(registry, index)} == {"b", "c"}
+    with pytest.raises(MappingConflictError, match="`vidsearch reindex --missing` writes them"):
+        engine.run(require_vectors(engine.calls, index.name, index.field, all_of_them=True))
+    registry.reopen("c")
+    assert indexer.ingest("c", owner="w").status == "indexed"
+    engine.refresh(index.name)
+    assert {record.id for record in missing_videos(registry, index)} == {"b"}
+    engine.run(require_vectors(engine.calls, index.name, index.field, all_of_them=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 from tests.command_line import Run, runner
 from tests.integration.worker import Worker, until
+from tests.services import call
 
+from vidsearch.cli.watch import FolderWatch
 from vidsearch.config import load_settings
 from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.registry import Registry
-from vidsearch.testing.clips import write_clip
+from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services
 
@@ -192,7 +195,9 @@ def test_retry_of_a_repaired_file_indexes_it(run: Run, worker: Worker, clips: Pa
     )
 
 
-def test_reindex_embeds_all_missing_or_given_videos(run: Run, worker: Worker, clips: Path) -> None:
+def test_reindex_embeds_all_missing_or_given_videos(
+    run: Run, env: dict[str, str], worker: Worker, clips: Path
+) -> None:
     for name in ("one", "two"):
         assert run("ingest", str(clips / f"{name}.mp4"), "--wait", "--id-from", "name").code == 0
     before = {r["id"]: r for r in run("videos", "list", "--json").data}
@@ -219,12 +224,61 @@ def test_reindex_embeds_all_missing_or_given_videos(run: Run, worker: Worker, cl
     assert len(decoded) == 1, "both have the same content"
 
     assert run("reindex", "--missing", "--dry-run", "--json").data == []
-    services = Services(load_settings())
-    services.open_index().remove("two")
-    services.close()
-    assert [r["id"] for r in run("reindex", "--missing", "--dry-run", "--json").data] == ["two"]
-    assert run("reindex", "--missing", "--wait").code == 0
+    with Services(load_settings()) as services:
+        index = services.open_index()
+        index.remove("two")
+    url, place = env["VIDSEARCH_ENGINE__URL"], f"/{index.name}/_doc/one"
+    read = call(url, "GET", place)["_source"]  # as an application changes a field
+    call(url, "PUT", place, {**read, "title": "New"})
+    assert "`vidsearch reindex --missing`" in run("status").err
+    missing = run("reindex", "--missing", "--dry-run", "--json").data
+    assert {record["id"] for record in missing} == {"one", "two"}
+    for clip in clips.iterdir():
+        clip.unlink()
+    made = run("reindex", "--missing", "--wait", "--json").data
+    for record in made:
+        kept = record["state"], record["content"]
+        assert kept == ("indexed", before[record["id"]]["content"])
+        assert not {"hash", "decode", "encode"} & record["seconds"].keys(), "made of what is kept"
+    assert {record["id"] for record in made} == {"one", "two"}
+    assert run("reindex", "--missing", "--dry-run", "--json").data == []
     assert run("status", "--json").data["searchable"] == 2
+
+
+@pytest.mark.parametrize("asked_by", ["watch", "reindex"])
+def test_whether_a_file_has_changed_waits_for_its_share(
+    run: Run, env: dict[str, str], index: None, tmp_path: Path, asked_by: str
+) -> None:
+    share, away = tmp_path / "share", tmp_path / "away"
+    share.mkdir()
+    film = write_clip(share / "film.mp4", [i / 5 for i in range(15)], picture=picture, rate=5)
+    env = {**env, "VIDSEARCH_SOURCES__ROOTS": json.dumps([str(share)])}
+
+    def wait_for(state: str, error: str | None = None) -> str:
+        def is_there() -> bool:
+            film = run("videos", "show", "film", "--json").data
+            return film["state"] == state and (film["error"] or {}).get("type") == error
+
+        with Worker(tmp_path / f"{state}-{uuid.uuid4().hex[:8]}", env) as worker:
+            until(is_there, what=f"the video is {state}", worker=worker)
+        content: str = run("videos", "show", "film", "--json").data["content"]
+        return content
+
+    with Services(load_settings()) as services:
+        watching = FolderWatch(services, share, 0.1, id_from="name")
+        for _ in range(2):
+            watching.look()
+        first = wait_for("indexed")
+        write_clip(film, [i / 5 for i in range(10)], picture=solid((0, 0, 255)), rate=5)
+        if asked_by == "watch":
+            for _ in range(2):
+                watching.look()
+        else:
+            assert run("reindex", "--changed").code == 0
+    share.rename(away)
+    wait_for("registered", "SourceRootMissingError")
+    away.rename(share)
+    assert wait_for("indexed") not in {None, first}
 
 
 def test_video_deleted_during_a_reindex_is_left_out(
@@ -275,6 +329,25 @@ def test_a_row_that_cannot_be_registered_does_not_stop_the_others(
         "one": "queued",
         "three": "queued",
     }
+
+
+def test_a_list_changes_the_fields_of_a_video_whose_file_is_gone(
+    run: Run, worker: Worker, clips: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "videos.csv"
+    table.write_text(f"id,uri,title\none,{clips}/one.mp4,Old\n")
+    assert run("ingest", "--csv", str(table), "--wait").code == 0
+    (clips / "one.mp4").unlink()
+    table.write_text(f"id,uri,title\none,{clips}/one.mp4,New\n")
+    assert run("ingest", "--csv", str(table)).code == 0
+    with Services(load_settings()) as services:
+        document = services.open_index().read("one")
+    assert document is not None
+    assert document.source["title"] == "New"
+    # As the message for a file that is not there says.
+    table.write_text(f"id,uri,title\none,{(clips / 'one.mp4').as_uri()},Newer\n")
+    (record,) = run("ingest", "--csv", str(table), "--wait", "--json").data
+    assert (record["state"], record["fields"]) == ("indexed", {"title": "Newer"})
 
 
 def test_ingest_without_a_broker_registers_and_reports_it(

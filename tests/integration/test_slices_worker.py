@@ -10,6 +10,7 @@ import pytest
 from tests.command_line import runner
 from tests.integration.stage import Stage
 from tests.integration.worker import until
+from tests.tls_proxy import tls_proxy
 
 from vidsearch.local import SearchNode
 from vidsearch.registry import State
@@ -108,3 +109,21 @@ def test_sliced_and_unsliced_films_have_the_same_vectors_and_progress_is_shown(
         assert {k: one[k] for k in ("start", "end") if k in one} == {
             k: other[k] for k in ("start", "end") if k in other
         }
+
+
+def test_a_film_whose_vectors_the_engine_takes_in_no_size_fails_once_with_the_size(
+    stage: Stage, film: Path, elasticsearch_9: SearchNode
+) -> None:
+    files = stage.services.settings.index.embeddings
+    with tls_proxy(
+        elasticsearch_9.url,
+        certificate=None,
+        max_body=lambda path: 500 if f"/{files}/_doc/" in path else None,
+    ) as proxy:
+        stage.register("film", film)
+        with stage.worker(**_SLICED, VIDSEARCH_ENGINE__URL=proxy.url) as worker:
+            failed = stage.until("film", State.FAILED, State.DEAD, worker=worker)
+    assert (failed.state, failed.attempts) == (State.FAILED, 1)
+    assert failed.error is not None
+    assert failed.error.type == "SliceFailedError"
+    assert re.search(r"cannot be kept: .*413.* The request has [\d,]+ bytes", failed.error.message)

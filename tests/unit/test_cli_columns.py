@@ -16,6 +16,7 @@ from vidsearch.index import VideosIndex, create_videos_index, open_videos_index
 from vidsearch.registration import VideoList
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch_mappings.videos import date_field
 
 
 @pytest.fixture
@@ -66,6 +67,23 @@ def test_column_of_one_type_becomes_that_type(
     assert found == read
     assert [type(value) for value in found] == [type(value) for value in read]
     assert column(index, *values, as_text=True) == values
+
+
+def test_a_column_of_dates_is_mapped_so_unless_it_is_mapped_already(index: VideosIndex) -> None:
+    rows = [{"day": "2024-01-31", "minute": "2026-01-01T10:00Z", "isbn": "2024-01-31"}]
+    read(index, *rows)
+    mapped = index.engine.mapping(index.name)["properties"]
+    assert mapped["day"] == mapped["minute"] == date_field()
+    assert mapped["isbn"] == {"type": "keyword"}
+
+
+def test_templates_of_the_user_decide_how_a_column_of_dates_is_mapped() -> None:
+    template = {"times": {"match": "*_at", "mapping": {"type": "date_nanos"}}}
+    settings = IndexSettings(name="videos", mapping={"dynamic_templates": [template]})
+    engine = MemoryEngine()
+    create_videos_index(engine, settings, FakeEncoder().identity)
+    read(open_videos_index(engine, settings), {"made_at": "2026-01-01T10:00Z"})
+    assert "made_at" not in engine.mapping("videos")["properties"]
 
 
 @pytest.mark.parametrize(

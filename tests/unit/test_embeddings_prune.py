@@ -26,17 +26,26 @@ def test_contents_of_registered_videos_are_needed_whatever_their_state(
     assert needed.unknown == 0
 
 
-def test_moved_videos_that_wait_are_counted_as_what_they_need_is_unknown(
+def test_moved_and_replaced_videos_that_wait_are_counted_as_what_they_need_is_unknown(
     services: Services, put: Put
 ) -> None:
     put("moved", State.INDEXED, content=ONE, indexed_at=1.0)
     services.registry.register("moved", uri="/elsewhere/a.mp4")
-    put("again", State.INDEXED, content=OTHER, indexed_at=1.0)
-    services.registry.reopen("again", forget=True)
+    put("replaced", State.INDEXED, content=OTHER, indexed_at=1.0)
+    services.registry.reopen_many(["replaced"], replaced=True)
     put("gone", State.FAILED, indexed_at=1.0)
     needed = needed_contents(services, ())
     assert (needed.contents, needed.unknown) == (set(), 2)
     assert needed.why_unknown.startswith("2 videos that were indexed wait to be ingested again")
+
+
+def test_what_is_to_be_embedded_again_needs_what_it_had_as_its_file_may_be_gone(
+    services: Services, put: Put
+) -> None:
+    put("again", State.INDEXED, content=ONE, indexed_at=1.0)
+    services.registry.reopen("again", forget=True)
+    needed = needed_contents(services, ())
+    assert (needed.contents, needed.unknown) == ({bytes.fromhex(ONE)}, 0)
 
 
 def test_prune_refuses_while_that_is_unknown_and_a_dry_run_says_so(
@@ -47,7 +56,7 @@ def test_prune_refuses_while_that_is_unknown_and_a_dry_run_says_so(
 ) -> None:
     monkeypatch.setattr("vidsearch_tasks.Services", lambda: services)
     put("again", State.INDEXED, content=OTHER, indexed_at=1.0)
-    services.registry.reopen("again", forget=True)
+    services.registry.reopen_many(["again"], replaced=True)
     with pytest.raises(SystemExit, match="1"):
         main(["embeddings", "prune", "--yes"])
     assert "ingested again, and it is not known" in capsys.readouterr().err

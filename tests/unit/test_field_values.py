@@ -41,6 +41,12 @@ PROPERTIES = {
         ({"camera.fov": 90.5}, r"'camera\.fov'.*90\.5"),
         ({"shots": [{"n": 1}, {"n": 0.5}]}, r"'shots\.n'.*0\.5"),
         ({"size": 2**53 + 1}, "'size' is a `double`, which cannot keep 9007199254740993 exactly"),
+        (
+            {"size": "9007199254740993"},
+            "'size' is a `double`, .* 9007199254740993 exactly: make an",
+        ),
+        ({"size": [" 4", "-9007199254740993 "]}, "'size'.*-9007199254740993"),
+        ({"new": 2**53 + 1}, "'new'.* exactly: give it as text, or map"),
         ({"new": -(2**70)}, "'new'.*-1180591620717411303424"),
     ],
 )
@@ -55,13 +61,19 @@ def test_numbers_that_are_kept_are_taken() -> None:
     refuse_changed_numbers(
         {
             "year": [2024, 2024.0, "2024", 2**60, "n/a", "nan", "-inf", "1e400", None, True],
-            "size": [4, 4.5, 2**53, 1e300],
+            "size": [4, 4.5, 2**53, 1e300, "4.5", "9007199254740992", "1e300", "n/a"],
             "name": [2**60, 4.5],
             "new": {"a": 1.5, "b": [{"c": 2}]},
             "camera": {"fov": 90, "other": 1.5},
         },
         PROPERTIES,
     )
+
+
+def test_text_is_no_way_out_for_a_number_whose_field_is_a_double() -> None:
+    with pytest.raises(DocumentRejectedError) as raised:
+        refuse_changed_numbers({"size": 2**53 + 1}, PROPERTIES)
+    assert "as text" not in str(raised.value)
 
 
 def test_unmapped_number_is_taken_where_the_user_has_templates() -> None:

@@ -175,21 +175,23 @@ def test_other_languages_index_the_video_again(clip: Path) -> None:
     assert "A en wall." in bench.video["subtitles"]
 
 
-def test_link_to_a_name_that_is_not_utf8_is_indexed_or_fails_with_its_reason(clip: Path) -> None:
+def test_name_that_is_not_utf8_is_indexed_or_fails_with_its_reason(clip: Path) -> None:
     # Python reads the byte 0xE9 as half a surrogate pair, which no JSON takes.
     link, target = clip.with_name("link.mp4"), clip.with_name("caf\udce9.mp4")
-    clip.rename(target)
+    content = clip.rename(target).read_bytes()
     link.symlink_to(target)
     clip.with_name("caf\udce9.txt").write_text(_SRT)
     clip.with_name("link.srt").symlink_to("caf\udce9.txt")
-    bench = Bench()
-    assert bench.ingest(link) == "indexed"
-    assert "red wall" in bench.video["subtitles"]
-    target.write_bytes(b"no video")
-    bench.registry.reopen("a")
-    assert bench.indexer.ingest("a", owner="w").status == "failed"
-    assert "VideoOpenError" in bench.error
-    assert bench.error.encode()
+    for uri in (str(link), f"{clip.parent.as_uri()}/link.mp4", target.as_uri()):
+        bench = Bench()
+        target.write_bytes(content)
+        assert bench.ingest(uri) == "indexed"
+        assert ("subtitles" in bench.video) == (uri != target.as_uri())
+        target.write_bytes(b"no video")
+        bench.registry.reopen("a")
+        assert bench.indexer.ingest("a", owner="w").status == "failed"
+        assert "VideoOpenError" in bench.error
+        assert bench.error.encode()
 
 
 def test_subtitles_switched_off_are_not_stored(clip: Path) -> None:

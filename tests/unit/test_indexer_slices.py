@@ -12,8 +12,10 @@ import pytest
 from tests.ingest_stage import SETTINGS, Stage, aged
 
 from vidsearch.config import IngestSettings
+from vidsearch.embeddings import EmbeddingStore, index_files
+from vidsearch.embeddings.index_files import IndexFiles
 from vidsearch.encoders import Vectors
-from vidsearch.errors import BackendUnavailableError, EncoderError
+from vidsearch.errors import BackendUnavailableError, EncoderError, RequestTooLargeError
 from vidsearch.index import create_videos_index
 from vidsearch.ingest.slices import Slice, SliceBoard, count_slices
 from vidsearch.media import FrameBatch, ThumbnailStore
@@ -377,3 +379,52 @@ def test_changed_fields_of_a_film_in_slices_are_those_of_its_document(
     document = stage.engine.get("videos", "a")
     assert document is not None
     assert document.source["title"] == "New"
+
+
+class _Narrow(MemoryEngine):
+    """A proxy in front of it takes no more than so many characters of a file in one request."""
+
+    most = 0
+
+    def put(self, index: str, id: str, source: Any, **options: Any) -> Any:
+        if len(source.get("data", "")) > self.most:
+            raise RequestTooLargeError("the request has 3,000,000 bytes (413)")
+        return super().put(index, id, source, **options)
+
+
+@pytest.fixture
+def narrow(stage: Stage) -> _Narrow:
+    stage.engine = engine = _Narrow()
+    create_videos_index(engine, SETTINGS, stage.encoder.identity)
+    stage.registry = Registry(engine, index=SETTINGS.registry, lease_seconds=30, max_attempts=2)
+    stage.board = SliceBoard(engine, SETTINGS, lease_seconds=30, max_attempts=2)
+    stage.store = EmbeddingStore(IndexFiles(engine, SETTINGS))
+    return engine
+
+
+def test_a_film_whose_slices_are_too_large_for_one_request_is_kept_in_smaller_parts(
+    stage: Stage, narrow: _Narrow, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_files, "_SMALLEST_PART", 100)
+    narrow.most = 400
+    done = [stage.embed_slice(id) for id in stage.add("a", film).slices]
+    assert [one.ready for one in done] == [None, None, "a"]
+    stage.work()
+    assert stage.ingest("a").status == "indexed"
+    assert stage.work()[1] == 0, "nothing is encoded again"
+
+
+def test_a_slice_that_the_store_takes_in_no_size_fails_its_film_and_is_embedded_once(
+    stage: Stage, narrow: _Narrow, film: Path
+) -> None:
+    narrow.most = 10
+    first, *_ = stage.add("a", film).slices
+    ended = stage.embed_slice(first)
+    assert (ended.status, ended.ready) == ("failed", "a")
+    assert stage.work()[1] == 10
+    assert stage.embed_slice(first).status == "skipped"
+    assert stage.ingest("a").status == "failed"
+    error = stage.registry.get("a").error
+    assert error is not None
+    assert error.type == "SliceFailedError"
+    assert "its vectors cannot be kept: the request has 3,000,000 bytes (413)" in error.message

@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from tests.memory_stage import Stage
 
 from vidsearch.cli.folder import Selection
-from vidsearch.cli.gone import delete_gone, videos_gone
+from vidsearch.cli.gone import delete_gone, gone_line, videos_gone
 from vidsearch.cli.ingest import ingest
 from vidsearch.cli.unmounted import Missing, deleted_among
 from vidsearch.cli.watch import FolderWatch
 from vidsearch.config import IndexSettings
-from vidsearch.errors import BackendUnavailableError
+from vidsearch.errors import BackendUnavailableError, LeaseLostError
 from vidsearch.index import create_videos_index
 from vidsearch.media.sources.local import file_validator
 from vidsearch.registration import stable_id
@@ -113,7 +113,7 @@ def test_a_changed_file_is_ingested_again_when_it_is_stable(
     assert states(stage) == {"old.mp4": State.INDEXED}
 
 
-def test_a_file_that_changes_while_a_worker_has_it_is_ingested_again_afterwards(
+def test_a_file_that_changes_while_a_worker_has_it_is_taken_from_it_and_ingested_again(
     stage: Stage, folder: Path
 ) -> None:
     path, watching = folder / "old.mp4", watch(stage, folder)
@@ -122,11 +122,21 @@ def test_a_file_that_changes_while_a_worker_has_it_is_ingested_again_afterwards(
     put(path, 30)
     for _ in range(3):
         watching.look()
-    assert states(stage) == {"old.mp4": State.PROCESSING}
-    stage.registry.complete(lease, fingerprint="f")
+    assert states(stage) == {"old.mp4": State.QUEUED}
+    with pytest.raises(LeaseLostError):
+        stage.registry.complete(lease, fingerprint="f")
+    assert stage.waiting == 2, "it is told once"
+
+
+def test_nothing_that_was_known_of_a_changed_file_counts(stage: Stage, folder: Path) -> None:
+    path, watching = folder / "old.mp4", watch(stage, folder)
+    watching.look()
+    index(stage, path, content="1" * 64)
+    put(path, 30)
     for _ in range(2):
         watching.look()
-    assert states(stage) == {"old.mp4": State.QUEUED}
+    record = stage.registry.get(stable_id(str(path)))
+    assert (record.state, record.content, record.fingerprint) == (State.QUEUED, None, "f")
 
 
 def test_a_file_that_changed_while_nobody_watched_is_ingested_again(
@@ -229,6 +239,8 @@ def test_gone_are_registered_videos_of_the_folder_and_selection_without_a_file(
             NewVideo("below", uri("deep/er/gone.mp4")),
             NewVideo("below-a-file", uri("old.mp4/gone.mp4")),
             NewVideo("file-uri", uri("g%20one.mp4", "file://")),
+            NewVideo("odd-uri", uri("gone-caf%E9.mp4", "file://")),
+            NewVideo("odd-there", uri("caf%E9.mp4", "file://")),
             NewVideo("there-too", uri("old.mp4", "file://localhost")),
             NewVideo("sibling", f"{folder}2/gone.mp4"),
             NewVideo("web", "https://h/gone.mp4"),
@@ -236,6 +248,7 @@ def test_gone_are_registered_videos_of_the_folder_and_selection_without_a_file(
         ]
     )
     stage.registry.delete("deleted")
+    (folder / "caf\udce9.mp4").touch()
 
     for id in ("below", "below-a-file"):
         lease = stage.registry.claim(id, owner="w")
@@ -252,9 +265,13 @@ def test_gone_are_registered_videos_of_the_folder_and_selection_without_a_file(
         "below": "deep/er/gone.mp4",
         "below-a-file": "old.mp4/gone.mp4",
         "file-uri": "g one.mp4",
+        "odd-uri": "gone-caf\udce9.mp4",
     }
+    found = videos_gone(stage.registry, folder, Selection())
+    lines = [gone_line(record, path) for record, path in found.videos]
+    assert f"gone: {folder}/gone-caf\\xe9.mp4 (video 'odd-uri', queued)" in lines
     assert gone(depth=1, globs=["gone.*"]) == {"gone": "gone.mp4"}
-    assert set(gone(excludes=["deep", "old.mp4"])) == {"gone", "file-uri"}
+    assert set(gone(excludes=["deep", "old.mp4"])) == {"gone", "file-uri", "odd-uri"}
 
 
 def gone_of(stage: Stage, folder: Path) -> tuple[set[str], list[str]]:

@@ -117,6 +117,14 @@ def numbers(reader: IsolatedReader, path: Path, **options: Any) -> list[int]:
     ]
 
 
+def test_a_name_that_is_not_utf8_reaches_the_process(reader: IsolatedReader, clip: Clip) -> None:
+    path = clip("caf\udce9.mp4")
+    assert numbers(reader, path) == [0, 10, 20, 30, 40]
+    path.write_bytes(b"no video")
+    with pytest.raises(VideoOpenError, match="caf"):
+        reader.probe(path)
+
+
 def test_one_process_reads_video_after_video(reader: IsolatedReader, clip: Clip) -> None:
     assert children() == []
     info = reader.probe(clip("a.mp4"))

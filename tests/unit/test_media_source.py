@@ -24,6 +24,7 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.media import fetch, open_decoder, public_uri
+from vidsearch.media.sources.listed import require_listed
 from vidsearch.media.sources.temporary import BoundedFile
 from vidsearch.media.sources.timeouts import Timeouts
 from vidsearch.media.sources.web import download
@@ -113,6 +114,24 @@ def test_a_local_file_is_used_where_it_is(file: Path) -> None:
             assert local.size == 7
             assert local.uri == uri
     assert file.read_bytes() == b"content"
+
+
+def test_a_file_uri_names_a_file_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    file = tmp_path / "caf\udce9.mp4"
+    file.write_bytes(b"content")
+    uri = file.as_uri()
+    assert uri.endswith("/caf%E9.mp4")
+    with fetch(uri) as local:
+        assert local.path == file
+    require_listed(uri, SourceSettings(roots=(tmp_path,)), local_below_roots=True)
+    file.unlink()
+    with pytest.raises(SourceNotFoundError, match=r"no such file: .*/caf"), fetch(uri):
+        pass
+
+
+def test_a_file_uri_with_half_a_surrogate_pair_is_none() -> None:
+    with pytest.raises(SourceNotFoundError, match="is not a valid URI"), fetch("file:///\ud800"):
+        pass
 
 
 def test_relative_path_is_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from vidsearch.errors import (
     RegistryError,
     VideoNotRegisteredError,
 )
-from vidsearch.registration import Row
+from vidsearch.registration import Row, VideoList
 from vidsearch.registry import ErrorRecord, NewVideo, Registry, State
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings import registry_index
@@ -380,6 +381,47 @@ def test_fields_of_every_video_take_no_others_from_one_that_names_none(stage: St
     assert register(None, of_all={"lang": "en"}) == {"title": "Boat", "lang": "en"}
     assert register({}, of_all={"lang": "de"}) == {"lang": "de"}
     assert register({}, of_all={}) == {}
+
+
+def test_a_row_whose_file_is_gone_changes_the_fields_of_the_video_that_has_it(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = tmp_path.resolve()
+    (here / "moved.mp4").touch()
+    (here / "failed.mp4").touch()
+
+    def register(title: str) -> str:
+        lines = ["id,uri,title", f"moved,moved.mp4,{title}", f"other,{here}/new.mp4,{title}"]
+        lines += [f"by-uri,{here}/by uri.mp4,{title}", f"failed,failed.mp4,{title}"]
+        (here / "list.csv").write_text("\n".join(lines))
+        registering = Registering(stage, fields={})  # type: ignore[arg-type]
+        registering.run(VideoList(here / "list.csv").rows())
+        registering.tell()
+        return capsys.readouterr().err
+
+    stage.register([NewVideo("by-uri", f"{here.as_uri()}/by%20uri.mp4", {"title": "Old"})])
+    register("Old")
+    error = ErrorRecord("SourceNotFoundError", "fetch", "no such file")
+    stage.registry.fail(stage.registry.claim("failed", owner="w"), error)
+    for name in ("moved.mp4", "failed.mp4"):
+        (here / name).unlink()
+    said = register("New")
+    for id, uri in (("moved", f"{here}/moved.mp4"), ("by-uri", f"{here.as_uri()}/by%20uri.mp4")):
+        record = stage.registry.get(id)
+        assert (record.uri, record.fields) == (uri, {"title": "New"})
+    assert stage.registry.find("other") is None
+    assert stage.registry.get("failed").state is State.FAILED
+    assert f"line 3: no such file: {here}/new.mp4 (give file:///" in said
+    assert "line 5: no such file: failed.mp4" in said
+    assert "`vidsearch videos set` changes the fields" in said
+    assert "2 registered, 2 bad (2 queued)" in said
+
+
+def test_the_file_uri_of_a_path_keeps_what_is_known_of_the_file(stage: Stage) -> None:
+    stage.register([NewVideo("a", "/a b.mp4")])
+    stage.registry.complete(stage.registry.claim("a", owner="w"), content="1" * 64)
+    assert stage.registry.register("a", uri="file:///a%20b.mp4").content == "1" * 64
+    assert stage.registry.register("a", uri="file:///other.mp4").content is None
 
 
 def test_a_thousand_bad_rows_are_told_in_a_pipe_and_the_others_counted(

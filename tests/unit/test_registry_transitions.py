@@ -60,6 +60,15 @@ CASES: dict[str, tuple[Callable[[VideoRecord, float], VideoRecord], Ends]] = {
             State.DELETED: VideoNotRegisteredError,
         },
     ),
+    "reopen to ask": (
+        partial(transitions.reopen, forget=False, ask=True),
+        {
+            **REGISTERED,
+            State.QUEUED: State.QUEUED,
+            State.PROCESSING: State.PROCESSING,
+            State.DELETED: VideoNotRegisteredError,
+        },
+    ),
     "reopen to forget": (
         partial(transitions.reopen, forget=True),
         {**REGISTERED, State.DELETED: VideoNotRegisteredError},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vidsearch.signed_urls import without_signature
+from vidsearch.signed_urls import same_file, without_signature
 
 FILE = "https://host/videos/a%20b.mp4"
 AWS = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=k%2F1&X-Amz-Date=1&X-Amz-Expires=9"
@@ -73,3 +73,20 @@ def test_parameters_beside_a_signature_that_name_a_file_are_kept() -> None:
     assert without_signature(f"{FILE}?{signed}&film=2") == f"{FILE}?film=2"
     signed = f"{OSS}&x-oss-signature=s"
     assert without_signature(f"{FILE}?{signed}&x-oss-process=x") == f"{FILE}?x-oss-process=x"
+
+
+@pytest.mark.parametrize(
+    ("uri", "other", "same"),
+    [
+        ("/a b%20.mp4", "file:///a%20b%2520.mp4", True),
+        ("FILE:///a.mp4", "file://localhost/a.mp4", True),
+        ("file:///caf%E9.mp4", "file:///caf%e9.mp4", True),
+        ("/a%20b.mp4", "file:///a%20b.mp4", False),
+        ("/a.mp4", "file://other/a.mp4", False),
+        ("file://]/a.mp4", "/a.mp4", False),
+        ("file://]/a.mp4", "file://]/a.mp4", True),
+        ("/a.mp4", "https://h/a.mp4", False),
+    ],
+)
+def test_a_path_and_its_file_uri_are_one_file(uri: str, other: str, same: bool) -> None:
+    assert same_file(uri, other) is same_file(other, uri) is same

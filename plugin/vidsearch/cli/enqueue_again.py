@@ -40,7 +40,7 @@ def enqueue_again(
         if dry_run:
             _show_plan(records, embed=embed, as_json=as_json)
             return
-        records = _enqueue(services, records, forget=embed)
+        records = _enqueue(services, records, which)
         if wait:
             records = wait_for(services, [r.id for r in records], timeout=timeout)
         report(records, as_json=as_json)
@@ -94,14 +94,16 @@ def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> Non
     output.talk(f"{len(records)} videos would be enqueued; nothing was changed")
 
 
-def _enqueue(services: Services, records: list[VideoRecord], *, forget: bool) -> list[VideoRecord]:
+def _enqueue(services: Services, records: list[VideoRecord], which: Which) -> list[VideoRecord]:
     from vidsearch_tasks import enqueue_many
 
+    # What is missing is made again of what is kept, also where the file is gone or away.
+    forget, ask = which == "all", which in {"changed", "ids"}
     after: list[VideoRecord] = []
     done = 0
     with output.progress("Enqueuing", total=len(records)) as bar:
         for batch in in_batches(record.id for record in records):
-            reopened = services.registry.reopen_many(batch, forget=forget)
+            reopened = services.registry.reopen_many(batch, forget=forget, ask=ask)
             for one in enqueue_many(reopened, services=services):
                 if isinstance(one.error, VideoNotRegisteredError):  # deleted since they were listed
                     output.talk(f"left out: {one.error}")

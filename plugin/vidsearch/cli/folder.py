@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from vidsearch.file_names import composed
+from vidsearch.file_names import composed, printable
 from vidsearch.media.suffixes import VIDEO_SUFFIXES
 
 __all__ = ["PassedOver", "Reason", "Selection", "is_utf8", "videos_below"]
@@ -75,7 +75,7 @@ class PassedOver:
         group.count += 1
         if len(group.first) < _FIRST:
             key = _suffix(PurePath(name).name) if reason is Reason.SUFFIX else name
-            group.first.setdefault(key, _printable(name))
+            group.first.setdefault(key, printable(name))
 
     def lines(self) -> Iterator[str]:
         """One message per reason."""
@@ -169,7 +169,7 @@ def videos_below(
     """
     root = os.path.join(folder.resolve(), "")  # noqa: PTH118  (paths of libraries are many)
     if not is_utf8(root):
-        raise click.UsageError(f"the path {_printable(root[:-1])} is not UTF-8: rename the folder")
+        raise click.UsageError(f"the path {printable(root[:-1])} is not UTF-8: rename the folder")
     videos: list[str] = []
     pending = [root]
     while pending:
@@ -247,8 +247,3 @@ def _is_unfinished(name: str) -> bool:
 def _suffix(name: str) -> str:
     dot = name.rfind(".")
     return name[dot:].lower() if dot > 0 else ""
-
-
-def _printable(name: str) -> str:
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

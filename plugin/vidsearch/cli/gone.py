@@ -21,6 +21,7 @@ from vidsearch.cli.unmounted import (
     folder_id,
     is_gone,
 )
+from vidsearch.file_names import printable
 
 if TYPE_CHECKING:
     from vidsearch.registry import Registry, VideoRecord
@@ -94,7 +95,7 @@ def _is_the_recorded(path: str, validator: str) -> bool:
 
 def gone_line(record: VideoRecord, path: str) -> str:
     """What is said of a video whose file is gone."""
-    return f"gone: {path} (video {record.id!r}, {record.state})"
+    return f"gone: {printable(path)} (video {record.id!r}, {record.state})"
 
 
 def delete_gone(services: Services, folder: Path, gone: Gone, *, yes: bool) -> list[VideoRecord]:
@@ -116,6 +117,6 @@ def delete_gone(services: Services, folder: Path, gone: Gone, *, yes: bool) -> l
         if is_gone(path):
             deleted.append(delete_video(record.id, services=services))
         else:
-            output.talk(f"kept, as its file is back: {path}")
+            output.talk(f"kept, as its file is back: {printable(path)}")
     output.talk(f"{len(deleted)} deleted")
     return deleted

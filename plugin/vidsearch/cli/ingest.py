@@ -27,6 +27,7 @@ from vidsearch.cli.records import record_json, report, wait_for
 from vidsearch.cli.registering import Registering
 from vidsearch.cli.sources import from_files, from_uris, parse_columns, parse_fields
 from vidsearch.cli.watch import FolderWatch
+from vidsearch.file_names import printable
 from vidsearch.registration import Format, IdFrom, Row
 from vidsearch.signed_urls import same_file
 from vidsearch_mappings.registry import PRIORITIES, Priority
@@ -340,7 +341,7 @@ def _list_gone(services: Services, folder: Path, selection: Selection, *, as_jso
             *(one.to_json() for one in gone.spared),
         ],
         ("id", "state", "file"),
-        [(record.id, record.state, path) for record, path in gone.videos],
+        [(record.id, record.state, printable(path)) for record, path in gone.videos],
         as_json=as_json,
         whole=("id", "state"),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vidsearch.cli import output
 from vidsearch.registration import Format, IdFrom, VideoList
-from vidsearch_mappings.videos import text_field
+from vidsearch_mappings.videos import date_field, text_field
 
 if TYPE_CHECKING:
     from vidsearch.index import VideosIndex
@@ -59,12 +59,16 @@ def column_types(videos: VideoList, index: VideosIndex, *, as_text: bool) -> Col
     """What becomes of the list's columns in this index; says it.
 
     A column stays text that the index maps as text. One with both dates and other texts is mapped
-    as text here, as the index would take the first date for the type of all.
+    as text here, as the index would take the first date for the type of all; and one of dates as
+    such, as the index does not know all forms of them by itself. The user's own templates decide on
+    dates, where there are some.
     """
     types = videos.types(is_text=lambda name: _mapped(index, name) in _TEXTS, as_text=as_text)
-    mixed = sorted(name for name in types.with_dates if _mapped(index, name) is None)
-    if mixed:
-        index.engine.put_mapping(index.name, {"properties": dict.fromkeys(mixed, text_field())})
+    dates = frozenset[str]() if index.own_templates else types.dates
+    wanted = dict.fromkeys(types.with_dates, text_field()) | dict.fromkeys(dates, date_field())
+    new = {name: wanted[name] for name in sorted(wanted) if _mapped(index, name) is None}
+    if new:
+        index.engine.put_mapping(index.name, {"properties": new})
     if told := types.told():
         rest = "all other columns as text (--as-text: every column)"
         if videos.format != "csv":

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.batches import BATCH
+from vidsearch.batches import BATCH, in_batches
 from vidsearch.cli import output
 from vidsearch.errors import RegistryError, VidsearchError
-from vidsearch_mappings.registry import Priority
+from vidsearch.signed_urls import same_file
+from vidsearch_mappings.registry import UNWANTED, Priority
 
 if TYPE_CHECKING:
     from vidsearch.registration import Row
@@ -104,14 +105,32 @@ class Registering:
         return ", ".join(f"{n} {state}" for state, n in self._states.most_common())
 
     def _videos(self, rows: Iterable[Row]) -> Iterator[NewVideo]:
-        for row in rows:
-            if row.error:
-                self._note_bad(RegistryError(f"{row.place}: {row.error}"))
-            elif row.video is None:
-                self.counts["repeated"] += 1
-            else:
-                self._places.append(row.place)
-                yield self._with_fields(row.video)
+        for batch in in_batches(rows):
+            known = self._registered_so(batch)
+            for row in batch:
+                video = known.get(row.place) if row.error else row.video
+                if video is not None:
+                    self._places.append(row.place)
+                    yield self._with_fields(video)
+                elif row.error:
+                    self._note_bad(RegistryError(f"{row.place}: {row.error}"))
+                else:
+                    self.counts["repeated"] += 1
+
+    def _registered_so(self, rows: Iterable[Row]) -> dict[str, NewVideo]:
+        """By place the rows whose file is not there, but was when it was registered: they may have
+        other fields now."""
+        absent = {row.place: row.absent for row in rows if row.absent}
+        if not absent:
+            return {}
+        records = self._services.registry.find_many([video.id for video in absent.values()])
+        return {
+            place: replace(video, uri=record.uri)
+            for place, video in absent.items()
+            if (record := records.get(video.id)) is not None
+            and record.state not in UNWANTED
+            and same_file(record.uri, video.uri)
+        }
 
     def _with_fields(self, video: NewVideo) -> NewVideo:
         if not self._fields:

@@ -147,7 +147,9 @@ def reindex(context: click.Context, /, **options: Any) -> None:
 
     With --all, --missing, --changed or --ids videos are enqueued into the index that they are in.
     --all and --missing embed each of them, --changed and --ids only if its content, the model or
-    the settings changed. Searches use the old vectors until the new ones are written.
+    the settings changed. Where the file is gone, what was kept of it counts, and for --missing also
+    where its place is away; else the video waits for that. Searches use the old vectors until the
+    new ones are written.
     """
     given = {name for name, value in options.items() if _is_given(name, value)}
     if context.invoked_subcommand is not None:

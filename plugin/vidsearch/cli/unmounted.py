@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vidsearch.file_names import printable
+
 __all__ = ["Device", "FolderId", "Missing", "Spared", "deleted_among", "folder_id", "is_gone"]
 
 Device = int
@@ -46,7 +48,7 @@ class Spared:
 
     def __str__(self) -> str:
         videos = "1 video is" if len(self.ids) == 1 else f"{len(self.ids)} videos are"
-        told = f"error: {videos} not taken for gone: {self.place} {self.why}"
+        told = f"error: {videos} not taken for gone: {printable(self.place)} {self.why}"
         if self.advice is None:
             return told
         more = " …" if len(self.ids) > _IDS_SHOWN else ""
@@ -57,7 +59,7 @@ class Spared:
         """With a ``state`` as records have it, and without an ``id``: none is to be deleted."""
         return {
             "state": "not taken for gone",
-            "place": self.place,
+            "place": printable(self.place),
             "reason": self.why,
             "ids": [*self.ids],
         }
@@ -194,7 +196,7 @@ _DELETE = "`vidsearch videos delete ID…` deletes the videos"
 
 
 def _unlike(lost: str, folder: _Found, *, has_new: bool) -> str:
-    where = f"is not there, and was on another file system than {folder.path}"
+    where = f"is not there, and was on another file system than {printable(folder.path)}"
     if lost == folder.path:
         where = "is on another file system than it was"
     again = " Or try again when the new videos are embedded." if has_new else ""
@@ -202,7 +204,7 @@ def _unlike(lost: str, folder: _Found, *, has_new: bool) -> str:
 
 
 def _maybe_unlike(lost: str, folder: _Found) -> str:
-    where = f"is not there, and may have been on another file system than {folder.path}"
+    where = f"is not there, and may have been on another file system than {printable(folder.path)}"
     if lost == folder.path:
         where = "may be on another file system than it was"
     return f"{where}: is it mounted?"

@@ -135,12 +135,12 @@ class FolderWatch:
         registering = Registering(self.services, fields=self.fields, keep=done.append)
         registering.run((Row(video.uri, video) for video in videos), total=len(videos))
         again = [one for one in done if not one.changed and self._has_changed(one, ready)]
-        busy = self._ingest_again(again)
+        self._ingest_again(again)
         registering.tell(raises=False)
         self.has_problems |= registering.has_problems
         for one in done:
             record = one.record
-            if record and record.uri in ready and one.id not in busy:
+            if record and record.uri in ready:
                 self._known[record.uri] = _signature(ready[record.uri]), one.id
 
     def _without_taken_ids(self, videos: Sequence[NewVideo]) -> Iterator[NewVideo]:
@@ -170,17 +170,14 @@ class FolderWatch:
         status = ready[one.record.uri]
         return one.record.uri in self._known or bool(validator and has_changed(validator, status))
 
-    def _ingest_again(self, videos: list[Registration]) -> set[str]:
-        """Have changed files embedded; returns the ids of those a worker is still busy with."""
-        from vidsearch_mappings.registry import State
+    def _ingest_again(self, videos: list[Registration]) -> None:
+        """Have changed files read again."""
         from vidsearch_tasks import enqueue_many
 
-        if not videos:
-            return set()
-        reopened = self.services.registry.reopen_many([one.id for one in videos])
-        enqueue_many(reopened, services=self.services)
-        output.talk(f"{len(videos)} changed")
-        return {one.id for one in reopened if one.record and one.record.state is State.PROCESSING}
+        if videos:
+            reopened = self.services.registry.reopen_many([one.id for one in videos], replaced=True)
+            enqueue_many(reopened, services=self.services)
+            output.talk(f"{len(videos)} changed")
 
     def _look_for_gone(self, present: Collection[str]) -> None:
         from vidsearch_mappings.registry import State

@@ -12,7 +12,7 @@ from vidsearch.batches import in_batches
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Document, Engine, Write
 from vidsearch.engines.creation import concrete_name, ensure_side_index
-from vidsearch.errors import IndexNotFoundError
+from vidsearch.errors import IndexNotFoundError, RequestTooLargeError
 from vidsearch.media.file_store import StoredFile
 from vidsearch_mappings.embeddings import embeddings_index
 from vidsearch_mappings.registry import from_stamp, to_stamp
@@ -21,6 +21,8 @@ __all__ = ["IndexFiles", "drop_embeddings_index"]
 
 _PART = 3 * 2**20
 """Bytes of a file per document: 4 MiB of base64, below the 5 MiB that no document exceeds."""
+_SMALLEST_PART = 12 * 2**10
+"""A cluster that does not take so much in one request takes no videos either."""
 _PARTS_AT_ONCE = 8
 
 
@@ -37,6 +39,7 @@ class IndexFiles:
         self._engine = engine
         self._settings = settings
         self._name = settings.embeddings
+        self._part = _PART
 
     def __repr__(self) -> str:
         return f"IndexFiles({self._name!r})"
@@ -78,8 +81,23 @@ class IndexFiles:
         return data if all(one["checksum"] == checksum for one in parts.values()) else None
 
     def write(self, key: str, data: bytes) -> None:
-        """Keep a file under a key, in place of one that is there."""
-        parts = [data[at : at + _PART] for at in range(0, len(data), _PART)] or [b""]
+        """Keep a file under a key, in place of one that is there.
+
+        Where a proxy in front of the cluster takes less in one request, as nginx does by default,
+        the parts are halved until it takes them.
+        """
+        while True:
+            part = min(self._part, max(len(data), 1))
+            try:
+                self._write(key, data, part)
+                return
+            except RequestTooLargeError:
+                if part <= _SMALLEST_PART:
+                    raise
+                self._part = max(part // 2, _SMALLEST_PART)
+
+    def _write(self, key: str, data: bytes, part: int) -> None:
+        parts = [data[at : at + part] for at in range(0, len(data), part)] or [b""]
         common = {
             "key": key,
             "parts": len(parts),
@@ -87,8 +105,8 @@ class IndexFiles:
             "checksum": hashlib.sha256(data).hexdigest(),
             "written": to_stamp(time.time()),
         }
-        for number, part in enumerate(parts):
-            document = {**common, "part": number, "data": base64.b64encode(part).decode()}
+        for number, content in enumerate(parts):
+            document = {**common, "part": number, "data": base64.b64encode(content).decode()}
             self._put(_id(key, number), document)
 
     def files(self) -> Iterator[StoredFile]:

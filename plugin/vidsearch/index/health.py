@@ -5,43 +5,56 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vidsearch.engines import Engine
+from vidsearch.engines import Engine, Json
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import MappingConflictError
 from vidsearch_mappings.diff import flattened
 
-__all__ = ["blocks_among", "cluster_blocks", "require_vectors", "write_blocks"]
+__all__ = ["blocks_among", "cluster_blocks", "lost_vectors", "require_vectors", "write_blocks"]
 
 _BLOCKS = ("write", "read_only", "read_only_allow_delete")
+
+
+def lost_vectors(field: str) -> Json:
+    """A query for the documents that say that they were embedded, but hold no vector.
+
+    ``field`` is the vidsearch object.
+    """
+    embedded, with_vector = _exists(field, "fingerprint"), _exists(field, "vector")
+    return {"bool": {"filter": [embedded], "must_not": [with_vector]}}
+
+
+def _exists(field: str, name: str) -> Json:
+    return {"exists": {"field": f"{field}.{name}"}}
 
 
 def require_vectors(calls: Calls, name: str, field: str, *, all_of_them: bool) -> Steps[None]:
     """Refuse an index whose documents say that they were embedded, but hold no vectors.
 
     ``name`` is an index or alias, ``field`` the vidsearch object. Such an index was copied by a
-    tool that leaves vectors out; a search would find nothing, and not say why.
+    tool that leaves vectors out, or an application wrote back documents as it had read them; a
+    search would find nothing, and not say why.
 
     Raises:
         MappingConflictError: none of them has its vector, or, with ``all_of_them``, some lack it.
     """
-    embedded, with_vector = (
-        {"exists": {"field": f"{field}.{n}"}} for n in ("fingerprint", "vector")
-    )
 
-    def number(**clauses: Any) -> Steps[int]:
-        return calls.count(name, {"bool": clauses}, refreshed=all_of_them)
+    def number(query: Json) -> Steps[int]:
+        return calls.count(name, query, refreshed=all_of_them)
 
-    lost = yield from number(filter=[embedded], must_not=[with_vector])
+    lost = yield from number(lost_vectors(field))
     if not lost:  # as a rule, and a search that finds nothing waits for it, with any copy
         return
-    whole = yield from number(filter=[embedded, with_vector])
+    both = [_exists(field, "fingerprint"), _exists(field, "vector")]
+    whole = yield from number({"bool": {"filter": both}})
     if whole and not all_of_them:
         return
     raise MappingConflictError(
         f"{lost} of {lost + whole} videos of index {name!r} have lost their vectors "
-        f"({field}.vector): it was copied without them. Copy it again with all of _source, "
-        "or embed them again with `vidsearch reindex --all`"
+        f"({field}.vector): it was copied without them, or your application wrote documents back "
+        "as it had read them, which leaves vectors out. `vidsearch reindex --missing` writes them "
+        "again; or copy the index again with all of _source"
     )
 
 

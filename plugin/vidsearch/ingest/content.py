@@ -58,9 +58,12 @@ def read_content(
         at: called with ``"fetch"`` or ``"hash"`` before each step.
 
     Raises:
-        VideoError, SourceUnavailableError: see :func:`~vidsearch.media.open_source`.
+        VideoError, SourceUnavailableError: see :func:`~vidsearch.media.open_source`. Also where the
+            place of subtitles does not answer that it had some before.
     """
     validator = source.validator() if trust else None
+    if subtitles and known is not None and known.subtitles:
+        source.require_sidecars()  # else they would count as taken away
     if known is not None and validator is not None and validator == known.validator:
         digest = known.hash
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from vidsearch.errors import (
@@ -95,9 +95,13 @@ def refuse_changed_numbers(
                 "(setting index.mapping)"
             )
         if kind == "double" and isinstance(value, int) and abs(value) > EXACT_IN_DOUBLE:
+            way_out = (
+                "make an index that maps it as `keyword` or `long` (setting index.mapping)"
+                if type  # a text would become the same number
+                else "give it as text, or map the field as `long` (setting index.mapping)"
+            )
             raise DocumentRejectedError(
-                f"field {path!r} is a `double`, which cannot keep {value} exactly: give it as "
-                "text, or map the field as `long` (setting index.mapping)"
+                f"field {path!r} is a `double`, which cannot keep {value} exactly: {way_out}"
             )
 
 
@@ -106,7 +110,8 @@ def _numbers(
 ) -> Iterator[tuple[str, float, str | None]]:
     """Every number with its path and the type of its field, ``None`` where it is not mapped.
 
-    Numbers that are written as text are among them where the field has whole numbers.
+    Numbers that are written as text are among them where the engine would read them as such, and
+    change them: in a field of whole numbers, and whole ones in a ``double``.
     """
     if isinstance(value, Mapping):
         for name, inner in value.items():
@@ -131,3 +136,6 @@ def _numbers(
             return  # the engine refuses it
         if math.isfinite(number):  # and so it does `nan`, `inf` and `1e400`
             yield path, number, definition["type"]
+    elif isinstance(value, str) and definition.get("type") == "double":
+        with suppress(ValueError):  # a fraction is rounded wherever it comes from
+            yield path, int(value), "double"

@@ -35,6 +35,7 @@ from vidsearch.media import (
     open_source,
 )
 from vidsearch.media.frames import VideoInfo
+from vidsearch.registry.known_file import must_answer
 from vidsearch_mappings.registry import VideoRecord
 
 __all__ = ["OpenedVideo", "VideoOpener"]
@@ -117,7 +118,8 @@ class VideoOpener:
     def _content(
         self, source: Source, record: VideoRecord, at: Callable[[str], None]
     ) -> VideoContent:
-        """Where its place does not answer, or has it no more, it is what it was the last time."""
+        """Where its place does not answer, or has it no more, it is what it was the last time; but
+        where the question is whether it has changed, a place has to answer."""
         known = VideoContent.of_record(record)
         try:
             return read_content(
@@ -128,7 +130,8 @@ class VideoOpener:
                 at=at,
             )
         except (SourceNotFoundError, SourceUnavailableError) as error:
-            if known is None:
+            is_away = isinstance(error, SourceUnavailableError)
+            if known is None or (is_away and must_answer(record)):
                 raise
             _log.warning("video %r: going by what was read before, as %s", record.id, error)
             return known
@@ -198,6 +201,8 @@ class OpenedVideo:
 
         def read() -> tuple[Cue, ...]:
             file = self.source.file()
+            if self.content.subtitles:  # of what was read before, perhaps
+                self.source.require_sidecars()
             return best_cues(file.path, file.sidecars, reader=reader, languages=languages)
 
         return self.kept.fact(

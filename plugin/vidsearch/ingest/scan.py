@@ -15,6 +15,7 @@ from vidsearch.errors import (
     RegistryError,
     VideoNotRegisteredError,
 )
+from vidsearch.index.health import lost_vectors
 from vidsearch.index.uri_field import uri_in
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import model_name
@@ -93,7 +94,7 @@ def scan_index(
     candidates = _candidates(registry, index, quick=quick, everything=everything, retry=retry)
     for batch in in_batches(_up_to(limit, candidates)):
         if not dry_run:
-            _enqueue(registry, [video for _, video in batch if video], enqueue)
+            _enqueue(registry, batch, enqueue)
         yield from (finding for finding, _ in batch)
     if not quick:
         yield from _vanished(registry, index, dry_run=dry_run)
@@ -108,11 +109,15 @@ def count_waiting(index: VideosIndex) -> int:
 def missing_videos(registry: Registry, index: VideosIndex) -> Iterator[VideoRecord]:
     """Videos that are indexed by their record, but whose vectors the index does not hold.
 
-    They were lost with an index that was dropped or restored, or overwritten by the user. Videos
+    They were lost with an index that was dropped or restored, or overwritten by the user: with
+    another document, or with the one that he had read, from which engines leave vectors out. Videos
     in progress are left to the sweep, failed ones to ``retry``.
     """
     documents = index.engine.scan(index.name, source=[f"{index.field}.fingerprint"])
     stored = {d.id: (d.source.get(index.field) or {}).get("fingerprint") for d in documents}
+    lost = lost_vectors(index.field)
+    for document in index.engine.scan(index.name, query=lost, source=False):
+        stored.pop(document.id, None)
     for record in registry.scan(State.INDEXED):
         if not record.is_current(stored.get(record.id), index=index.name):
             yield record
@@ -129,15 +134,17 @@ def _up_to(limit: int | None, candidates: Iterator[_Candidate]) -> Iterator[_Can
 
 def _enqueue(
     registry: Registry,
-    videos: Sequence[NewVideo],
+    batch: Sequence[_Candidate],
     enqueue: Callable[[Sequence[Registration]], Iterable[Registration]],
 ) -> None:
     # Of documents with the same id and other routings, the last one counts.
-    registered = registry.register_many(list({video.id: video for video in videos}.values()))
-    reopened = registry.reopen_many(
-        [one.id for one in registered if one.record and one.record.state is State.INDEXED]
-    )
+    found = {video.id: (finding, video) for finding, video in batch if video}
+    registered = registry.register_many([video for _, video in found.values()])
+    indexed = [one.id for one in registered if one.record and one.record.state is State.INDEXED]
+    checked = [id for id in indexed if found[id][0].reason == "check"]
+    reopened = registry.reopen_many(id for id in indexed if id not in set(checked))
     now = {one.id: one for one in (*registered, *reopened)}
+    now |= {one.id: one for one in registry.reopen_many(checked, ask=True)}
     for one in enqueue(list(now.values())):
         one.require()
 

@@ -13,7 +13,13 @@ from pathlib import Path
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.embeddings import EmbeddingStore, FrameEmbedder, FrameVectors
 from vidsearch.embeddings.turns import longest_wait, turn
-from vidsearch.errors import IndexNotFoundError, LeaseLostError, VideoNotRegisteredError
+from vidsearch.errors import (
+    DocumentRejectedError,
+    IndexNotFoundError,
+    LeaseLostError,
+    RequestTooLargeError,
+    VideoNotRegisteredError,
+)
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.slices import Slice, SliceBoard
@@ -160,7 +166,11 @@ class SliceWorker:
             )
             attempt.enter("write")
             keep = partial(self._store.keep_frames, part.content, model, frames)
-            attempt.outlast(partial(keep, start=begin, stop=end, required=True))
+            try:
+                attempt.outlast(partial(keep, start=begin, stop=end, required=True))
+            except RequestTooLargeError as error:
+                # Given to another worker, it would be decoded and encoded without end.
+                raise DocumentRejectedError(f"its vectors cannot be kept: {error}") from error
             if self._thumbnails is not None and candidates is not None:
                 self._thumbnails.leave_candidates(part.candidates_name(model), candidates)
             return frames

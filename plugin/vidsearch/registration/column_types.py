@@ -75,6 +75,11 @@ class ColumnTypes:
     """Columns of text with a date among it. An engine that meets the date first takes the whole
     field for dates, unless it is mapped as text."""
 
+    @property
+    def dates(self) -> frozenset[str]:
+        """Columns of dates alone."""
+        return frozenset(name for name, read in self.found.items() if read is _date)
+
     def converted(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of one row with these types."""
         return {name: self._value(name, value) for name, value in fields.items()}

@@ -51,7 +51,7 @@ def _shown(uri: str) -> str:
     return public_uri(uri)
 
 
-def absolute_uri(uri: str, *, base: str | Path | None = None) -> str:
+def absolute_uri(uri: str, *, base: str | Path | None = None, absent: bool = False) -> str:
     """A URI as it is; a path as an absolute one, as workers have other working folders.
 
     The name of a file that is there is a path, also where it looks like ``scheme:rest``.
@@ -59,6 +59,7 @@ def absolute_uri(uri: str, *, base: str | Path | None = None) -> str:
     Args:
         uri: as given.
         base: folder or URL that a relative path is below; the working folder by default.
+        absent: whether a path may be of a file that is not there.
 
     Raises:
         RegistryError: it is empty, or a path that is no file of this machine.
@@ -73,9 +74,10 @@ def absolute_uri(uri: str, *, base: str | Path | None = None) -> str:
         return uri
     if isinstance(base, str) and _SCHEME.match(base) and not uri.startswith("/"):
         return f"{base.rstrip('/')}/{uri.removeprefix('./')}"
-    if not _exists(path):
+    if not (absent or _exists(path)):
         raise RegistryError(
-            f"no such file: {uri} (give file:///… for a file that only the workers can see)"
+            f"no such file: {uri} (give file:///… for a file that only the workers can see; "
+            "`vidsearch videos set` changes the fields of a registered video)"
         )
     if path.is_dir():
         raise RegistryError(f"{uri} is a folder; use --folder {uri}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,8 @@ class Row:
     video: NewVideo | None = None
     error: str | None = None
     """Why it is no video."""
+    absent: NewVideo | None = None
+    """Where the error is that there is no such file: the video that may be registered with it."""
 
 
 class VideoList:
@@ -121,7 +123,7 @@ class VideoList:
                     if (video := self._video(raw, types)) is None:
                         continue
                 except RegistryError as error:
-                    yield Row(place, error=str(error))
+                    yield Row(place, error=str(error), absent=self._absent(raw, types))
                     continue
                 first = repeats.first(video, raw.line)
                 if first is None:
@@ -221,8 +223,14 @@ class VideoList:
             fields["tags"] = [tag.strip() for tag in tags.split(";") if tag.strip()]
         return fields
 
-    def _video(self, raw: RawRow, types: ColumnTypes) -> NewVideo | None:
-        """``None`` for an empty row.
+    def _absent(self, raw: RawRow, types: ColumnTypes) -> NewVideo | None:
+        """What a row is that is no video; ``None`` where that is not for its file alone."""
+        with suppress(RegistryError, ValueError, OSError):  # no file can have such a name
+            return self._video(raw, types, absent=True)
+        return None
+
+    def _video(self, raw: RawRow, types: ColumnTypes, *, absent: bool = False) -> NewVideo | None:
+        """``None`` for an empty row. ``absent``: also where its file is not there.
 
         Raises:
             RegistryError: it says no video.
@@ -239,7 +247,8 @@ class VideoList:
             raise RegistryError("the uri is empty")
         if not isinstance(uri, str):
             raise RegistryError(f"the uri must be a text, not {uri!r}")
-        uri = absolute_uri(uri.strip(), base=self._base)  # blanks are the list's, as of an id
+        # Blanks are the list's, as of an id.
+        uri = absolute_uri(uri.strip(), base=self._base, absent=absent)
         named = {self._columns.get(column, column) for column in raw.cells}
         given = types.converted(fields) if named - {"uri", "id", ""} else None
         return NewVideo(id or stable_id(uri, id_from=self._id_from), uri, given)

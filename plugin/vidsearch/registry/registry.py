@@ -199,22 +199,20 @@ class Registry(Lookups):
         return self._change_many(ids, transitions.retry)
 
     def reopen(self, id: str, *, forget: bool = False) -> VideoRecord:
-        """Have a video ingested again, whatever came of it before.
-
-        ``forget`` has it embedded again even where its fingerprint is the same. Without, a video
-        that is on its way already stays there.
-
-        Raises:
-            VideoNotRegisteredError: it was deleted.
-        """
+        """As :meth:`reopen_many`; raises ``VideoNotRegisteredError`` where it was deleted."""
         return self._change(id, partial(transitions.reopen, forget=forget)).record
 
     def reopen_many(
-        self, ids: Iterable[str], *, forget: bool = False, replaced: bool = False
+        self, ids: Iterable[str], *, forget: bool = False, replaced: bool = False, ask: bool = False
     ) -> tuple[Registration, ...]:
-        """As :meth:`reopen`. ``replaced`` has the files read again, and embeds those whose bytes
-        are others; a worker that has begun with a file before loses its video."""
-        reopen = partial(transitions.reopen, forget=forget, replaced=replaced)
+        """Have videos ingested again, whatever came of them before; those on their way stay there.
+
+        What was read of a file before counts where its place is away, or has it no more; with
+        ``ask``, for "has it changed?", a place that is away is asked later. ``forget`` does so, and
+        embeds even what has not changed. ``replaced`` has the files read again, and embeds those
+        whose bytes are others; a worker that has begun with a file before loses its video.
+        """
+        reopen = partial(transitions.reopen, forget=forget, replaced=replaced, ask=ask)
         return self._change_many(ids, reopen)
 
     def delete(self, id: str, *, error: ErrorRecord | None = None) -> VideoRecord:

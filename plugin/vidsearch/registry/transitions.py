@@ -47,6 +47,7 @@ from typing import Any
 
 from vidsearch.engines import Json
 from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
+from vidsearch.registry.known_file import to_be_asked, without_content
 from vidsearch.registry.queueing import WORKER_LOST
 from vidsearch.registry.validation import NewVideo
 from vidsearch.signed_urls import same_file
@@ -113,7 +114,7 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
     if same_place and old.state is State.INDEXED:
         return _with_fields(old, now, wanted["fields"])
     if not same_file(video.uri, old.uri):
-        old = _without_content(old)
+        old = without_content(old)
     return _afresh(old, now).changed(**wanted)
 
 
@@ -205,7 +206,7 @@ def fail(record: VideoRecord, now: float, *, error: ErrorRecord) -> VideoRecord:
 
 def mark_gone(record: VideoRecord, now: float, *, error: ErrorRecord) -> VideoRecord:
     """The application deleted the document."""
-    return _without_content(_ended(record, now)).changed(
+    return without_content(_ended(record, now)).changed(
         state=State.DELETED, error=error, fingerprint=None, fingerprints={}, fields={}
     )
 
@@ -290,9 +291,10 @@ def retry(record: VideoRecord, now: float) -> VideoRecord:
     return _afresh(record, now)
 
 
-def reopen(record: VideoRecord, now: float, *, forget: bool, replaced: bool = False) -> VideoRecord:
-    """Have a video ingested again; ``forget`` embeds it even where nothing has changed, and
-    ``replaced`` reads its file again, also where a worker has begun with the file before.
+def reopen(
+    record: VideoRecord, now: float, *, forget: bool, replaced: bool = False, ask: bool = False
+) -> VideoRecord:
+    """Have a video ingested again; see :meth:`~vidsearch.registry.Registry.reopen_many`.
 
     Raises:
         VideoNotRegisteredError: it was deleted.
@@ -305,7 +307,9 @@ def reopen(record: VideoRecord, now: float, *, forget: bool, replaced: bool = Fa
     # The worker that loses its lease may still write the document.
     if forget or (replaced and record.state is State.PROCESSING):
         after = after.changed(fingerprint=None, fingerprints={})
-    return _without_content(after) if forget or replaced else after
+    if replaced:
+        return without_content(after)
+    return to_be_asked(after, read=forget) if forget or ask else after
 
 
 def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> VideoRecord:
@@ -316,7 +320,7 @@ def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> Vid
     if record.state is State.DELETED:
         return record
     lease = record.lease_until if record.state is State.PROCESSING else None
-    return _without_content(_ended(record, now)).changed(
+    return without_content(_ended(record, now)).changed(
         state=State.DELETED,
         fields={},
         error=error,
@@ -380,10 +384,6 @@ def _afresh(record: VideoRecord, now: float) -> VideoRecord:
 
 def _with_fields(record: VideoRecord, now: float, fields: Mapping[str, Any]) -> VideoRecord:
     return record.changed(fields=fields, due_at=now, updated_at=now)
-
-
-def _without_content(record: VideoRecord) -> VideoRecord:
-    return record.changed(content=None, source={})
 
 
 def _ended(record: VideoRecord, now: float) -> VideoRecord:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -137,11 +137,13 @@ def copy_sidecars(
     stem: str,
     languages: Sequence[str] = (),
     where: str | None = None,
+    away: Callable[[SourceUnavailableError], object] = lambda error: None,
 ) -> tuple[Sidecar, ...]:
     """Copy the subtitle files beside an object into a folder, best first, as ``<stem>.…``.
 
     They are an addition: where the bucket may not be listed, or one of them fails, the video goes
     without, and the log says so; ``where`` is what it calls the object, if not by its own name.
+    ``away`` is told where there may be more of them later.
     """
     files = _filesystem(source.scheme)
     key = PurePosixPath(source.key)
@@ -152,6 +154,7 @@ def copy_sidecars(
             listed = files.find(parent, prefix=f"{key.stem}.")
     except VidsearchError as error:
         _log.warning("%s", error)
+        _tell(away, error)
         return ()
     # Exactly of this name: one with its accents apart is not listed, and may be of another video.
     begins = f"{parent}/{key.stem}."
@@ -170,9 +173,15 @@ def copy_sidecars(
         except VidsearchError as error:
             _log.warning("subtitles left alone: %s", error)
             copy.unlink(missing_ok=True)
+            _tell(away, error)
         else:
             copies.append(replace(sidecar, path=copy))
     return tuple(copies)
+
+
+def _tell(away: Callable[[SourceUnavailableError], object], error: VidsearchError) -> None:
+    if isinstance(error, SourceUnavailableError):
+        away(error)
 
 
 def _filesystem(scheme: str) -> Any:

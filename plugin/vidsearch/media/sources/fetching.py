@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import SourceUnsupportedError, VidsearchError
+from vidsearch.errors import SourceUnavailableError, SourceUnsupportedError, VidsearchError
 from vidsearch.media.sources.allowlist import Allowlist
 from vidsearch.media.sources.buckets import (
     copy_object,
@@ -173,6 +173,10 @@ class _Wanted:
             yield
 
 
+_Away = Callable[[SourceUnavailableError], object]
+"""Told why there may be more subtitle files."""
+
+
 class Source(ABC):
     """One video where it lies."""
 
@@ -187,11 +191,28 @@ class Source(ABC):
         with self._wanted.asked():
             return self._ask_validator()
 
-    @build_once
+    @property
     def sidecars(self) -> tuple[Sidecar, ...]:
         """Subtitle files beside it, the one to prefer first; fetched without the video."""
+        return self._beside[0]
+
+    def require_sidecars(self) -> None:
+        """Refuse to do without subtitle files whose place did not answer.
+
+        Raises:
+            SourceUnavailableError: there may be more of them than :attr:`sidecars`.
+        """
+        _, away = self._beside
+        with self._wanted.errors():
+            if away:
+                raise away[0]
+
+    @build_once
+    def _beside(self) -> tuple[tuple[Sidecar, ...], list[SourceUnavailableError]]:
+        """Subtitle files, and why there may be more of them."""
+        away: list[SourceUnavailableError] = []
         with self._wanted.asked():
-            return self._find_sidecars()
+            return self._find_sidecars(away.append), away
 
     def file(self) -> LocalFile:
         """The video as a file of this machine; fetched by the first call."""
@@ -220,7 +241,7 @@ class Source(ABC):
     def _ask_validator(self) -> str | None: ...
 
     @abstractmethod
-    def _find_sidecars(self) -> tuple[Sidecar, ...]: ...
+    def _find_sidecars(self, away: _Away) -> tuple[Sidecar, ...]: ...
 
     @abstractmethod
     def _fetch(self) -> tuple[Path, int]: ...
@@ -240,10 +261,14 @@ class _LocalSource(Source):
         with self._opened() as (_, status):
             return file_validator(status)
 
-    def _find_sidecars(self) -> tuple[Sidecar, ...]:
+    def _find_sidecars(self, away: _Away) -> tuple[Sidecar, ...]:
         wanted = self._wanted
         return local_sidecars(
-            self._path, wanted.settings, languages=wanted.languages, where=wanted.shown
+            self._path,
+            wanted.settings,
+            languages=wanted.languages,
+            where=wanted.shown,
+            away=away,
         )
 
     def _fetch(self) -> tuple[Path, int]:
@@ -289,7 +314,7 @@ class _WebSource(_RemoteSource):
             place.uri, settings=settings, headers=place.headers, where=self._wanted.where
         )
 
-    def _find_sidecars(self) -> tuple[Sidecar, ...]:
+    def _find_sidecars(self, away: _Away) -> tuple[Sidecar, ...]:
         return ()
 
     def _to_play(self, seconds: int) -> str:
@@ -314,11 +339,16 @@ class _BucketSource(_RemoteSource):
         wanted = self._wanted
         return object_validator(self._bucket, settings=wanted.settings, where=wanted.where)
 
-    def _find_sidecars(self) -> tuple[Sidecar, ...]:
+    def _find_sidecars(self, away: _Away) -> tuple[Sidecar, ...]:
         wanted = self._wanted
         stem = Path(_copy_name(wanted.where)).stem
         return copy_sidecars(
-            self._bucket, self._folder, stem=stem, languages=wanted.languages, where=wanted.shown
+            self._bucket,
+            self._folder,
+            stem=stem,
+            languages=wanted.languages,
+            where=wanted.shown,
+            away=away,
         )
 
     def _to_play(self, seconds: int) -> str:

@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -119,6 +119,7 @@ def local_sidecars(
     *,
     languages: Sequence[str] = (),
     where: str | None = None,
+    away: Callable[[SourceUnavailableError], object] = lambda error: None,
 ) -> tuple[Sidecar, ...]:
     """Subtitle files beside the video's given name; those that may not be read are left out.
 
@@ -127,11 +128,19 @@ def local_sidecars(
         settings: what may be read.
         languages: preferred ones, best first.
         where: what the log calls the video, where its path is not to be shown.
+        away: told where there may be more of them later, as the disk or share failed.
     """
     try:
         names = [entry.name for entry in os.scandir(path.parent)]
-    except OSError as error:  # the folder may be entered, but not listed
+    except OSError as error:
         _log.debug("no subtitles beside %s: %s", where or path, error.strerror)
+        # As a rule it is denied: the folder may be entered, but not listed.
+        if not isinstance(error, (PermissionError, FileNotFoundError, NotADirectoryError)):
+            away(
+                SourceUnavailableError(
+                    f"subtitles beside {where or path} cannot be listed: {error.strerror}"
+                )
+            )
         return ()
     found = []
     for sidecar in choose_sidecars(path.name, names, languages=languages):
@@ -145,6 +154,8 @@ def local_sidecars(
                 found.append(replace(sidecar, path=real))
         except (VideoError, SourceUnavailableError) as error:
             _log.warning("subtitles left alone: %s", error)
+            if isinstance(error, SourceUnavailableError):
+                away(error)
     return tuple(found)
 
 

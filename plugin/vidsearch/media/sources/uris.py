@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 from vidsearch.credentials import holds_credentials, without_invisible
 from vidsearch.errors import SourceNotFoundError, SourceUnsupportedError
+from vidsearch.file_names import path_in
 
 __all__ = ["BucketUri", "WebUri", "file_path", "normal_host", "public_uri", "scheme_of"]
 
@@ -55,16 +56,16 @@ def file_path(uri: str, *, where: str | None = None) -> str:
         SourceUnsupportedError: it names another host.
     """
     try:
-        parts = urlsplit(uri)
-    except ValueError:  # as of a bracket in the place of a host
+        path = path_in(uri)
+    except ValueError:  # as of a bracket in the place of a host, or of half a surrogate pair
         raise SourceNotFoundError(f"{where or public_uri(uri)} is not a valid URI") from None
-    if parts.netloc not in {"", "localhost"}:
-        host = parts.netloc.rpartition("@")[2]
+    if path is None:
+        host = urlsplit(uri).netloc.rpartition("@")[2]
         raise SourceUnsupportedError(
             f"{where or public_uri(uri)!r} names the host {host!r}, and only files of this "
             "machine are read; write file:///path"
         )
-    return unquote(parts.path)
+    return path
 
 
 def normal_host(host: str) -> str:

@@ -1,0 +1,27 @@
+"""What a record knows of a video's file, from one reading to the next."""
+
+from __future__ import annotations
+
+from vidsearch_mappings.registry import VideoRecord
+
+__all__ = ["must_answer", "to_be_asked", "without_content"]
+
+
+def without_content(record: VideoRecord) -> VideoRecord:
+    """Nothing is known of the file: without it, nothing is made of the video."""
+    return record.changed(content=None, source={})
+
+
+def to_be_asked(record: VideoRecord, *, read: bool) -> VideoRecord:
+    """The question is whether the file has changed, which only its place can answer.
+
+    What is known still counts where the file is gone, and not where its place is away. ``read`` has
+    the file read, whatever its validator says.
+    """
+    kept = {name: known for name, known in record.source.items() if name != "validator" or not read}
+    return record.changed(source={**kept, "must_answer": True})
+
+
+def must_answer(record: VideoRecord) -> bool:
+    """Whether :func:`to_be_asked` was the last that was noted of the file."""
+    return bool(record.source.get("must_answer"))
