@@ -21,7 +21,7 @@ from vidsearch.errors import (
     VideoOpenError,
     VideoTooLargeError,
 )
-from vidsearch.media import fetch
+from vidsearch.media import fetch, open_source
 from vidsearch.media.sources.temporary import BoundedFile
 from vidsearch.media.sources.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from vidsearch.media.sources.web import download
@@ -297,12 +297,176 @@ def test_video_changed_during_a_resume_is_downloaded_again(
 def test_resumed_parts_beyond_the_limit_are_refused(copy: BoundedFile) -> None:
     def answer(asked: Asked) -> Reply:
         if "Range" not in asked.headers:
-            return Breaking({"etag": '"one"'})(asked)
-        headers = {"content-range": "bytes 30000-99999/100000", "transfer-encoding": "chunked"}
-        return Reply(206, headers=headers, pieces=endless(b"1388\r\n" + b"x" * 5000 + b"\r\n"))
+            return _without_length()
+        return Reply(206, body=b"x", headers={"content-range": "bytes 30000-199999/200000"})
 
-    with http_stub(answer) as stub, pytest.raises(VideoTooLargeError, match="has more"):
+    with http_stub(answer) as stub, pytest.raises(VideoTooLargeError, match="has 200000 bytes"):
         download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
+
+
+def _without_length(content: bytes = _CONTENT[:30_000]) -> Reply:
+    """An answer in chunks that breaks off before the mark of the last one."""
+    chunk = b"%x\r\n" % len(content) + content + b"\r\n"
+    return Reply(headers={"etag": '"one"', "transfer-encoding": "chunked"}, pieces=[chunk])
+
+
+class Parts:
+    """A server that breaks off after the first 30,000 bytes, and gives the rest in parts.
+
+    Args:
+        step: bytes of a part.
+        total: as the answers say it.
+    """
+
+    def __init__(self, step: int, *, total: str = str(len(_CONTENT))) -> None:
+        self._step = step
+        self._total = total
+
+    def __call__(self, asked: Asked) -> Reply:
+        if "Range" not in asked.headers:
+            if self._total == "*":
+                return _without_length()
+            return Breaking({"etag": '"one"'})(asked)
+        begin = int(asked.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        if begin >= len(_CONTENT):
+            return Reply(416, body=b"", headers={"content-range": f"bytes */{len(_CONTENT)}"})
+        part = _CONTENT[begin : begin + self._step]
+        place = f"bytes {begin}-{begin + len(part) - 1}/{self._total}"
+        return Reply(206, body=part, headers={"content-range": place, "etag": '"one"'})
+
+
+@pytest.mark.parametrize("total", [str(len(_CONTENT)), "*"])
+def test_part_that_ends_early_is_followed_by_the_rest(
+    copy: BoundedFile, tmp_path: Path, total: str
+) -> None:
+    once = Timeouts(pause=0.01, resumes=1, part_bytes=1000)
+    with http_stub(Parts(20_000, total=total)) as stub:
+        download(stub.url, copy, settings=_HERE, timeouts=once)
+    ranges = [None, "bytes=30000-", "bytes=50000-", "bytes=70000-"]
+    if total == "*":
+        ranges.append("bytes=76800-")
+    assert [one.headers.get("Range") for one in stub.asked] == ranges
+    copy.__exit__(None, None, None)
+    assert (tmp_path / "video").read_bytes() == _CONTENT
+
+
+def test_video_in_tiny_parts_is_given_up(copy: BoundedFile) -> None:
+    with (
+        http_stub(Parts(10)) as stub,
+        pytest.raises(SourceUnavailableError, match=r"broke off: \d+ of 76800 bytes came"),
+    ):
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
+    assert len(stub.asked) == 1 + _PATIENT.resumes
+
+
+_OLD = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "total"),
+    [
+        ({"etag": '"one"'}, {"etag": '"two"'}, len(_CONTENT)),
+        ({"etag": '"one"'}, {"etag": 'W/"two"'}, len(_CONTENT)),
+        ({"etag": '"one"'}, {}, len(_CONTENT) + 1),
+        ({"etag": '"one"'}, {"etag": '"one"'}, len(_CONTENT) + 1),
+        (
+            {"last-modified": _OLD},
+            {"last-modified": "Thu, 22 Oct 2015 07:28:00 GMT"},
+            len(_CONTENT),
+        ),
+    ],
+)
+def test_rest_of_another_video_is_not_joined_on(
+    copy: BoundedFile, tmp_path: Path, first: dict[str, str], later: dict[str, str], total: int
+) -> None:
+    """The file was replaced, and the server passes over If-Range."""
+    other = b"o" * total
+
+    def answer(asked: Asked) -> Reply:
+        if len(stub.asked) == 1:
+            return Breaking(first)(asked)
+        if "Range" not in asked.headers:
+            return Reply(body=other, headers=later)
+        place = f"bytes 30000-{total - 1}/{total}"
+        return Reply(206, body=other[30_000:], headers={**later, "content-range": place})
+
+    with http_stub(answer) as stub:
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
+    assert [one.headers.get("Range") for one in stub.asked] == [None, "bytes=30000-", None]
+    copy.__exit__(None, None, None)
+    assert (tmp_path / "video").read_bytes() == other
+
+
+@pytest.mark.parametrize(
+    ("status", "place", "body"),
+    [
+        (206, "bytes 30000-76799/76801", b"x" * 46_800),
+        (206, "bytes 30000-76799/76800", b"x" * 46_801),
+        (206, "bytes 30000-90000/*", b"x" * 60_001),
+        (416, "bytes */30001", b""),
+        (416, "bytes */30000", b""),
+        (416, "", b""),
+    ],
+)
+def test_rest_that_never_fits_is_an_outage(
+    copy: BoundedFile, status: int, place: str, body: bytes
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        if "Range" not in asked.headers:
+            return Breaking({"etag": '"one"'})(asked)
+        return Reply(status, body=body, headers={"content-range": place})
+
+    with (
+        http_stub(answer) as stub,
+        pytest.raises(SourceUnavailableError, match="broke off"),
+    ):
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
+    assert [one.headers.get("Range") for one in stub.asked] == [
+        None,
+        "bytes=30000-",
+        None,
+        "bytes=30000-",
+        None,
+    ]
+
+
+def test_chunked_video_that_lacks_only_its_end_mark_is_whole(
+    copy: BoundedFile, tmp_path: Path
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        if "Range" not in asked.headers:
+            return _without_length(_CONTENT)
+        return Reply(416, body=b"", headers={"content-range": f"bytes */{len(_CONTENT)}"})
+
+    with http_stub(answer) as stub:
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
+    assert [one.headers.get("Range") for one in stub.asked] == [None, "bytes=76800-"]
+    copy.__exit__(None, None, None)
+    assert (tmp_path / "video").read_bytes() == _CONTENT
+
+
+@pytest.mark.parametrize("place", ["bytes */76801", "bytes */10", "bytes */*", ""])
+def test_resume_beyond_the_end_begins_anew(copy: BoundedFile, tmp_path: Path, place: str) -> None:
+    def answer(asked: Asked) -> Reply:
+        if "Range" in asked.headers:
+            return Reply(416, body=b"", headers={"content-range": place})
+        return _without_length(_CONTENT) if len(stub.asked) == 1 else Reply(body=b"another video")
+
+    with http_stub(answer) as stub:
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
+    copy.__exit__(None, None, None)
+    assert (tmp_path / "video").read_bytes() == b"another video"
+
+
+def test_empty_remote_file_is_fetched_and_has_no_validator() -> None:
+    def answer(asked: Asked) -> Reply:
+        if "Range" in asked.headers:  # no byte of it can be given
+            return Reply(416, body=b"", headers={"content-range": "bytes */0", "etag": '"one"'})
+        return Reply(body=b"", headers={"etag": '"one"'})
+
+    with http_stub(answer) as stub, open_source(f"{stub.url}/v.mp4", settings=_HERE) as source:
+        assert source.validator() is None
+        assert source.file().size == 0
 
 
 @pytest.mark.parametrize("place", ["bytes 0-9/10", "bytes 29999-40000/40001", "bytes */10", ""])
