@@ -122,7 +122,9 @@ def test_bgr_that_is_stored_from_the_bottom_up_is_refused(tmp_path: Path) -> Non
     """OpenCV itself writes beyond its memory there, which ends the process."""
     track = Track(codec="rawvideo", pixel_format="bgr24")
     path = write_tracks(tmp_path / "clip.avi", track, options={"flipped_raw_rgb": "1"})
-    message = r"clip\.avi has rows that are stored from the bottom up, .*set ingest\.decoder to pyav"
+    message = (
+        r"clip\.avi has rows that are stored from the bottom up, .*set ingest\.decoder to pyav"
+    )
     with pytest.raises(VideoOpenError, match=message):
         pictures("opencv", path)
     with pytest.raises(VideoOpenError, match=message):

@@ -165,7 +165,9 @@ def test_a_clock_that_does_not_start_at_0_is_no_duration(
         assert container.start_time / av.time_base == pytest.approx(seconds, abs=0.25)
     for decoder in DECODERS:
         numbers, times, end = read(decoder, path)
-        assert len(numbers) == 3, decoder
+        assert numbers == sorted(set(numbers)), decoder
+        assert len(times) == 3, decoder
+        assert 0 <= times[0] < times[-1] < end, decoder
         assert end == pytest.approx(3.0, abs=0.25), decoder
         duration = open_decoder(decoder).probe(path).duration
         assert duration == pytest.approx(end, abs=0.25), decoder

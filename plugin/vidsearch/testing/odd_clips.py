@@ -149,8 +149,8 @@ def _in_greys(pixels: NDArray[np.uint8]) -> Any:
 
     palette = np.full((256, 4), 255, dtype=np.uint8)
     palette[:, 1:] = np.arange(255, -1, -1, dtype=np.uint8)[:, None]
-    places = np.ascontiguousarray(255 - pixels[:, :, 0])
-    return av.VideoFrame.from_ndarray((places, palette), format="pal8")
+    both: Any = np.ascontiguousarray(255 - pixels[:, :, 0]), palette
+    return av.VideoFrame.from_ndarray(both, format="pal8")
 
 
 def _silence(seconds: int) -> Iterator[Any]:

@@ -55,8 +55,8 @@ class Demuxed:
     reconfigured: bool = False
     """The decoder is given new parameters on the way."""
     brings_palette: bool = False
-    """A palette comes with a packet. FFmpeg gives that of AVI, MOV and Matroska once, with the first
-    packet after opening, and not after a seek."""
+    """A palette comes with a packet. FFmpeg gives that of AVI, MOV and Matroska once, with the
+    first packet after opening, and not after a seek."""
 
     def add(self, packet: Packet[Any], *, shown: bool) -> None:
         """The next one; ``shown``: its frame is meant for display."""
