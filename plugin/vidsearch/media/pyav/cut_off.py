@@ -70,7 +70,7 @@ def _of_mp4(video: Video) -> float | None:
     if float(last.timestamp * stream.time_base) > promised - _MOST_DELAY_SECONDS and not is_cut:
         return None
     if is_fragmented(video.path):  # whole fragments may be missing; the duration is a time stamp
-        return promised - video.clock_before(promised)
+        return promised - float((stream.start_time or 0) * stream.time_base)
     return promised if is_cut else None
 
 
