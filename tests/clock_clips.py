@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def write(
     first: int = 0,
     sound: Sequence[tuple[float, float]] = (),
     rate: Fraction | int = RATE,
+    muxing: Mapping[str, str] | None = None,
     **options: str,
 ) -> Path:
     """Frame ``i`` shows the number ``first + i`` and has the time stamp ``times[i]``.
@@ -42,9 +43,10 @@ def write(
         first: number of the first frame.
         sound: spans of seconds in which there is sound.
         rate: nominal frames per second.
+        muxing: options of the container.
         options: of the codec; by default a GOP of a second with B-frames.
     """
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=dict(muxing or {})) as container:
         options = {"g": "10", "bf": "2", **options}
         stream: Any = container.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"

@@ -137,6 +137,14 @@ def http_stub(
         server.server_close()
 
 
+def endless(piece: bytes, *, every: float = 0.0, after: bytes = b"") -> Iterator[bytes]:
+    """``after``, then one piece after the other, a pause of ``every`` seconds before each."""
+    yield after
+    for _ in range(100_000):  # so that a failing test ends, too
+        time.sleep(every)
+        yield piece
+
+
 def wait_until(number: Callable[[], int], *, reaches: int, seconds: float = 60.0) -> bool:
     """Whether the number came so far in time."""
     end = time.monotonic() + seconds

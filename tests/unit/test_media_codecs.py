@@ -100,6 +100,32 @@ def test_every_codec_gives_the_frames_on_display(tmp_path: Path, codec: str, suf
     _check(path, rate=1.0, wanted=[0, 10, 20])
 
 
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "suffix"),
+    [
+        ("rawvideo", "pal8", "avi"),
+        ("rawvideo", "pal8", "mov"),
+        ("rawvideo", "pal8", "nut"),
+        ("rawvideo", "gray", "mov"),
+        ("msrle", "pal8", "avi"),
+        ("msrle", "pal8", "mov"),
+        ("png", "pal8", "avi"),
+        ("png", "pal8", "mov"),
+        ("zmbv", "pal8", "avi"),
+    ],
+)
+def test_video_with_a_palette_gives_the_frames_on_display(
+    tmp_path: Path, codec: str, pixel_format: str, suffix: str
+) -> None:
+    """FFmpeg hands the palette of AVI and MOV out once, with the first packet after opening."""
+    _can_write(codec)
+    track = Track(codec=codec, pixel_format=pixel_format, options={"g": "10"})
+    path = write_tracks(tmp_path / f"clip.{suffix}", track)
+    _check(path, rate=1.0, wanted=[0, 10, 20])
+    frames = open_decoder("pyav").frames(path, rate=1.0, start=2.0)
+    assert [read_counter(frame) for batch in frames for _, frame in batch.frames()] == [20]
+
+
 @pytest.mark.parametrize("rate", [0.5, 3.0])
 @pytest.mark.parametrize("shape", _SHAPES)
 @pytest.mark.parametrize(

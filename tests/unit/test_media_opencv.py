@@ -116,3 +116,26 @@ def test_a_video_that_is_interlaced_later_on_is_refused(tmp_path: Path, codec: s
     assert read("pyav", path)[0] == [0, 25, 50, 75]
     with pytest.raises(VideoOpenError, match=r"clip\.ts is interlaced.*, at 2\.0 s; set .* pyav"):
         list(open_decoder("opencv").frames(path))
+
+
+def test_bgr_that_is_stored_from_the_bottom_up_is_refused(tmp_path: Path) -> None:
+    """OpenCV itself writes beyond its memory there, which ends the process."""
+    track = Track(codec="rawvideo", pixel_format="bgr24")
+    path = write_tracks(tmp_path / "clip.avi", track, options={"flipped_raw_rgb": "1"})
+    message = (
+        r"clip\.avi has rows that are stored from the bottom up, .*set ingest\.decoder to pyav"
+    )
+    with pytest.raises(VideoOpenError, match=message):
+        pictures("opencv", path)
+    with pytest.raises(VideoOpenError, match=message):
+        open_decoder("opencv").probe(path)
+
+
+@pytest.mark.parametrize("pixel_format", ["bgra", "rgb555le", "pal8"])
+def test_other_rows_from_the_bottom_up_are_those_of_a_player(
+    tmp_path: Path, pixel_format: str
+) -> None:
+    track = Track(codec="rawvideo", pixel_format=pixel_format)
+    path = write_tracks(tmp_path / "clip.avi", track, options={"flipped_raw_rgb": "1"})
+    (ours,), (theirs,) = (list(open_decoder(name).frames(path)) for name in ("pyav", "opencv"))
+    np.testing.assert_array_equal(ours.data, theirs.data)

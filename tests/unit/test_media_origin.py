@@ -135,6 +135,44 @@ def test_copied_streams_come_at_the_times_of_the_file(
         assert duration == pytest.approx(end, abs=0.2), decoder
 
 
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont"}
+DASH = {"movflags": f"{FRAGMENTS['movflags']}+dash"}
+
+
+@pytest.mark.parametrize("sound", [[], [(0, 3)]], ids=["silent", "sound"])
+@pytest.mark.parametrize("seconds", [0, 2, 20_000, 1_700_000_000])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("clip.mp4", FRAGMENTS), ("clip.mp4", DASH), ("clip.nut", {}), ("clip.asf", {})],
+    ids=["fragments", "dash", "nut", "asf"],
+)
+def test_a_clock_that_does_not_start_at_0_is_no_duration(
+    tmp_path: Path, name: str, options: dict[str, str], seconds: int, sound: list[Any]
+) -> None:
+    """A recorder of live video goes on counting, or counts from 1970."""
+    if name == "clip.asf" and seconds > 2**31 / 1000:
+        pytest.skip("ASF counts milliseconds in 32 bits")
+    codec = "wmv2" if name == "clip.asf" else "libx264"
+    path = write(
+        tmp_path / name,
+        [time + seconds for time in TENTHS],
+        codec=codec,
+        bf="0" if codec == "wmv2" else "2",
+        sound=[(begin + seconds, end + seconds) for begin, end in sound],
+        muxing={**options, **({"avoid_negative_ts": "disabled"} if seconds else {})},
+    )
+    with av.open(str(path)) as container:
+        assert container.start_time / av.time_base == pytest.approx(seconds, abs=0.25)
+    for decoder in DECODERS:
+        numbers, times, end = read(decoder, path)
+        assert numbers == sorted(set(numbers)), decoder
+        assert len(times) == 3, decoder
+        assert 0 <= times[0] < times[-1] < end, decoder
+        assert end == pytest.approx(3.0, abs=0.25), decoder
+        duration = open_decoder(decoder).probe(path).duration
+        assert duration == pytest.approx(end, abs=0.25), decoder
+
+
 class TestPrograms:
     """A recording of a whole frequency; each program has a clock of its own."""
 

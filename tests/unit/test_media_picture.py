@@ -125,6 +125,26 @@ def test_every_pixel_format_is_converted_as_opencv_does(
         _same(pictures, _opencv(path))
 
 
+@pytest.mark.parametrize("pixel_format", ["bgr24", "bgra", "rgb555le", "pal8"])
+def test_rows_that_are_stored_from_the_bottom_up_are_shown_upright(
+    tmp_path: Path, pixel_format: str
+) -> None:
+    """As Windows does. FFmpeg only says so of the rows, and leaves them in their order."""
+    stored = {"codec": "rawvideo", "pixel_format": pixel_format}
+    tracks = {
+        name: Track(frames=2, picture=lambda _: _patches()[:, :, :1].repeat(3, axis=2), **stored)
+        for name in ("upright", "bottom-up")
+    }
+    upright = _pictures(write_tracks(tmp_path / "upright.avi", tracks["upright"]))
+    path = tmp_path / "bottom-up.avi"
+    write_tracks(path, tracks["bottom-up"], options={"flipped_raw_rgb": "1"})
+    _same(_pictures(path), [picture[::-1] for picture in upright])
+    with opened(path) as video:
+        frame = next(video.container.decode(video.stream))
+        small = video.pictures().small_bgr(frame, width=frame.width, height=frame.height)
+    np.testing.assert_array_equal(small[::-1, :, ::-1], upright[0])
+
+
 @pytest.mark.parametrize(
     ("codec", "pixel_format", "name"),
     [

@@ -72,6 +72,7 @@ class Stream:
             "step": 0.1,
             "first_decoding": 0,
             "reconfigured": False,
+            "brings_palette": False,
             "errors_are_told": False,
         }
         return PacketIndex(**{**values, **changes})
@@ -286,6 +287,10 @@ def test_streams_that_cannot_start_at_key_frames_have_no_plan(
 
 def test_a_stream_whose_parameters_change_has_no_plan() -> None:
     assert reason_of(plain().index(reconfigured=True)) == "the codec's parameters change"
+
+
+def test_a_stream_whose_packets_bring_a_palette_has_no_plan() -> None:
+    assert reason_of(plain().index(brings_palette=True)) == "a palette that comes with a packet"
 
 
 def clocked(stamps: list[float | None], **settings: float) -> list[float]:

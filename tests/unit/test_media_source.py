@@ -336,8 +336,13 @@ def _nobody() -> Iterator[None]:
         "http://127.0.0.1:99999/clip.mp4?sig=s3cret",
     ],
 )
-def test_invalid_url_is_refused(uri: str) -> None:
-    with pytest.raises(SourceNotFoundError, match="not a valid URL") as caught, fetch(uri):
+@pytest.mark.parametrize("per_host", [0, 2])
+def test_invalid_url_is_refused(uri: str, per_host: int, tmp_path: Path) -> None:
+    settings = SourceSettings(per_host=per_host, folder=tmp_path)
+    with (
+        pytest.raises(SourceNotFoundError, match="not a valid URL") as caught,
+        fetch(uri, settings=settings),
+    ):
         pass
     assert "s3cret" not in str(caught.value)
 

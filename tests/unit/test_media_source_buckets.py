@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ class _Files:
 
     error: Exception | None = None
     size: int | None = 5
+    told: Iterator[dict[str, Any]] = iter(())
+    """What :meth:`info` says besides, call by call."""
     content: Any = io.BytesIO
 
     def invalidate_cache(self) -> None: ...
@@ -59,7 +62,7 @@ class _Files:
     def info(self, path: str) -> dict[str, Any]:
         if self.error is not None:
             raise self.error
-        return {"type": "file", "size": self.size}
+        return {"type": "file", "size": self.size, **next(self.told, {})}
 
     def open(self, path: str, mode: str, **options: Any) -> Any:
         return self.content(b"video")
@@ -155,6 +158,34 @@ def test_object_shorter_than_its_size_is_an_outage(files: type[_Files]) -> None:
         fetch("gs://bucket/a.mp4"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"etag": "one", "generation": "1"}, {"etag": "one", "generation": "2"}),
+        ({"etag": "one"}, {"etag": "two"}),
+        ({"etag": "one"}, {"etag": "one", "size": 6}),
+        ({}, {"size": 6}),
+    ],
+)
+def test_object_replaced_while_it_is_read_is_an_outage(
+    files: type[_Files], before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Its chunks may be of both: not every package asks for the version that it began with."""
+    files.told = iter([before, after])
+    with (
+        pytest.raises(SourceUnavailableError, match=r"a\.mp4 changed while it was read"),
+        fetch("gs://bucket/a.mp4"),
+    ):
+        pass
+
+
+def test_object_that_stays_the_same_is_fetched(files: type[_Files]) -> None:
+    files.told = iter([{"etag": "one", "size": 5}] * 2)
+    with fetch("gs://bucket/a.mp4") as video:
+        assert video.path.read_bytes() == b"video"
+    assert next(files.told, None) is None, "it is asked again after the last chunk"
 
 
 def test_slow_object_is_given_up(files: type[_Files], tmp_path: Path) -> None:

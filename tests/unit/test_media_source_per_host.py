@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,9 @@ from tests.http_stub import Asked, Reply, http_stub
 from tests.waiting import until
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import SourceUnavailableError
+from vidsearch.errors import SourceUnavailableError, TemporaryFolderError
 from vidsearch.media import fetch
+from vidsearch.media.sources import fetching, host_slots
 from vidsearch.media.sources.host_slots import host_slot
 
 pytest.importorskip("httpcore")
@@ -64,7 +68,7 @@ def test_slot_of_a_killed_process_is_free_and_other_hosts_do_not_wait(tmp_path: 
         "import sys, time\n"
         "from vidsearch.config import SourceSettings\n"
         "from vidsearch.media.sources.host_slots import host_slot\n"
-        "with host_slot('http://a/1', SourceSettings(per_host=1, folder=sys.argv[1])):\n"
+        "with host_slot('a', SourceSettings(per_host=1, folder=sys.argv[1]), where='it'):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen(
@@ -73,20 +77,58 @@ def test_slot_of_a_killed_process_is_free_and_other_hosts_do_not_wait(tmp_path: 
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with host_slot("s3://b/1", settings):
+        with host_slot("b", settings, where="it"):
             pass
         waiting = threading.Timer(0.5, holder.kill)
         begun = time.monotonic()
         waiting.start()
-        with host_slot("http://A:8080/2", settings):
+        with host_slot("a", settings, where="it"):
             assert time.monotonic() - begun > 0.4
 
 
-def test_place_without_room_for_locks_is_an_outage(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    settings = SourceSettings(per_host=1, folder=tmp_path / "file")
-    with (
-        pytest.raises(SourceUnavailableError, match=r"no locks can be made for sources\.per_host"),
-        host_slot("http://a/1", settings),
-    ):
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://a.example/1.mp4", "https://user:pass@A.example.:8080/2.mp4?x"),
+        ("http://[::1]/1.mp4", "http://[0:0::1]:81/2.mp4"),
+        ("s3://bucket/1.mp4", "s3://bucket/folder/2.mp4"),
+    ],
+)
+def test_hosts_are_told_by_their_name_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one: str, other: str
+) -> None:
+    asked: list[str] = []
+
+    @contextmanager
+    def slot(host: str, settings: SourceSettings, *, where: str) -> Iterator[None]:
+        asked.append(host)
+        raise TemporaryFolderError(where)
+        yield
+
+    monkeypatch.setattr(fetching, "host_slot", slot)
+    for uri in (one, other):
+        with (
+            pytest.raises(TemporaryFolderError),
+            fetch(uri, settings=SourceSettings(per_host=1, folder=tmp_path)),
+        ):
+            pass
+    assert len(set(asked)) == 1
+
+
+@pytest.mark.parametrize("read", ["https://cdn.example/t0ken/a.mp4?sig=1", "s3://bucket/t0ken.mp4"])
+def test_place_without_room_for_locks_is_an_outage_of_the_uri_as_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    def no_room(folder: Path | None, name: str) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(host_slots, "locks_folder", no_room)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "resolver_without_room.py").write_text(f"def resolve(uri):\n    return {read!r}\n")
+    settings = SourceSettings(per_host=1, folder=tmp_path, resolver="resolver_without_room:resolve")
+    with pytest.raises(SourceUnavailableError) as caught, fetch("asset:1", settings=settings):
         pass
+    assert str(caught.value).startswith(
+        "asset:1 cannot be fetched: no locks can be made for sources.per_host"
+    )
+    assert "t0ken" not in "".join(traceback.format_exception(caught.value))

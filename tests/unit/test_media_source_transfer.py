@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.certificates import self_signed
-from tests.http_stub import Asked, Reply, http_stub
+from tests.http_stub import Asked, Reply, endless, http_stub
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
@@ -21,7 +21,7 @@ from vidsearch.errors import (
     VideoOpenError,
     VideoTooLargeError,
 )
-from vidsearch.media import fetch
+from vidsearch.media import fetch, open_source
 from vidsearch.media.sources.temporary import BoundedFile
 from vidsearch.media.sources.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from vidsearch.media.sources.web import download
@@ -40,13 +40,6 @@ _CONTENT = bytes(range(256)) * 300
 def copy(tmp_path: Path) -> Iterator[BoundedFile]:
     with BoundedFile(tmp_path / "video", limit=_HERE.max_bytes, where="the video") as file:
         yield file
-
-
-def endless(piece: bytes, *, every: float = 0.0, after: bytes = b"") -> Iterator[bytes]:
-    yield after
-    for _ in range(100_000):  # so that a failing test ends, too
-        time.sleep(every)
-        yield piece
 
 
 def test_content_length_beyond_the_limit_is_refused_at_once() -> None:
@@ -192,138 +185,15 @@ def test_silence_during_a_download_times_out(copy: BoundedFile) -> None:
     assert time.monotonic() - begun < 15
 
 
-class Breaking:
-    """A server whose connection breaks after every third of the video."""
-
-    def __init__(self, headers: dict[str, str], *, ranges: bool = True, step: int = 30_000) -> None:
-        self.headers = headers
-        self.ranges = ranges
-        self.step = step
-        self.content = _CONTENT
-
-    def __call__(self, asked: Asked) -> Reply:
-        begin = 0
-        wanted = asked.headers.get("Range")
-        if wanted and self.ranges and asked.headers["If-Range"] in self.headers.values():
-            begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        rest = self.content[begin:]
-        headers = {**self.headers, "content-length": str(len(rest))}
-        if begin:
-            size = len(self.content)
-            headers["content-range"] = f"bytes {begin}-{size - 1}/{size}"
-        return Reply(206 if begin else 200, headers=headers, pieces=[rest[: self.step]])
-
-
-def test_broken_download_is_resumed(copy: BoundedFile, tmp_path: Path) -> None:
-    with http_stub(Breaking({"etag": '"one"'})) as stub:
-        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
-    assert [one.headers.get("Range") for one in stub.asked] == [
-        None,
-        "bytes=30000-",
-        "bytes=60000-",
-    ]
-    assert {one.headers.get("If-Range") for one in stub.asked[1:]} == {'"one"'}
-    assert copy.size == len(_CONTENT)
-    copy.__exit__(None, None, None)
-    assert (tmp_path / "video").read_bytes() == _CONTENT
-
-
-def test_silent_download_is_resumed(copy: BoundedFile) -> None:
+def test_empty_remote_file_is_fetched_and_has_no_validator() -> None:
     def answer(asked: Asked) -> Reply:
-        if "Range" in asked.headers:
-            headers = {"content-range": "bytes 5-9/10", "etag": '"one"'}
-            return Reply(206, body=b"-end.", headers=headers)
-        headers = {"content-length": "10", "etag": '"one"'}
-        return Reply(headers=headers, pieces=endless(b"-", every=60, after=b"begin"))
+        if "Range" in asked.headers:  # no byte of it can be given
+            return Reply(416, body=b"", headers={"content-range": "bytes */0", "etag": '"one"'})
+        return Reply(body=b"", headers={"etag": '"one"'})
 
-    with http_stub(answer) as stub:
-        download(stub.url, copy, settings=_HERE, timeouts=Timeouts(silence=2, pause=0.01))
-    assert copy.size == 10
-    assert len(stub.asked) == 2
-
-
-def test_old_last_modified_date_allows_a_resume(copy: BoundedFile) -> None:
-    old = {"last-modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
-    with http_stub(Breaking(old)) as stub:
-        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
-    assert copy.size == len(_CONTENT)
-    assert stub.asked[1].headers["If-Range"] == old["last-modified"]
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"etag": 'W/"weak"'},
-        {"etag": "unquoted"},
-        {"etag": '"one"', "accept-ranges": "none"},
-        {"last-modified": "now and then"},
-        {"last-modified": "Fri, 31 Dec 2100 00:00:00 GMT"},
-        {"last-modified": "Wed, 21 Oct 2015 07:28:00 -0000"},
-    ],
-)
-def test_download_without_a_strong_validator_is_not_resumed(
-    copy: BoundedFile, headers: dict[str, str]
-) -> None:
-    with (
-        http_stub(Breaking(headers)) as stub,
-        pytest.raises(SourceUnavailableError, match="broke off"),
-    ):
-        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
-    assert len(stub.asked) == 1
-
-
-def test_server_that_always_breaks_off_is_given_up(copy: BoundedFile) -> None:
-    with (
-        http_stub(Breaking({"etag": '"one"'}, step=100)) as stub,
-        pytest.raises(SourceUnavailableError, match="broke off"),
-    ):
-        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
-    assert len(stub.asked) == 1 + _PATIENT.resumes
-
-
-def test_video_changed_during_a_resume_is_downloaded_again(
-    copy: BoundedFile, tmp_path: Path
-) -> None:
-    first, second = Breaking({"etag": '"one"'}), Breaking({"etag": '"two"'}, step=90_000)
-    second.content = b"another video"
-    with http_stub(lambda asked: (second if "Range" in asked.headers else first)(asked)) as stub:
-        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
-    assert copy.size == 13
-    copy.__exit__(None, None, None)
-    assert (tmp_path / "video").read_bytes() == b"another video"
-
-
-def test_resumed_parts_beyond_the_limit_are_refused(copy: BoundedFile) -> None:
-    def answer(asked: Asked) -> Reply:
-        if "Range" not in asked.headers:
-            return Breaking({"etag": '"one"'})(asked)
-        headers = {"content-range": "bytes 30000-99999/100000", "transfer-encoding": "chunked"}
-        return Reply(206, headers=headers, pieces=endless(b"1388\r\n" + b"x" * 5000 + b"\r\n"))
-
-    with http_stub(answer) as stub, pytest.raises(VideoTooLargeError, match="has more"):
-        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
-
-
-@pytest.mark.parametrize("place", ["bytes 0-9/10", "bytes 29999-40000/40001", "bytes */10", ""])
-def test_unrequested_range_is_an_outage(copy: BoundedFile, place: str) -> None:
-    def answer(asked: Asked) -> Reply:
-        if "Range" not in asked.headers:
-            return Breaking({"etag": '"one"'})(asked)
-        return Reply(206, body=b"x", headers={"content-range": place})
-
-    with http_stub(answer) as stub, pytest.raises(SourceUnavailableError, match="not asked for"):
-        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
-
-
-def test_redirect_during_a_resume_is_checked(copy: BoundedFile) -> None:
-    def answer(asked: Asked) -> Reply:
-        if "Range" not in asked.headers:
-            return Breaking({"etag": '"one"'})(asked)
-        return Reply(302, headers={"location": "http://169.254.169.254/latest"})
-
-    with http_stub(answer) as stub, pytest.raises(SourceForbiddenError, match="private"):
-        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
+    with http_stub(answer) as stub, open_source(f"{stub.url}/v.mp4", settings=_HERE) as source:
+        assert source.validator() is None
+        assert source.file().size == 0
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ _MOST_LATE = 4
 """Frames, whose pictures are held meanwhile."""
 _INSTEAD = "set ingest.decoder to pyav"
 _INTERLACED = "is interlaced, which OpenCV shows as noise"
+_BOTTOM_UP = "has rows that are stored from the bottom up, of which OpenCV writes beyond its memory"
 
 
 class OpenCvDecoder(BatchDecoder):
@@ -110,7 +111,7 @@ class OpenCvDecoder(BatchDecoder):
             with opened(path, threads=self._threads, late_picture=late, turn=turn) as capture:
                 pictures = _Pictures(capture, frames, limits=self._limits)
                 for point in frames:
-                    _refuse_noise(video, point)
+                    _refuse_not_shown(video, point)
                     image = pictures.of(point)
                     if pictures.is_doubtful and frames.may_be_doubted:
                         frames.doubt()
@@ -227,9 +228,10 @@ def _checked(path: Path) -> Iterator[tuple[Video, Turn | None]]:
     OpenCV opens the file.
 
     For interlaced frames and for colours that swscale refuses, OpenCV (4.14 and 5.0, not 4.10)
-    hands out memory that nothing was written to; it takes cover art for a video, and decodes what
-    is encrypted to noise. It reads the first video stream of several: where that is not the one
-    that the other decoder reads, a warning is logged.
+    hands out memory that nothing was written to; BGR that is stored from the bottom up ends the
+    process; it takes cover art for a video, and decodes what is encrypted to noise. It reads the
+    first video stream of several: where that is not the one that the other decoder reads, a warning
+    is logged.
 
     Raises:
         SourceNotFoundError: no file there.
@@ -247,7 +249,7 @@ def _checked(path: Path) -> Iterator[tuple[Video, Turn | None]]:
         if order not in _PROGRESSIVE:
             raise VideoOpenError(f"{path.name} {_INTERLACED}; {_INSTEAD}")
         frame = video.first_frame()
-        reason = _why_noise(frame) if frame is not None else None
+        reason = _why_not_shown(frame) if frame is not None else None
         if reason:
             raise VideoOpenError(f"{path.name} {reason}; {_INSTEAD}")
         if first.index != main.stream.index:
@@ -262,16 +264,18 @@ def _checked(path: Path) -> Iterator[tuple[Video, Turn | None]]:
         yield video, turn_of(frame) if frame is not None else None
 
 
-def _refuse_noise(video: Video, point: PointFrame) -> None:
+def _refuse_not_shown(video: Video, point: PointFrame) -> None:
     """Raise VideoOpenError if OpenCV cannot show a frame that comes later."""
-    reason = _why_noise(point.frame) if point.frame is not None else None
+    reason = _why_not_shown(point.frame) if point.frame is not None else None
     if reason:
         raise VideoOpenError(f"{video.name} {reason}, at {point.seconds:.1f} s; {_INSTEAD}")
 
 
-def _why_noise(frame: av.VideoFrame) -> str | None:
+def _why_not_shown(frame: av.VideoFrame) -> str | None:
     if frame.interlaced_frame:
         return _INTERLACED
+    if frame.format.name == "bgr24" and frame.planes[0].line_size < 0:
+        return _BOTTOM_UP
     if is_exotic(frame):
         return "has colours that OpenCV shows as noise (neither RGB nor plain luma and chroma)"
     return None

@@ -129,15 +129,28 @@ def _frames(track: Track, stream: Any) -> Iterator[Any]:
 
     for number in range(track.frames):
         pixels = track.picture(number)
-        layout = "rgba" if pixels.shape[2] == 4 else "rgb24"
-        frame = av.VideoFrame.from_ndarray(pixels, format=layout).reformat(
-            format=track.pixel_format,
-            dst_colorspace=track.tags.get("colorspace"),
-            dst_color_range=track.tags.get("color_range"),
-        )
+        if track.pixel_format == "pal8":
+            frame = _in_greys(pixels)
+        else:
+            layout = "rgba" if pixels.shape[2] == 4 else "rgb24"
+            frame = av.VideoFrame.from_ndarray(pixels, format=layout).reformat(
+                format=track.pixel_format,
+                dst_colorspace=track.tags.get("colorspace"),
+                dst_color_range=track.tags.get("color_range"),
+            )
         frame.time_base = Fraction(1, 100 * _RATE)
         frame.pts = round((track.start + Fraction(number, _RATE)) / frame.time_base)
         yield frame
+
+
+def _in_greys(pixels: NDArray[np.uint8]) -> Any:
+    """A frame whose pixels are places in a palette, from white to black; swscale makes none."""
+    import av
+
+    palette = np.full((256, 4), 255, dtype=np.uint8)
+    palette[:, 1:] = np.arange(255, -1, -1, dtype=np.uint8)[:, None]
+    both: Any = np.ascontiguousarray(255 - pixels[:, :, 0]), palette
+    return av.VideoFrame.from_ndarray(both, format="pal8")
 
 
 def _silence(seconds: int) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from vidsearch.media.diagnosis import ENCRYPTED, why_no_stream, why_not_a_video,
 from vidsearch.media.display import EPSILON
 from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS, LATE_PICTURE_OPTIONS
 from vidsearch.media.frames import VideoInfo
+from vidsearch.media.mp4_boxes import is_fragmented
 from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter, turn_of
 from vidsearch.media.raw_mjpeg import is_raw_mjpeg
 from vidsearch.media.streams import has_encryption_key, is_picture, select_stream
@@ -39,6 +40,9 @@ _DESCRIBED = frozenset({"mov", "mp4", "matroska", "webm"})
 """Formats whose header describes the streams."""
 _NAME_TURNS = frozenset({"h264", "hevc"})
 """Codecs whose key frames may say how the picture is turned."""
+_ASF = frozenset({"asf", "asf_o"})
+_END_BY_TIME_STAMP = frozenset({"matroska", "webm", "nut"})
+"""Formats for which FFmpeg gives the last time stamp as the duration of the file."""
 _AT_A_GLANCE = {"probesize": "32", "analyzeduration": "1"}
 """FFmpeg decodes up to 20 frames to get to know a stream, where it is not told otherwise."""
 
@@ -68,12 +72,29 @@ class Video:
         """Where the picture ends, in seconds from the file's beginning, by the header."""
         stream, first = self.stream, self._start_of(self.stream)
         if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base) + self.late_by(first)
+            end = float(stream.duration * stream.time_base)
+            return end - self.clock_before(end) + self.late_by(first)
         if not self.container.duration:
             return None
         end = self.container.duration / 1e6
-        is_time_stamp = "matroska" in self.container.format.name
+        is_time_stamp = not _END_BY_TIME_STAMP.isdisjoint(self.container.format.name.split(","))
         return end - (first or 0) + self.late_by(first) if is_time_stamp else end
+
+    def clock_before(self, end: float) -> float:
+        """How many seconds a clock showed when the stream began, of those that FFmpeg gives as its
+        duration: it is a time stamp in ASF, and in the MP4 fragments of who records live video.
+
+        Args:
+            end: that duration.
+        """
+        stream, names = self.stream, self.container.format.name.split(",")
+        begin = 0.0
+        if not _ASF.isdisjoint(names):
+            begin = self._start_of(stream) or 0.0
+        elif "mp4" in names and len(stream.index_entries) and is_fragmented(self.path):
+            # Of decoding, as the duration is.
+            begin = float(stream.index_entries[0].timestamp * (stream.time_base or 0))
+        return begin if 0 < begin < end else 0.0
 
     def late_by(self, first: float | None) -> float:
         """How many seconds a picture comes after the file's beginning: the earliest start of its

@@ -54,6 +54,9 @@ class Demuxed:
     """Whether FFmpeg marks it as not whole."""
     reconfigured: bool = False
     """The decoder is given new parameters on the way."""
+    brings_palette: bool = False
+    """A palette comes with a packet. FFmpeg gives that of AVI, MOV and Matroska once, with the
+    first packet after opening, and not after a seek."""
 
     def add(self, packet: Packet[Any], *, shown: bool) -> None:
         """The next one; ``shown``: its frame is meant for display."""
@@ -61,6 +64,8 @@ class Demuxed:
             self.packed = bool(_PACKED.search(bytes(memoryview(packet)[:_HEAD_BYTES])))
         if self.sizes and not self.reconfigured:
             self.reconfigured = packet.has_sidedata("new_extradata")
+        if not self.brings_palette:
+            self.brings_palette = packet.has_sidedata("palette")
         stamp, decoded = packet.pts, packet.dts
         self.stamps.append(NO_STAMP if stamp is None else stamp)
         self.decoding.append(NO_STAMP if decoded is None else decoded)

@@ -99,6 +99,8 @@ class PacketIndex:
     """Decoding time stamp of the first packet, to go back to it."""
     reconfigured: bool
     """The decoder is given new parameters on the way."""
+    brings_palette: bool
+    """A palette comes with a packet, and may not after a seek."""
     errors_are_told: bool
     """The codec has a message for whatever it patches up, and no later frame is of another form
     than the first: H.264 that is progressive, of one set of parameters."""
@@ -169,6 +171,7 @@ def read_packets(video: Video) -> PacketIndex:
         step=step_of(video),
         first_decoding=read.decoding[0] if read.decoding else NO_STAMP,
         reconfigured=read.reconfigured,
+        brings_palette=read.brings_palette,
         errors_are_told=numbers is not None and numbers.errors_are_told,
     )
 

@@ -88,6 +88,8 @@ class Pictures:
         plane = converted.planes[0]
         rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, -1)
         picture = rows[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
+        if plane.line_size < 0:  # it was BGR already, and is stored from the bottom up
+            picture = picture[::-1]
         if converted.format.name == "bgr24":
             picture = picture[:, :, ::-1]
         signs = self._turn(frame)

@@ -39,6 +39,8 @@ def why_no_plan(index: PacketIndex, order: Presentation) -> str | None:
         return "MPEG-4 whose frames have each other's time stamps"
     if index.reconfigured:
         return "the codec's parameters change"
+    if index.brings_palette:
+        return "a palette that comes with a packet"
     keys = np.flatnonzero(index.keys)
     latest = np.maximum.accumulate(index.stamps)
     if (index.stamps[keys[1:]] <= latest[keys[1:] - 1]).any():

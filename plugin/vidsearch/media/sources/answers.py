@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     import httpcore
 
 __all__ = [
+    "Part",
     "header",
+    "is_of_other_bytes",
     "mapped",
+    "part_of",
     "require_plain",
     "require_success",
     "strong_etag",
@@ -26,12 +30,36 @@ __all__ = [
 
 _TRIED_AGAIN = {202, 408, 425, 429}
 _COMPRESSED = {"gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress"}
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _HINTS = {
     401: "; it needs credentials, or others",
     403: "; the link may have run out, or needs credentials",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which bytes of the video an answer holds; for one that holds none, both numbers are 0."""
+
+    begin: int
+    end: int
+    """The number of the byte after its last one."""
+    total: int | None
+    """Bytes of the whole video, where the server says it."""
+
+
+def part_of(response: httpcore.Response) -> Part | None:
+    """What ``Content-Range`` says; ``None`` where it says nothing, or something senseless."""
+    found = _CONTENT_RANGE.fullmatch(header(response, "content-range"))
+    if found is None:
+        return None
+    first, last, size = found.groups()
+    total = None if size == "*" else int(size)
+    if first is None:
+        return Part(0, 0, total)
+    part = Part(int(first), int(last) + 1, total)
+    return part if part.begin < part.end <= (part.end if total is None else total) else None
 
 
 def require_success(response: httpcore.Response, *, offset: int, where: str) -> None:
@@ -45,8 +73,8 @@ def require_success(response: httpcore.Response, *, offset: int, where: str) -> 
     if status == HTTPStatus.OK:
         return
     if status == HTTPStatus.PARTIAL_CONTENT and offset:
-        found = _CONTENT_RANGE.fullmatch(header(response, "content-range"))
-        if found and int(found[1]) == offset:
+        part = part_of(response)
+        if part and part.begin == offset:
             return
         raise SourceUnavailableError(f"{where} went on at a place that was not asked for")
     if status == HTTPStatus.NOT_FOUND:
@@ -111,10 +139,10 @@ def strong_etag(response: httpcore.Response) -> str | None:
 def whole_size(response: httpcore.Response) -> int | None:
     """Bytes of the whole video, as the answer to a part of it or to all of it says."""
     if response.status == HTTPStatus.PARTIAL_CONTENT:
-        found = _CONTENT_RANGE.fullmatch(header(response, "content-range"))
-        size = found[2] if found else ""
-    else:
-        size = header(response, "content-length")
+        part = part_of(response)
+        return part.total if part else None
+    # A length beside chunks does not count (RFC 9112, 6.3).
+    size = "" if header(response, "transfer-encoding") else header(response, "content-length")
     return int(size) if size.isdecimal() else None
 
 
@@ -130,3 +158,10 @@ def strong_validator(response: httpcore.Response) -> str | None:
     except (TypeError, ValueError):
         return None
     return modified if age.total_seconds() >= 1 and modified.isascii() else None
+
+
+def is_of_other_bytes(response: httpcore.Response, validator: str) -> bool:
+    """Whether an answer says that it is of another video than one of :func:`strong_validator`."""
+    is_etag = _STRONG_ETAG.fullmatch(validator)
+    now = header(response, "etag" if is_etag else "last-modified")
+    return bool(now) and now.removeprefix("W/") != validator

@@ -89,6 +89,10 @@ def copy_object(
                 file.write(chunk)
     if size is not None and file.size != size:
         raise SourceUnavailableError(f"{where} broke off: {file.size} of {size} bytes came")
+    # Chunks are requests of their own, and not every package asks for the version it began with.
+    _, now = _described(source, settings, where)
+    if (now.get("size"), _version(now)) != (size, _version(info)):
+        raise SourceUnavailableError(f"{where} changed while it was read")
 
 
 def object_validator(source: BucketUri, *, settings: SourceSettings, where: str) -> str | None:
@@ -97,7 +101,10 @@ def object_validator(source: BucketUri, *, settings: SourceSettings, where: str)
     Raises:
         VideoError, SourceUnavailableError, MissingExtraError: as :func:`copy_object`.
     """
-    _, info = _described(source, settings, where)
+    return _version(_described(source, settings, where)[1])
+
+
+def _version(info: Any) -> str | None:
     etag = info.get("ETag") or info.get("etag")
     version = info.get("VersionId") or info.get("generation") or info.get("version_id") or ""
     return f"{etag} {info.get('size')} {version}".rstrip() if etag else None

@@ -27,7 +27,7 @@ from vidsearch.media.sources.resolver import Place, load_resolver, resolve
 from vidsearch.media.sources.schemes import canonical_scheme, check_schemes, require_scheme
 from vidsearch.media.sources.sidecars import Sidecar
 from vidsearch.media.sources.temporary import BoundedFile, workspace
-from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
+from vidsearch.media.sources.uris import BucketUri, WebUri, file_path, public_uri, scheme_of
 from vidsearch.media.sources.web import download, public_url, web_validator
 from vidsearch.metrics import count_bytes
 from vidsearch.once import build_once
@@ -296,12 +296,15 @@ class _RemoteSource(Source):
         settings = self._wanted.settings
         copy = self._folder / _copy_name(where)
         with (
-            host_slot(self._wanted.place.uri, settings),
+            host_slot(self._host(), settings, where=where),
             BoundedFile(copy, limit=settings.max_bytes, where=where) as file,
         ):
             self._copy(file)
         count_bytes(file.size)
         return copy, file.size
+
+    @abstractmethod
+    def _host(self) -> str: ...
 
     @abstractmethod
     def _copy(self, file: BoundedFile) -> None: ...
@@ -322,6 +325,9 @@ class _WebSource(_RemoteSource):
         return public_url(
             place.uri, settings=settings, headers=place.headers, where=self._wanted.where
         )
+
+    def _host(self) -> str:
+        return WebUri.parse(self._wanted.place.uri, where=self._wanted.where).host
 
     def _copy(self, file: BoundedFile) -> None:
         place, settings = self._wanted.place, self._wanted.settings
@@ -356,6 +362,9 @@ class _BucketSource(_RemoteSource):
         return signed_url(
             self._bucket, settings=wanted.settings, where=wanted.where, seconds=seconds
         )
+
+    def _host(self) -> str:
+        return self._bucket.bucket
 
     def _copy(self, file: BoundedFile) -> None:
         wanted = self._wanted

@@ -7,12 +7,10 @@ import hashlib
 import random
 import time
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import TemporaryFolderError
 from vidsearch.media.file_locks import locks_folder, opened_lock, try_lock
-from vidsearch.media.sources.uris import public_uri
 
 __all__ = ["host_slot"]
 
@@ -20,15 +18,16 @@ _POLL_SECONDS = 0.2
 
 
 @contextlib.contextmanager
-def host_slot(uri: str, settings: SourceSettings) -> Iterator[None]:
+def host_slot(host: str, settings: SourceSettings, *, where: str) -> Iterator[None]:
     """Wait until fewer than ``sources.per_host`` videos are fetched from the host, and be one.
 
     The slots are locked files of this machine and user, which the system unlocks when a worker
     dies. Waiting has no order and no end: a fetch ends by its own timeouts.
 
     Args:
-        uri: that is read.
+        host: or bucket, in its one spelling.
         settings: the section ``sources``.
+        where: what messages call the video.
 
     Raises:
         TemporaryFolderError: there is no place for the locked files.
@@ -36,10 +35,6 @@ def host_slot(uri: str, settings: SourceSettings) -> Iterator[None]:
     if not settings.per_host:
         yield
         return
-    try:
-        host = (urlsplit(uri).hostname or "").lower()
-    except ValueError:  # no host: it is refused when it is fetched
-        host = ""
     name = hashlib.sha256(host.encode()).hexdigest()[:32]
     with contextlib.ExitStack() as stack:
         try:
@@ -47,7 +42,7 @@ def host_slot(uri: str, settings: SourceSettings) -> Iterator[None]:
             locks = [opened_lock(folder / f"{name}-{n}", stack) for n in range(settings.per_host)]
         except OSError as error:
             raise TemporaryFolderError(
-                f"{public_uri(uri)} cannot be fetched: no locks can be made for sources.per_host "
+                f"{where} cannot be fetched: no locks can be made for sources.per_host "
                 f"({error.strerror}); make room in the temporary folder or set sources.folder"
             ) from error
         while not any(map(try_lock, locks)):

@@ -26,6 +26,9 @@ class Timeouts:
     """Seconds for the whole video, redirects and resumed parts included."""
     resumes: int = 4
     """Number of times that a broken download is resumed."""
+    part_bytes: int = 1 << 16
+    """Bytes that a server gives at once, where it gives less than the rest that was asked for; with
+    fewer, it counts as a break."""
     pause: float = 0.5
     """Seconds before the first of them; it doubles."""
 

@@ -26,8 +26,11 @@ from vidsearch.errors import (
 )
 from vidsearch.media.sources.allowlist import Allowlist
 from vidsearch.media.sources.answers import (
+    Part,
     header,
+    is_of_other_bytes,
     mapped,
+    part_of,
     require_plain,
     require_success,
     strong_etag,
@@ -104,6 +107,8 @@ def web_validator(
         _connected(uri, settings=settings, headers=headers, where=where) as connection,
         connection.answer({"range": "bytes=0-0"}) as response,
     ):
+        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return None  # it has no byte: it is empty, as whoever fetches it finds out
         if response.status != HTTPStatus.PARTIAL_CONTENT:
             require_success(response, offset=0, where=connection.where)
         etag, size = strong_etag(response), whole_size(response)
@@ -270,36 +275,82 @@ class _Download:
     connection: _Connection
     file: BoundedFile
     validator: str | None = None
+    total: int | None = None
+    """Bytes of the whole video, where the server says it."""
 
     def run(self) -> None:
         timeouts = self.connection.timeouts
-        for attempt in range(1, timeouts.resumes + 2):
-            rest = {}
-            if self.file.size and self.validator:
-                rest = {"range": f"bytes={self.file.size}-", "if-range": self.validator}
+        breaks = 0
+        while True:
+            begin = self.file.size
             try:
-                with self.connection.answer(rest) as response:
-                    self._store(response)
-                return
+                if self._ask():
+                    return
+                if self.file.size - begin >= timeouts.part_bytes:
+                    continue  # a server that gives a long video in parts
+                raise _TransferError(
+                    f"{self.connection.where} broke off: {self.file.size} of "
+                    f"{self.total or 'more'} bytes came"
+                )
             except _TransferError as broken:
-                if self.validator is None or attempt > timeouts.resumes:
+                breaks += 1
+                if self.validator is None or breaks > timeouts.resumes:
                     raise SourceUnavailableError(str(broken)) from broken.__cause__
                 _log.info("%s; going on at byte %d", broken, self.file.size)
-            pause = backoff.delay(attempt, first=timeouts.pause, longest=_LONGEST_PAUSE)
+            pause = backoff.delay(breaks, first=timeouts.pause, longest=_LONGEST_PAUSE)
             time.sleep(pause)
 
-    def _store(self, response: httpcore.Response) -> None:
+    def _ask(self) -> bool:
+        """Ask for the video or its rest and store what comes: whether it is whole now."""
+        offset, where = self.file.size, self.connection.where
+        rest = {}
+        if offset and self.validator:
+            rest = {"range": f"bytes={offset}-", "if-range": self.validator}
+        with self.connection.answer(rest) as response:
+            part = part_of(response)
+            if offset and response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                return self._ends_here(part)
+            require_success(response, offset=offset, where=where)
+            require_plain(response, where=where)
+            if response.status != HTTPStatus.PARTIAL_CONTENT or part is None:
+                self.file.restart()
+                self.validator, self.total = strong_validator(response), whole_size(response)
+                self._store(response, end=self.total)
+                return True
+            self._require_same(response, part)
+            self._store(response, end=part.end)
+            return self.file.size == self.total
+
+    def _ends_here(self, part: Part | None) -> bool:
+        """What a server that has no more bytes says of the end: only the mark of it was lost."""
+        known = self.file.size if self.total is None else self.total
+        if part is None or not part.total == self.file.size == known:
+            raise self._changed()
+        return True
+
+    def _require_same(self, response: httpcore.Response, part: Part) -> None:
+        """Begin anew where the rest is not of the same video, as one that was replaced."""
+        known = part.total if self.total is None else self.total
+        if (
+            (self.validator and is_of_other_bytes(response, self.validator))
+            or (part.total is not None and part.total != known)
+            or (known is not None and part.end > known)
+        ):
+            raise self._changed()
+        self.total = known
+
+    def _changed(self) -> _TransferError:
+        self.file.restart()
+        self.total = None
+        return _TransferError(f"{self.connection.where} changed while it was read")
+
+    def _store(self, response: httpcore.Response, *, end: int | None) -> None:
+        """Write what comes; ``end`` is the number of the byte after the last one."""
         import httpcore
 
         where = self.connection.where
-        require_success(response, offset=self.file.size, where=where)
-        require_plain(response, where=where)
-        if response.status != HTTPStatus.PARTIAL_CONTENT:
-            self.file.restart()
-            self.validator = strong_validator(response)
-        length = header(response, "content-length")
-        if length.isdecimal():
-            self.file.expect(self.file.size + int(length))
+        if end is not None:
+            self.file.expect(max(end, self.total or 0))
         chunks = response.iter_stream()
         while True:
             try:
@@ -310,4 +361,6 @@ class _Download:
                 raise _TransferError(f"{where} broke off: {type(error).__name__}") from error
             if chunk is None:
                 return
+            if end is not None and self.file.size + len(chunk) > end:
+                raise self._changed()
             self.file.write(chunk)
