@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models.fields.files import FieldFile
 
@@ -186,6 +185,7 @@ class VideoModel(models.Model):
     def vidsearch_document(self) -> dict[str, Any]:
         """Fields of the video's document: plain JSON values. By default ``vidsearch_fields``.
 
+        Of a decimal it is a float, or a text where that would lose digits; of a duration, seconds.
         Of a relation it is the text of the other row, or a list of such texts, which are sorted
         where the rows have no order; of a method, what it returns, rows likewise.
         """
@@ -203,8 +203,8 @@ class VideoModel(models.Model):
     def vidsearch_depends_on(cls, columns: Collection[str] | None) -> bool:
         """Whether the index depends on one of some columns; ``None`` are all.
 
-        Where a method above is overridden, or a field is an attribute and no column, it may depend
-        on any.
+        Where a method above is overridden, or a field is a generated column, or an attribute and no
+        column, it may depend on any.
         """
         overridden = (
             cls.vidsearch_uri is not VideoModel.vidsearch_uri
@@ -212,14 +212,11 @@ class VideoModel(models.Model):
         )
         if columns is None or overridden:
             return True
-        try:
-            used = [
-                cls._meta.get_field(name) for name in (cls.vidsearch_source, *cls.vidsearch_fields)
-            ]
-        except FieldDoesNotExist:
-            return True
-        names = {name for field in used for name in (field.name, getattr(field, "attname", ""))}
-        return not names.isdisjoint(columns)
+        for name in (cls.vidsearch_source, *cls.vidsearch_fields):
+            own = documents.columns_of(cls, name)
+            if own is None or not own.isdisjoint(columns):
+                return True
+        return False
 
     @classmethod
     def vidsearch_file_columns(cls) -> set[str]:
