@@ -74,7 +74,10 @@ class Note(models.Model):
 class Offer(VideoModel):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     slug = models.SlugField(unique=True)
+    vendor = models.ForeignKey(Person, models.CASCADE, null=True)
+    number = models.IntegerField(null=True)
     path = models.CharField(max_length=200)
+    file = models.FileField()
     title = models.CharField(max_length=200)
     shown = models.GeneratedField(
         expression=Upper("title"),
@@ -90,3 +93,6 @@ class Offer(VideoModel):
 
     vidsearch_source = "path"
     vidsearch_fields = ("title",)
+
+    class Meta:
+        unique_together = (("vendor", "number"),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
@@ -17,6 +17,7 @@ from vidsearch.contrib.django.derived import depends_on, derived_models
 from vidsearch.contrib.django.keys import key_of_text, text_of_key
 from vidsearch.contrib.django.new_files import file_columns, note_new_files
 from vidsearch.contrib.django.search import VideoMatches, search_rows
+from vidsearch.contrib.django.stored_keys import stored_keys
 from vidsearch.errors import ConfigError
 
 __all__ = ["VideoManager", "VideoModel", "VideoQuerySet"]
@@ -48,17 +49,36 @@ class VideoQuerySet(models.QuerySet):
         found: VideoMatches = await sync_to_async(self.search)(text, **options)
         return found
 
-    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+    def bulk_create(
+        self,
+        objs: Iterable[Any],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        update_fields: Sequence[str] | None = None,
+        unique_fields: Sequence[str] | None = None,
+    ) -> list[Any]:
         """As Django's; the videos are registered after commit, in batches.
 
         Rows whose primary key the database does not give back, as with ``ignore_conflicts``, are
-        not registered, which is logged: ``manage.py vidsearch_sync`` does it.
+        not registered, which is logged: ``manage.py vidsearch_sync`` does it. With
+        ``update_conflicts``, the keys of rows that were there before are read.
         """
         given = list(objs)
         for row in given:
             note_new_files(row, None)
-        rows: list[Any] = super().bulk_create(given, *args, **kwargs)
-        pks = [row.pk for row in rows]
+        rows: list[Any] = super().bulk_create(
+            given,
+            batch_size=batch_size,
+            ignore_conflicts=ignore_conflicts,
+            update_conflicts=update_conflicts,
+            update_fields=update_fields,
+            unique_fields=unique_fields,
+        )
+        if update_conflicts:
+            pks = [*stored_keys(self.model, rows, unique_fields, using=self.db)]
+        else:
+            pks = [row.pk for row in rows]
         after_commit(self.model, pks, using=self.db, priority="bulk", saved=rows)
         return rows
 
