@@ -87,6 +87,7 @@ class Site:
     Film: Any
     Show: Any
     Episode: Any
+    Special: Any
     Part: Any
     Portrait: Any
     Offer: Any
@@ -143,12 +144,13 @@ def open_site(files: Path) -> Iterator[Site]:
         Portrait,
         Review,
         Show,
+        Special,
     )
 
     _make_tables()
     with override_settings(MEDIA_ROOT=files), videos_in_process() as running:
-        yield Site(Film, Show, Episode, Part, Portrait, Offer, files, running)
+        yield Site(Film, Show, Episode, Special, Part, Portrait, Offer, files, running)
     of_portraits = (Portrait.people.through, Review, Note)
-    for model in (Film, Episode, Show, Part, Offer, *of_portraits, Portrait, Person):
+    for model in (Film, Episode, Special, Show, Part, Offer, *of_portraits, Portrait, Person):
         rows = model.objects.all()
         rows._raw_delete(rows.db)  # without signals

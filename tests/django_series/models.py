@@ -28,6 +28,17 @@ class Episode(Show):
     vidsearch_fields = ("title", "number")
 
 
+class Special(Show):
+    vidsearch_fields = ("title",)
+
+
+class Series(Show):
+    vidsearch_fields = ("path",)
+
+    class Meta:
+        proxy = True
+
+
 class Part(VideoModel):
     pk = models.CompositePrimaryKey("reel", "language")
     reel = models.IntegerField()

@@ -11,7 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connections, router
 
 from vidsearch.batches import in_batches
-from vidsearch.contrib.django.derived import models_of
+from vidsearch.contrib.django.derived import family_of, models_of
 from vidsearch.errors import (
     ConfigError,
     VersionConflictError,
@@ -64,8 +64,9 @@ def sync_rows(
 ) -> Synced:
     """Register the videos of rows, and remove those of rows that are gone or have no video.
 
-    Safe to repeat. What is wrong with a single video is logged, and in the result. A row that a
-    derived model has a row of as well is done as one of that model.
+    Safe to repeat. What is wrong with a single video is logged, and in the result. Where models
+    derive from each other, a row is done as one of the most derived model that has it, whichever of
+    them is given, and loses the videos that it may have had of the others.
 
     Args:
         model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
@@ -78,6 +79,7 @@ def sync_rows(
         BackendError: the engine does not answer, or there is no index.
     """
     services = current_services()
+    family = family_of(model)
     done = Synced()
     for pks in in_batches(priorities):
         batches: dict[Any, dict[Any, Priority]] = {}
@@ -86,8 +88,8 @@ def sync_rows(
         for kind, batch in batches.items():
             again = {kind.vidsearch_id_of(pk) for pk in batch if pk in new_files}
             done += _sync_batch(kind, batch, using=using, services=services, again=again)
-            if kind is not model:  # it may have been a row of this model alone before
-                ids = [model.vidsearch_id_of(pk) for pk in batch]
+            others = [each for each in family if each is not kind]
+            if ids := [each.vidsearch_id_of(pk) for each in others for pk in batch]:
                 done += Synced(removed=remove_videos(ids, services=services))
     return done
 
