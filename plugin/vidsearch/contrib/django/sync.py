@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
 from django.db import connections, router
+from django.utils import timezone, translation
 
 from vidsearch.batches import in_batches
 from vidsearch.contrib.django.derived import family_of, models_of
@@ -55,6 +58,14 @@ class Synced:
         )
 
 
+@contextmanager
+def _locale_of_settings() -> Iterator[None]:
+    """Who saves a row may have another language or time zone, and texts go by them."""
+    with translation.override(settings.LANGUAGE_CODE), timezone.override(None):
+        yield
+
+
+@_locale_of_settings()
 def sync_rows(
     model: Any,
     priorities: Mapping[Any, Priority],
