@@ -139,3 +139,24 @@ def test_a_document_is_in_the_language_and_time_zone_of_the_settings(
         "at": "2026-01-02T06:00:00-06:00",
         "django_model": "django_series.portrait",
     }
+
+
+def test_related_rows_are_read_where_they_are_written(
+    site: Site, people: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.test import override_settings
+    from tests.django_series.models import Person
+
+    class ReadsElsewhere:
+        def db_for_read(self, model: Any, **hints: Any) -> str | None:
+            return "archive" if model is Person else None  # where there is no such table
+
+        def db_for_write(self, model: Any, **hints: Any) -> str:
+            return "default"
+
+    with override_settings(DATABASE_ROUTERS=[ReadsElsewhere()]):
+        portrait = site.Portrait(path=str(site.files / "red.mp4"), maker_id=people[0].pk)
+        portrait.save()
+    document = site.document(portrait)
+    assert document
+    assert (document["maker"], document["people"]) == ("Ada", [])

@@ -8,11 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
-from django.db.models import ForeignObjectRel, Manager, QuerySet
+from django.db import router
+from django.db.models import ForeignObjectRel, Manager, Prefetch, QuerySet
 
 from vidsearch.json_values import to_json_value
 
-__all__ = ["columns_of", "document_of", "relations_of"]
+__all__ = ["columns_of", "document_of", "relations_of", "with_relations_as_written"]
 
 
 def document_of(row: Any, names: Iterable[str]) -> dict[str, Any]:
@@ -50,6 +51,32 @@ def relations_of(model: Any) -> set[str]:
         for field in model._meta.get_fields()
         if field.is_relation
     }
+
+
+def with_relations_as_written(rows: Any, *, using: str) -> Any:
+    """A queryset whose prefetches by name read the databases that the rows are written to: those
+    that routers read from may lag behind."""
+    model, lookups = rows.model, rows._prefetch_related_lookups
+    own = router.db_for_write(model)
+    managers = {}
+    for field in model._meta.get_fields():
+        other = field.related_model
+        if not field.is_relation or other is None:  # a GenericForeignKey has the row's database
+            continue
+        is_reverse = isinstance(field, ForeignObjectRel)
+        is_single = field.many_to_one or field.one_to_one
+        managers[field.get_accessor_name() if is_reverse else field.name] = (
+            other._base_manager if is_single else other._default_manager
+        )
+    read = []
+    for each in lookups:
+        manager = managers.get(each) if isinstance(each, str) else None
+        if manager is None:
+            read.append(each)
+        else:
+            alias = router.db_for_write(manager.model) if using == own else using
+            read.append(Prefetch(each, manager.using(alias)))
+    return rows.prefetch_related(None).prefetch_related(*read)
 
 
 def _value(row: Any, name: str, *, is_relation: bool) -> Any:

@@ -15,6 +15,7 @@ from django.utils import timezone, translation
 
 from vidsearch.batches import in_batches
 from vidsearch.contrib.django.derived import family_of, models_of
+from vidsearch.contrib.django.documents import with_relations_as_written
 from vidsearch.errors import (
     ConfigError,
     VersionConflictError,
@@ -182,6 +183,7 @@ def _sync_batch(
 ) -> Synced:
     wanted = {model.vidsearch_id_of(pk): priority for pk, priority in priorities.items()}
     rows = model.vidsearch_rows().using(using).filter(pk__in=list(priorities))
+    rows = with_relations_as_written(rows, using=using)
     videos: list[NewVideo] = []
     wrong: dict[str, VidsearchError] = {}
     for row in rows:
