@@ -87,8 +87,10 @@ class Site:
     Film: Any
     Show: Any
     Episode: Any
+    Special: Any
     Part: Any
     Portrait: Any
+    Offer: Any
     files: Path
     services: Services
 
@@ -101,6 +103,11 @@ class Site:
         kind = self.Episode if "number" in columns else self.Show
         path = str(self.files / f"{colour}.mp4")
         return kind(**{"title": f"all {colour}", "path": path, **columns})
+
+    def offer(self, colour: str, **columns: Any) -> Any:
+        """One that is not saved yet, with a key of its own."""
+        path = str(self.files / f"{colour}.mp4")
+        return self.Offer(**{"slug": colour, "title": colour, "path": path, **columns})
 
     def state(self, film: Any) -> str | None:
         """Of its video in the registry."""
@@ -128,12 +135,22 @@ def open_site(files: Path) -> Iterator[Site]:
     set_up_django()
     from django.test import override_settings
     from films.models import Film
-    from tests.django_series.models import Episode, Note, Part, Person, Portrait, Review, Show
+    from tests.django_series.models import (
+        Episode,
+        Note,
+        Offer,
+        Part,
+        Person,
+        Portrait,
+        Review,
+        Show,
+        Special,
+    )
 
     _make_tables()
     with override_settings(MEDIA_ROOT=files), videos_in_process() as running:
-        yield Site(Film, Show, Episode, Part, Portrait, files, running)
+        yield Site(Film, Show, Episode, Special, Part, Portrait, Offer, files, running)
     of_portraits = (Portrait.people.through, Review, Note)
-    for model in (Film, Episode, Show, Part, *of_portraits, Portrait, Person):
+    for model in (Film, Episode, Special, Show, Part, Offer, *of_portraits, Portrait, Person):
         rows = model.objects.all()
         rows._raw_delete(rows.db)  # without signals

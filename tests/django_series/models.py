@@ -1,9 +1,15 @@
 """Shows, some of which are episodes (multi-table inheritance); parts, with two columns as their
-primary key; portraits, which name other rows."""
+primary key; portraits, which name other rows; offers, whose columns are of many kinds."""
 
 from __future__ import annotations
 
+import uuid
+from datetime import timedelta
+
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
+from django.db.models.functions import Upper
 
 from vidsearch.contrib.django.models import VideoModel
 
@@ -20,6 +26,17 @@ class Episode(Show):
     number = models.IntegerField(default=1)
 
     vidsearch_fields = ("title", "number")
+
+
+class Special(Show):
+    vidsearch_fields = ("title",)
+
+
+class Series(Show):
+    vidsearch_fields = ("path",)
+
+    class Meta:
+        proxy = True
 
 
 class Part(VideoModel):
@@ -63,3 +80,30 @@ class Note(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Offer(VideoModel):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    slug = models.SlugField(unique=True)
+    vendor = models.ForeignKey(Person, models.CASCADE, null=True)
+    number = models.IntegerField(null=True)
+    path = models.CharField(max_length=200)
+    file = models.FileField()
+    title = models.CharField(max_length=200)
+    shown = models.GeneratedField(
+        expression=Upper("title"),
+        output_field=models.CharField(max_length=200),
+        db_persist=True,
+    )
+    price = models.DecimalField(max_digits=20, decimal_places=2, default=0)
+    length = models.DurationField(default=timedelta)
+    views = models.IntegerField(default=0)
+    content_type = models.ForeignKey(ContentType, models.CASCADE, null=True)
+    object_id = models.PositiveBigIntegerField(null=True)
+    about = GenericForeignKey()
+
+    vidsearch_source = "path"
+    vidsearch_fields = ("title",)
+
+    class Meta:
+        unique_together = (("vendor", "number"),)

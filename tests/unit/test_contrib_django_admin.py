@@ -197,8 +197,10 @@ def test_sync_registers_rows_of_before_and_deletes_videos_whose_rows_are_gone(
         "films.Film: 1 registered, 1 unchanged, 0 deleted, 0 with errors",
         "django_series.Show: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
         "django_series.Episode: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
+        "django_series.Special: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
         "django_series.Part: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
         "django_series.Portrait: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
+        "django_series.Offer: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
     ]
     assert run("vidsearch_sync", "films.Film", "--prune") == (
         "films.Film: 0 registered, 2 unchanged, 1 deleted, 0 with errors\n"

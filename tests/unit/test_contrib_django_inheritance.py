@@ -57,8 +57,48 @@ def test_a_row_that_becomes_a_derived_one_loses_the_video_of_the_parent(site: Si
     show.save()
     episode = site.Episode(show_ptr=show, title=show.title, path=show.path, number=2)
     episode.save()
+    assert (site.state(episode), site.state(show)) == ("indexed", "deleted")
+    assert list(site.Show.objects.search("red", mode="vector")) == [show]
     sync("django_series.Show")
     assert (site.state(episode), site.state(show)) == ("indexed", "deleted")
+
+
+def test_a_row_that_is_no_derived_one_any_more_gets_the_video_of_the_parent(site: Site) -> None:
+    episode = site.show("red", number=7)
+    episode.save()
+    show = site.Show.objects.get(pk=episode.pk)
+    copy = site.Episode.objects.get(pk=episode.pk)
+    episode.delete(keep_parents=True)
+    assert (site.state(copy), site.state(show)) == ("deleted", "indexed")
+    assert site.document(show) == {"title": "all red", "django_model": "django_series.show"}
+    site.Episode(show_ptr=show, title=show.title, path=show.path, number=2).save()
+    assert (site.state(copy), site.state(show)) == ("indexed", "deleted")
+    copy.delete()
+    assert (site.state(show), site.Show.objects.count()) == ("deleted", 0)
+
+
+def test_a_row_with_rows_of_two_derived_models_has_one_video(site: Site) -> None:
+    show = site.show("red")
+    show.save()
+    kinds = (site.Episode, site.Special)
+    rows = [kind(show_ptr=show, title=show.title, path=show.path) for kind in kinds]
+    for row in (*rows, rows[0]):
+        row.save()
+    states = [site.state(row) for row in (show, *rows)]
+    assert states == ["deleted", "deleted", "indexed"]
+    sync("--prune")
+    assert [site.state(row) for row in (show, *rows)] == states
+    special = site.Special.objects.get(pk=show.pk)
+    special.delete(keep_parents=True)
+    assert [site.state(row) for row in (show, *rows)] == ["deleted", "indexed", "deleted"]
+
+
+def test_a_row_that_is_saved_as_a_proxy_is_registered_as_the_proxy_says(site: Site) -> None:
+    from tests.django_series.models import Series
+
+    show = Series(title="all red", path=str(site.files / "red.mp4"))
+    show.save()
+    assert site.document(show) == {"path": show.path, "django_model": "django_series.show"}
 
 
 def test_prune_deletes_the_parents_videos_of_derived_rows(site: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from datetime import timezone as dt_timezone
 from typing import Any
 
 import pytest
@@ -98,3 +100,63 @@ def test_rows_that_are_deleted_with_a_related_one_leave_the_index(
     record = site.services.registry.find(id)
     assert record
     assert str(record.state) == "deleted"
+
+
+@pytest.mark.parametrize("by", ["save", "sync"])
+def test_a_document_is_in_the_language_and_time_zone_of_the_settings(
+    site: Site, people: list[Any], monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    from django.core.management import call_command
+    from django.utils import timezone, translation
+
+    noon = datetime(2026, 1, 2, 12, tzinfo=dt_timezone.utc)
+    choice = site.Portrait._meta.get_field("kind")
+    monkeypatch.setattr(choice, "choices", [("i", translation.gettext_lazy("Monday"))])
+    values = {
+        "lists": lambda row: [translation.gettext_lazy("Friday")],
+        "at": lambda row: timezone.localtime(noon).isoformat(),
+    }
+    for name, method in values.items():
+        monkeypatch.setattr(site.Portrait, name, method, raising=False)
+    monkeypatch.setattr(site.Portrait, "vidsearch_fields", ("get_kind_display", *values))
+    path = str(site.files / "red.mp4")
+    with translation.override("de"), timezone.override("Asia/Tokyo"):
+        assert translation.gettext("Monday") == "Montag"
+        if by == "save":
+            portrait = site.Portrait.objects.create(path=path, maker=people[0])
+        else:
+            (portrait,) = site.Portrait._base_manager.bulk_create(
+                [site.Portrait(path=path, maker=people[0])]
+            )
+            call_command("vidsearch_sync", "django_series.Portrait", verbosity=0)
+        assert (translation.get_language(), timezone.get_current_timezone_name()) == (
+            "de",
+            "Asia/Tokyo",
+        )
+    assert site.document(portrait) == {
+        "get_kind_display": "Monday",
+        "lists": ["Friday"],
+        "at": "2026-01-02T06:00:00-06:00",
+        "django_model": "django_series.portrait",
+    }
+
+
+def test_related_rows_are_read_where_they_are_written(
+    site: Site, people: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.test import override_settings
+    from tests.django_series.models import Person
+
+    class ReadsElsewhere:
+        def db_for_read(self, model: Any, **hints: Any) -> str | None:
+            return "archive" if model is Person else None  # where there is no such table
+
+        def db_for_write(self, model: Any, **hints: Any) -> str:
+            return "default"
+
+    with override_settings(DATABASE_ROUTERS=[ReadsElsewhere()]):
+        portrait = site.Portrait(path=str(site.files / "red.mp4"), maker_id=people[0].pk)
+        portrait.save()
+    document = site.document(portrait)
+    assert document
+    assert (document["maker"], document["people"]) == ("Ada", [])

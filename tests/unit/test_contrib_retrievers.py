@@ -142,6 +142,48 @@ def test_langchain_documents_hold_the_passages(videos: VideoSearch) -> None:
     assert (retriever | len).invoke(QUERY) == 4, "it is a part of a chain"
 
 
+def _with_new_options(how: str, retriever: Any, options: dict[str, Any]) -> Any:
+    if how == "copy":
+        return retriever.model_copy(update={"search_options": options})
+    if how == "set":
+        retriever.search_options = options
+    else:
+        retriever.search_options.update(options)
+    return retriever
+
+
+@pytest.mark.parametrize("how", ["set", "copy", "change"])
+@pytest.mark.parametrize("given", [True, False])
+def test_langchain_searches_with_the_filter_that_was_set_last(
+    videos: VideoSearch, monkeypatch: pytest.MonkeyPatch, how: str, given: bool
+) -> None:
+    opened: list[Any] = []
+    monkeypatch.setattr(VideoSearch, "from_settings", lambda _: opened.append(videos) or opened[0])
+    first = langchain.VideoRetriever(
+        videos=videos if given else None, k=50, search_options={"filter": {"tags": "odd"}}
+    )
+    assert all("odd" in one.metadata["tags"] for one in first.invoke(QUERY))
+    changed = _with_new_options(how, first, {"filter": {"tags": "even"}})
+    for found in (changed.invoke(QUERY), asyncio.run(changed.ainvoke(QUERY))):
+        assert found
+        assert not any("odd" in one.metadata["tags"] for one in found)
+    if how == "copy":
+        assert all("odd" in one.metadata["tags"] for one in first.invoke(QUERY))
+    assert len(opened) == (0 if given else 1), "what is opened is kept"
+
+
+def test_langchain_searches_with_all_fields_that_were_set_last(videos: VideoSearch) -> None:
+    retriever = langchain.VideoRetriever(videos=VideoSearch(MemoryEngine(), TableEncoder()))
+    retriever.videos, retriever.k = videos, 9
+    retriever.moments, retriever.text_fields = 1, ["tags"]
+    wanted = PassageSearch(videos, moments=1, text_fields=["tags"]).find(QUERY, k=9)
+    assert [one.page_content for one in retriever.invoke(QUERY)] == [one.text for one in wanted]
+    assert [one.id for one in retriever.invoke(QUERY)] == [one.id for one in wanted]
+    retriever.search_options = {"moments": 2}
+    with pytest.raises(QueryError, match="'moments' is set by the retriever"):
+        retriever.invoke(QUERY)
+
+
 def test_options_of_a_call_go_before_those_of_the_retriever(videos: VideoSearch) -> None:
     options = {"filter": {"tags": "odd"}, "mode": "keyword"}
     other = {"mode": "vector"}
@@ -255,6 +297,16 @@ def test_haystack_pipeline_runs_it_and_is_loaded_again(videos: VideoSearch) -> N
             "search_options": options,
         },
     }
+
+
+def test_haystack_saves_the_options_that_it_searches_with(videos: VideoSearch) -> None:
+    given = {"filter": {"tags": "odd"}}
+    component = haystack.VideoRetriever(videos, top_k=50, search_options=given)
+    for changed in (given, component.to_dict()["init_parameters"]["search_options"]):
+        changed["filter"]["tags"] = "even"
+        saved = component.to_dict()["init_parameters"]["search_options"]
+        assert saved == {"filter": {"tags": "odd"}}
+        assert all("odd" in one["tags"] for one in _metadata(component, QUERY))
 
 
 def test_retrievers_without_videos_search_by_the_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,23 +52,25 @@ class VideoRetriever:
         search_options: dict[str, Any] | None = None,
     ) -> None:
         self._top_k = top_k
+        # Copies, here and below: what is saved is what is searched with, whatever others change.
+        options = copy.deepcopy(search_options)
         self._saved = {
             "top_k": top_k,
             "moments": moments,
             "text_fields": list(text_fields),
-            "search_options": search_options,
+            "search_options": options,
         }
         self._search = PassageSearch(
             videos,
             async_videos,
             moments=moments,
             text_fields=text_fields,
-            options=search_options,
+            options=options,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """What a saved pipeline holds of it."""
-        saved: dict[str, Any] = default_to_dict(self, **self._saved)
+        saved: dict[str, Any] = default_to_dict(self, **copy.deepcopy(self._saved))
         return saved
 
     @classmethod

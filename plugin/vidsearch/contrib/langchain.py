@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-from vidsearch.contrib.passages import TEXT_FIELDS, Passage, PassageSearch
+from vidsearch.contrib.passages import TEXT_FIELDS, Passage, PassageSearch, videos_of_settings
 from vidsearch.errors import MissingExtraError
+from vidsearch.once import Once
 from vidsearch.search import AsyncVideoSearch, VideoSearch
 
 try:
@@ -49,12 +50,17 @@ class VideoRetriever(BaseRetriever):
     async_videos: AsyncVideoSearch | None = None
     """For ``ainvoke``; by default searches run in threads."""
 
-    _search: PassageSearch = PrivateAttr()
+    _opened: Once[VideoSearch] = PrivateAttr(default_factory=lambda: Once(videos_of_settings))
+    """What is searched with without ``videos``; copies of the retriever share it."""
 
     def model_post_init(self, context: Any) -> None:
         """Check the options at once."""
-        self._search = PassageSearch(
-            self.videos,
+        self._search()
+
+    def _search(self) -> PassageSearch:
+        """Made anew for each search: a field, the filter among them, may have been set since."""
+        return PassageSearch(
+            self.videos or self._opened,
             self.async_videos,
             moments=self.moments,
             text_fields=self.text_fields,
@@ -70,7 +76,7 @@ class VideoRetriever(BaseRetriever):
         **options: Any,
     ) -> list[Document]:
         k = self.k if k is None else k
-        return _documents(self._search.find(query, k=k, options=options))
+        return _documents(self._search().find(query, k=k, options=options))
 
     async def _aget_relevant_documents(
         self,
@@ -81,7 +87,7 @@ class VideoRetriever(BaseRetriever):
         **options: Any,
     ) -> list[Document]:
         k = self.k if k is None else k
-        return _documents(await self._search.afind(query, k=k, options=options))
+        return _documents(await self._search().afind(query, k=k, options=options))
 
 
 def _documents(passages: Sequence[Passage]) -> list[Document]:

@@ -14,7 +14,7 @@ from vidsearch.once import Once
 from vidsearch.search import AsyncVideoSearch, Hit, Moment, SearchResult, VideoSearch
 from vidsearch.search.joined_filters import all_filters
 
-__all__ = ["TEXT_FIELDS", "Passage", "PassageSearch", "passages_of"]
+__all__ = ["TEXT_FIELDS", "Passage", "PassageSearch", "passages_of", "videos_of_settings"]
 
 TEXT_FIELDS = ("title", "description")
 _OWN = frozenset({"text", "k", "moments"})
@@ -40,7 +40,8 @@ class PassageSearch:
     """Searches moments, for the retriever of a framework. Thread-safe.
 
     Args:
-        videos: what to search with; ``None``: made of the settings in force when first needed.
+        videos: what to search with, or what makes it when first needed; ``None``: made of the
+            settings in force then.
         async_videos: the same for an event loop; ``None``: searches run in threads.
         moments: maximum number of moments per video, at least 1.
         text_fields: fields of the documents that make the text, in this order.
@@ -53,7 +54,7 @@ class PassageSearch:
 
     def __init__(
         self,
-        videos: VideoSearch | None = None,
+        videos: VideoSearch | Once[VideoSearch] | None = None,
         async_videos: AsyncVideoSearch | None = None,
         *,
         moments: int = 3,
@@ -70,7 +71,10 @@ class PassageSearch:
                 f"text_fields must be a list of names, such as [{text_fields!r}]",
                 argument="text_fields",
             )
-        self._videos = Once(lambda: videos or VideoSearch.from_settings(load_settings()))
+        if not isinstance(videos, Once):
+            given = videos
+            videos = Once(lambda: given or videos_of_settings())
+        self._videos = videos
         self._async_videos = async_videos
         self._moments = moments
         self._text_fields = tuple(text_fields)
@@ -117,6 +121,11 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
             argument=taken[0],
         )
     return dict(options)
+
+
+def videos_of_settings() -> VideoSearch:
+    """A search with the settings in force."""
+    return VideoSearch.from_settings(load_settings())
 
 
 def passages_of(result: SearchResult, *, text_fields: Sequence[str] = TEXT_FIELDS) -> list[Passage]:

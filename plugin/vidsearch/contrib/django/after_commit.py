@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -22,11 +22,11 @@ _log = logging.getLogger(__name__)
 
 def after_commit(
     model: Any,
-    pks: Iterable[Any],
+    pks: Sequence[Any],
     *,
     using: str,
     priority: Priority = "interactive",
-    saved: Iterable[Any] = (),
+    saved: Sequence[Any] = (),
 ) -> None:
     """Bring registry and index in line with rows, once they are committed.
 
@@ -41,17 +41,11 @@ def after_commit(
         pks: of rows that were created, changed or deleted; those that are ``None`` are logged.
         using: alias of the database.
         priority: of the videos that a worker has to embed.
-        saved: those of the rows, as they were saved, whose files may be others than before, be
-            their names the same.
+        saved: the rows of these keys, as they were saved, if their files may be others than
+            before, be their names the same. The keys on them may be of no row.
     """
-    known = []
-    unknown = 0
-    for pk in pks:
-        if pk is None:
-            unknown += 1
-        else:
-            known.append(pk)
-    if unknown:
+    known = [pk for pk in pks if pk is not None]
+    if unknown := len(pks) - len(known):
         _log.warning(
             "%d rows of %s are not registered, as the database gave no primary keys of them: "
             "run `%s`",
@@ -60,7 +54,7 @@ def after_commit(
     if known:
         batch = _batch(using)
         batch.add(model, known, priority, using=using)
-        batch.add_files(model, saved, using=using)
+        batch.add_files(model, dict(zip(pks, saved, strict=False)), using=using)
         transaction.on_commit(batch.run, using=using)
 
 
@@ -102,14 +96,14 @@ class _Batch:
         self._rows: dict[tuple[Any, str], dict[Any, Priority]] = {}
         self._files: dict[tuple[Any, str], list[tuple[Any, Any, set[str]]]] = {}
 
-    def add(self, model: Any, pks: Iterable[Any], priority: Priority, *, using: str) -> None:
+    def add(self, model: Any, pks: Sequence[Any], priority: Priority, *, using: str) -> None:
         rows = self._rows.setdefault((model, using), {})
         for pk in pks:
             rows[pk] = "interactive" if rows.get(pk) == "interactive" else priority
 
-    def add_files(self, model: Any, saved: Iterable[Any], *, using: str) -> None:
+    def add_files(self, model: Any, saved: Mapping[Any, Any], *, using: str) -> None:
         files = self._files.setdefault((model, using), [])
-        files += [(row, row.pk, names) for row in saved if (names := written_files(row))]
+        files += [(row, pk, names) for pk, row in saved.items() if (names := written_files(row))]
 
     def run(self) -> None:
         """The batch is among the callbacks once for each ``add``; the first one does it all."""

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-__all__ = ["depends_on", "derived_models", "is_file_of_video", "models_of", "video_ids"]
+__all__ = [
+    "depends_on",
+    "derived_models",
+    "family_of",
+    "is_file_of_video",
+    "models_of",
+    "video_ids",
+]
 
 
 def derived_models(model: Any) -> list[Any]:
@@ -23,6 +30,21 @@ def derived_models(model: Any) -> list[Any]:
     ]
     same = [each for each in found if _has_key_of(each, concrete)]
     return sorted(same, key=lambda each: len(each.__mro__))
+
+
+def family_of(model: Any) -> list[Any]:
+    """The models whose rows have one key and one video, this one among them, the least derived
+    first."""
+    root = model._meta.concrete_model
+    while (link := root._meta.pk.remote_field) and link.parent_link and _has_videos(link.model):
+        root = link.model
+    own = model._meta.concrete_model  # of which the model may be a proxy
+    return [model if each is own else each for each in (root, *derived_models(root))]
+
+
+def _has_videos(model: Any) -> bool:
+    # By attribute: the module of VideoModel imports this one.
+    return hasattr(model, "vidsearch_id_of")
 
 
 def _has_key_of(model: Any, parent: Any) -> bool:
@@ -46,19 +68,21 @@ def is_file_of_video(model: Any, columns: Collection[str]) -> bool:
 
 
 def models_of(model: Any, pks: Iterable[Any], *, using: str) -> dict[Any, Any]:
-    """By primary key the model that its video is of: the most derived one that has such a row.
+    """By primary key the model that its video is of: the most derived one that has such a row, and
+    the least derived one where none has.
 
-    Asks the database where other models derive from this one only.
+    Asks the database only where models derive from each other.
 
     Args:
         model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
         pks: those of a batch; there need not be rows of them.
         using: alias of the database.
     """
-    found = dict.fromkeys(pks, model)
+    root, *derived = family_of(model)
+    found = dict.fromkeys(pks, root)
     to_python = model._meta.pk.to_python
     given = {to_python(pk): pk for pk in found}
-    for each in derived_models(model):
+    for each in derived:
         rows = each._base_manager.using(using).filter(pk__in=list(given))
         found.update((given[to_python(pk)], each) for pk in rows.values_list("pk", flat=True))
     return found

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import ForeignObjectRel, Manager, QuerySet
+from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
+from django.db import router
+from django.db.models import ForeignObjectRel, Manager, Prefetch, QuerySet
 
 from vidsearch.json_values import to_json_value
 
-__all__ = ["document_of", "relations_of"]
+__all__ = ["columns_of", "document_of", "relations_of", "with_relations_as_written"]
 
 
 def document_of(row: Any, names: Iterable[str]) -> dict[str, Any]:
     """Plain JSON values by the names of columns, relations and methods of a row."""
     relations = relations_of(type(row))
-    document: dict[str, Any] = to_json_value(
-        {name: _value(row, name, is_relation=name in relations) for name in names}
-    )
+    values = {name: _value(row, name, is_relation=name in relations) for name in names}
+    document: dict[str, Any] = to_json_value(_with_numbers(values))
     return document
+
+
+def columns_of(model: Any, name: str) -> set[str] | None:
+    """Names of the columns that a field of the document comes from; ``None``: any may be one."""
+    try:
+        field = model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None
+    # By attribute: the class can be imported only where the project has content types.
+    if hasattr(field, "fk_field"):
+        own = [columns_of(model, each) or () for each in (field.ct_field, field.fk_field)]
+        return {field.name}.union(*own)
+    if field.concrete:
+        # What makes a generated column (of Django 5) is known to the database alone.
+        return None if getattr(field, "generated", False) else {field.name, field.attname}
+    if field.is_relation:
+        link = field.path_infos[0].join_field
+        if isinstance(link, ForeignObjectRel):  # other rows point to these columns
+            return {each.name for each in link.field.foreign_related_fields}
+    return None
 
 
 def relations_of(model: Any) -> set[str]:
@@ -29,6 +51,32 @@ def relations_of(model: Any) -> set[str]:
         for field in model._meta.get_fields()
         if field.is_relation
     }
+
+
+def with_relations_as_written(rows: Any, *, using: str) -> Any:
+    """A queryset whose prefetches by name read the databases that the rows are written to: those
+    that routers read from may lag behind."""
+    model, lookups = rows.model, rows._prefetch_related_lookups
+    own = router.db_for_write(model)
+    managers = {}
+    for field in model._meta.get_fields():
+        other = field.related_model
+        if not field.is_relation or other is None:  # a GenericForeignKey has the row's database
+            continue
+        is_reverse = isinstance(field, ForeignObjectRel)
+        is_single = field.many_to_one or field.one_to_one
+        managers[field.get_accessor_name() if is_reverse else field.name] = (
+            other._base_manager if is_single else other._default_manager
+        )
+    read = []
+    for each in lookups:
+        manager = managers.get(each) if isinstance(each, str) else None
+        if manager is None:
+            read.append(each)
+        else:
+            alias = router.db_for_write(manager.model) if using == own else using
+            read.append(Prefetch(each, manager.using(alias)))
+    return rows.prefetch_related(None).prefetch_related(*read)
 
 
 def _value(row: Any, name: str, *, is_relation: bool) -> Any:
@@ -46,3 +94,24 @@ def _value(row: Any, name: str, *, is_relation: bool) -> Any:
         # Any order is another document each time, which would be written again.
         return list(value) if value.ordered else sorted(value, key=str)
     return list(value) if isinstance(value, Iterator) else value
+
+
+def _with_numbers(value: Any) -> Any:
+    """Decimals and durations as numbers, which engines sort, count and compare, unlike texts."""
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return {key: _with_numbers(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, Set)):
+        return [_with_numbers(each) for each in value]
+    return value
+
+
+def _number(value: Decimal) -> float | Decimal | None:
+    """A float; the decimal, which becomes a text, where that would lose digits."""
+    if not value.is_finite():
+        return None
+    number = float(value)
+    return number if Decimal(repr(number)) == value else value

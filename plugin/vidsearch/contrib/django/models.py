@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models.fields.files import FieldFile
 
@@ -18,6 +17,7 @@ from vidsearch.contrib.django.derived import depends_on, derived_models
 from vidsearch.contrib.django.keys import key_of_text, text_of_key
 from vidsearch.contrib.django.new_files import file_columns, note_new_files
 from vidsearch.contrib.django.search import VideoMatches, search_rows
+from vidsearch.contrib.django.stored_keys import stored_keys
 from vidsearch.errors import ConfigError
 
 __all__ = ["VideoManager", "VideoModel", "VideoQuerySet"]
@@ -49,17 +49,36 @@ class VideoQuerySet(models.QuerySet):
         found: VideoMatches = await sync_to_async(self.search)(text, **options)
         return found
 
-    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+    def bulk_create(
+        self,
+        objs: Iterable[Any],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        update_fields: Sequence[str] | None = None,
+        unique_fields: Sequence[str] | None = None,
+    ) -> list[Any]:
         """As Django's; the videos are registered after commit, in batches.
 
         Rows whose primary key the database does not give back, as with ``ignore_conflicts``, are
-        not registered, which is logged: ``manage.py vidsearch_sync`` does it.
+        not registered, which is logged: ``manage.py vidsearch_sync`` does it. With
+        ``update_conflicts``, the keys of rows that were there before are read.
         """
         given = list(objs)
         for row in given:
             note_new_files(row, None)
-        rows: list[Any] = super().bulk_create(given, *args, **kwargs)
-        pks = [row.pk for row in rows]
+        rows: list[Any] = super().bulk_create(
+            given,
+            batch_size=batch_size,
+            ignore_conflicts=ignore_conflicts,
+            update_conflicts=update_conflicts,
+            update_fields=update_fields,
+            unique_fields=unique_fields,
+        )
+        if update_conflicts:
+            pks = [*stored_keys(self.model, rows, unique_fields, using=self.db)]
+        else:
+            pks = [row.pk for row in rows]
         after_commit(self.model, pks, using=self.db, priority="bulk", saved=rows)
         return rows
 
@@ -186,6 +205,7 @@ class VideoModel(models.Model):
     def vidsearch_document(self) -> dict[str, Any]:
         """Fields of the video's document: plain JSON values. By default ``vidsearch_fields``.
 
+        Of a decimal it is a float, or a text where that would lose digits; of a duration, seconds.
         Of a relation it is the text of the other row, or a list of such texts, which are sorted
         where the rows have no order; of a method, what it returns, rows likewise.
         """
@@ -203,8 +223,8 @@ class VideoModel(models.Model):
     def vidsearch_depends_on(cls, columns: Collection[str] | None) -> bool:
         """Whether the index depends on one of some columns; ``None`` are all.
 
-        Where a method above is overridden, or a field is an attribute and no column, it may depend
-        on any.
+        Where a method above is overridden, or a field is a generated column, or an attribute and no
+        column, it may depend on any.
         """
         overridden = (
             cls.vidsearch_uri is not VideoModel.vidsearch_uri
@@ -212,14 +232,11 @@ class VideoModel(models.Model):
         )
         if columns is None or overridden:
             return True
-        try:
-            used = [
-                cls._meta.get_field(name) for name in (cls.vidsearch_source, *cls.vidsearch_fields)
-            ]
-        except FieldDoesNotExist:
-            return True
-        names = {name for field in used for name in (field.name, getattr(field, "attname", ""))}
-        return not names.isdisjoint(columns)
+        for name in (cls.vidsearch_source, *cls.vidsearch_fields):
+            own = documents.columns_of(cls, name)
+            if own is None or not own.isdisjoint(columns):
+                return True
+        return False
 
     @classmethod
     def vidsearch_file_columns(cls) -> set[str]:

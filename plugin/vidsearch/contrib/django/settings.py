@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from pydantic import SecretStr
 
 from vidsearch.config import load_settings, variable_name
+from vidsearch.contrib.django.broker import broker_section
 from vidsearch.dotted import imported_object, is_dotted
 from vidsearch.errors import ConfigError
 from vidsearch.json_values import to_json_value
@@ -72,12 +73,17 @@ def load_django_settings() -> Settings:
 def as_environment() -> dict[str, str]:
     """``VIDSEARCH`` as environment variables, for the command line of vidsearch.
 
-    The command line sends over the broker of the project's Celery app, unless ``VIDSEARCH`` names
-    another one.
+    The command line sends over the broker of the project's Celery app and with its transport
+    options, unless ``VIDSEARCH`` names another broker, or other options.
+
+    Raises:
+        ConfigError: see :func:`~vidsearch.contrib.django.broker.broker_section`.
     """
     sections = _sections()
-    if (app := _celery_app()) is not None and (url := broker_url(app)):
-        sections["broker"] = {"url": url, **sections.get("broker", {})}
+    own = sections.get("broker", {})
+    url = _revealed(own.get("url"))
+    if (app := _celery_app()) is not None and url in {None, broker_url(app)}:
+        sections["broker"] = {**broker_section(app, tls=url is None), **own}
     plain = {
         variable_name(section, name): to_json_value(_revealed(value))
         for section, values in sections.items()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
 from django.db import connections, router
+from django.utils import timezone, translation
 
 from vidsearch.batches import in_batches
-from vidsearch.contrib.django.derived import models_of
+from vidsearch.contrib.django.derived import family_of, models_of
+from vidsearch.contrib.django.documents import with_relations_as_written
 from vidsearch.errors import (
     ConfigError,
     VersionConflictError,
@@ -55,6 +59,14 @@ class Synced:
         )
 
 
+@contextmanager
+def _locale_of_settings() -> Iterator[None]:
+    """Who saves a row may have another language or time zone, and texts go by them."""
+    with translation.override(settings.LANGUAGE_CODE), timezone.override(None):
+        yield
+
+
+@_locale_of_settings()
 def sync_rows(
     model: Any,
     priorities: Mapping[Any, Priority],
@@ -64,8 +76,9 @@ def sync_rows(
 ) -> Synced:
     """Register the videos of rows, and remove those of rows that are gone or have no video.
 
-    Safe to repeat. What is wrong with a single video is logged, and in the result. A row that a
-    derived model has a row of as well is done as one of that model.
+    Safe to repeat. What is wrong with a single video is logged, and in the result. Where models
+    derive from each other, a row is done as one of the most derived model that has it, whichever of
+    them is given, and loses the videos that it may have had of the others.
 
     Args:
         model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
@@ -78,6 +91,7 @@ def sync_rows(
         BackendError: the engine does not answer, or there is no index.
     """
     services = current_services()
+    family = family_of(model)
     done = Synced()
     for pks in in_batches(priorities):
         batches: dict[Any, dict[Any, Priority]] = {}
@@ -86,8 +100,8 @@ def sync_rows(
         for kind, batch in batches.items():
             again = {kind.vidsearch_id_of(pk) for pk in batch if pk in new_files}
             done += _sync_batch(kind, batch, using=using, services=services, again=again)
-            if kind is not model:  # it may have been a row of this model alone before
-                ids = [model.vidsearch_id_of(pk) for pk in batch]
+            others = [each for each in family if each is not kind]
+            if ids := [each.vidsearch_id_of(pk) for each in others for pk in batch]:
                 done += Synced(removed=remove_videos(ids, services=services))
     return done
 
@@ -169,6 +183,7 @@ def _sync_batch(
 ) -> Synced:
     wanted = {model.vidsearch_id_of(pk): priority for pk, priority in priorities.items()}
     rows = model.vidsearch_rows().using(using).filter(pk__in=list(priorities))
+    rows = with_relations_as_written(rows, using=using)
     videos: list[NewVideo] = []
     wrong: dict[str, VidsearchError] = {}
     for row in rows:

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from vidsearch.contrib.django.settings import as_environment
+from vidsearch.errors import VidsearchError
 
 __all__ = ["Command"]
 
@@ -30,12 +32,25 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, arguments: list[str], **options: Any) -> None:
-        """Raises ``SystemExit`` with the exit code of vidsearch."""
+        """Raises ``SystemExit`` with the exit code of vidsearch, ``CommandError`` for settings.
+
+        Where a person or a script runs it, vidsearch takes the place of this process, so that
+        signals reach it. Code that calls the command goes on after it.
+        """
+        try:
+            env = {**os.environ, **as_environment()}
+        except VidsearchError as error:
+            raise CommandError(str(error)) from error
         command = [sys.executable, "-m", "vidsearch.cli", *arguments]
-        with subprocess.Popen(command, env={**os.environ, **as_environment()}) as process:
+        if os.name == "posix" and self._called_from_command_line:
+            connections.close_all()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.execvpe(command[0], command, env)
+        with subprocess.Popen(command, env=env) as process:
             code = _ended(process)
         if code:
-            raise SystemExit(code)
+            raise SystemExit(code if code > 0 else 128 - code)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:
