@@ -69,8 +69,12 @@ def with_relations_as_written(rows: Any, *, using: str) -> Any:
             other._base_manager if is_single else other._default_manager
         )
     read = []
+    seen: set[str] = set()  # of these Django takes no other queryset
     for each in lookups:
-        manager = managers.get(each) if isinstance(each, str) else None
+        path = each if isinstance(each, str) else each.prefetch_to
+        manager = managers.get(each) if isinstance(each, str) and each not in seen else None
+        parts = path.split("__")
+        seen.update("__".join(parts[: number + 1]) for number in range(len(parts)))
         if manager is None:
             read.append(each)
         else:
