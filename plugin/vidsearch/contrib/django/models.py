@@ -76,7 +76,7 @@ class VideoQuerySet(models.QuerySet):
             unique_fields=unique_fields,
         )
         if update_conflicts:
-            pks = [*stored_keys(self.model, rows, unique_fields, using=self.db)]
+            pks = stored_keys(self.model, rows, unique_fields, using=self.db)
         else:
             pks = [row.pk for row in rows]
         after_commit(self.model, pks, using=self.db, priority="bulk", saved=rows)
