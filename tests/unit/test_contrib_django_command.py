@@ -49,5 +49,5 @@ def test_code_that_runs_the_command_line_of_django_goes_on_after_it(
 
     monkeypatch.setattr(os, "execvpe", replaced)
     before = signal.getsignal(signal.SIGTERM)
-    execute_from_command_line(["manage.py", "vidsearch", "--version"])
+    execute_from_command_line(["manage.py", "vidsearch", "settings"])
     assert signal.getsignal(signal.SIGTERM) is before
