@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from celery import Celery
@@ -63,8 +64,9 @@ def test_transport_options_of_vidsearch_go_before_those_of_the_celery_app(
 ) -> None:
     name = "VIDSEARCH_BROKER__TRANSPORT_OPTIONS"
     own = {"transport_options": {"global_keyprefix": "own-"}}
-    given = environment(monkeypatch, REDIS, own=own, broker_transport_options=PREFIX)
-    assert json.loads(given[name]) == {"global_keyprefix": "own-"}
+    both = {"socket_timeout": 5, **PREFIX}
+    given = environment(monkeypatch, REDIS, own=own, broker_transport_options=both)
+    assert json.loads(given[name]) == {"global_keyprefix": "own-", "socket_timeout": 5}
     given = environment(monkeypatch, REDIS, own={"url": REDIS}, broker_transport_options=PREFIX)
     assert json.loads(given[name]) == PREFIX
     other = {"url": "redis://other.example:6379/0"}
@@ -94,6 +96,18 @@ def test_tls_of_redis_is_verified_as_the_celery_app_does(
     assert connected(monkeypatch, given).ssl == use
 
 
+@pytest.mark.parametrize("url", [REDIS, RABBITMQ])
+def test_tls_is_taken_over_where_vidsearch_repeats_the_url_of_the_celery_app(
+    site: Site, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    use = {"ssl_ca_certs": "/etc/ca.pem"} if url == REDIS else {"ca_certs": "/etc/ca.pem"}
+    own = {"url": url, "transport_options": {"socket_timeout": 5}}
+    said = environment(monkeypatch, url, own=own, broker_use_ssl=use)
+    assert "/etc/ca.pem" in unquote(" ".join(said.values()))
+    assert json.loads(said["VIDSEARCH_BROKER__TRANSPORT_OPTIONS"])["socket_timeout"] == 5
+    assert said["VIDSEARCH_BROKER__URL"] != url
+
+
 def test_tls_of_rabbitmq_is_verified_as_the_celery_app_does(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +124,11 @@ def test_tls_of_rabbitmq_is_verified_as_the_celery_app_does(
         ("rediss://a:6379/0", True, "rediss://a:6379/0?ssl_cert_reqs=required"),
         ("redis://a:6379/0", True, "redis://a:6379/0"),
         ("rediss://a:6379/0", {"ssl_cert_reqs": None}, "rediss://a:6379/0?ssl_cert_reqs=none"),
+        (
+            "rediss://a:6379/0",
+            {"ssl_cert_reqs": "required", "ssl_keyfile": None, "ssl_password": None},
+            "rediss://a:6379/0?ssl_cert_reqs=required",
+        ),
         ("rediss://a/0?ssl_cert_reqs=none", {"ssl_cert_reqs": "required"}, None),
         ("redis+socket:///run/redis.sock", {"ssl_cert_reqs": "required"}, None),
         (
@@ -137,7 +156,7 @@ def test_a_url_says_what_broker_use_ssl_says_unless_it_has_its_own_parameters(
         (RABBITMQ, {"server_hostname": None}, "server_hostname"),
     ],
 )
-def test_tls_that_cannot_be_taken_over_is_refused_unless_vidsearch_names_the_url(
+def test_tls_that_cannot_be_taken_over_is_refused_unless_vidsearch_names_its_own(
     site: Site, monkeypatch: pytest.MonkeyPatch, url: str, use: dict[str, Any], name: str
 ) -> None:
     from django.core.management import CommandError, call_command
@@ -145,8 +164,19 @@ def test_tls_that_cannot_be_taken_over_is_refused_unless_vidsearch_names_the_url
     with pytest.raises(ConfigError, match=f"cannot take over '{name}' of broker_use_ssl") as said:
         environment(monkeypatch, url, broker_use_ssl=use)
     assert "s3cret" not in str(said.value)
-    given = environment(monkeypatch, url, own={"url": url}, broker_use_ssl=use)
-    assert given == {"VIDSEARCH_BROKER__URL": url}
+    with pytest.raises(ConfigError, match=name):
+        environment(monkeypatch, url, own={"url": url}, broker_use_ssl=use)
+    if url == RABBITMQ:
+        own: dict[str, Any] = {"transport_options": {"ssl": {"ca_certs": "/etc/ca.pem"}}}
+        found = connected(monkeypatch, environment(monkeypatch, url, own=own, broker_use_ssl=use))
+        assert (found.transport_cls, found.transport_options["ssl"]) == (
+            "amqps",
+            {"ca_certs": "/etc/ca.pem"},
+        )
+    else:
+        own = {"url": f"{url}?ssl_cert_reqs=required"}
+        given = environment(monkeypatch, url, own=own, broker_use_ssl=use)
+        assert given == {"VIDSEARCH_BROKER__URL": own["url"]}
 
     from django.test import override_settings
 

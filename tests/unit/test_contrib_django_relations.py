@@ -141,6 +141,20 @@ def test_a_document_is_in_the_language_and_time_zone_of_the_settings(
     }
 
 
+@pytest.mark.parametrize(
+    "lookups", [("maker", "people", "maker"), ("maker__made", "maker"), ("people", "maker__made")]
+)
+def test_a_relation_may_be_prefetched_more_than_once(
+    site: Site, people: list[Any], monkeypatch: pytest.MonkeyPatch, lookups: tuple[str, ...]
+) -> None:
+    rows = site.Portrait._base_manager.prefetch_related(*lookups)
+    monkeypatch.setattr(site.Portrait, "vidsearch_rows", lambda: rows.all())
+    portrait = site.Portrait.objects.create(path=str(site.files / "red.mp4"), maker=people[0])
+    document = site.document(portrait)
+    assert document
+    assert document["maker"] == "Ada"
+
+
 def test_related_rows_are_read_where_they_are_written(
     site: Site, people: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,41 @@ def test_rows_whose_keys_are_unknown_are_left_to_sync_and_logged(
     assert "manage.py vidsearch_sync django_series.Offer" in caplog.text
 
 
+def test_keys_that_cannot_be_read_raise_nothing_and_are_logged(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import OperationalError
+
+    from vidsearch.contrib.django import stored_keys
+
+    def away(*_: Any) -> Any:
+        raise OperationalError("server closed the connection")
+
+    monkeypatch.setattr(stored_keys, "text_of_key", away)
+    site.Offer.objects.bulk_create([site.offer("red")], **UPSERT)
+    assert site.Offer.objects.count() == 1
+    assert "cannot be read: OperationalError: server closed the connection" in caplog.text
+    assert "manage.py vidsearch_sync django_series.Offer" in caplog.text
+
+
+def test_a_null_among_the_unique_columns_gives_no_key_of_another_row(site: Site) -> None:
+    from vidsearch.contrib.django.stored_keys import stored_keys
+
+    site.offer("red", number=7).save()
+    made = site.offer("blue", number=7)  # not saved: as one whose key the database did not give
+    keys = stored_keys(site.Offer, [made], ["vendor", "number"], using="default")
+    assert keys == [None]
+
+
+def test_values_of_json_are_compared_in_any_order_of_their_keys() -> None:
+    from django.db.models import JSONField
+
+    from vidsearch.contrib.django.stored_keys import _as_python
+
+    first, second = ([{"a": 1, "b": [2]}], [{"b": [2], "a": 1}])
+    assert {_as_python([JSONField()], first)} == {_as_python([JSONField()], second)}
+
+
 def test_rows_that_conflict_by_their_keys_need_no_further_query(site: Site) -> None:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext

@@ -14,7 +14,7 @@ from vidsearch.once import Once
 from vidsearch.search import AsyncVideoSearch, Hit, Moment, SearchResult, VideoSearch
 from vidsearch.search.joined_filters import all_filters
 
-__all__ = ["TEXT_FIELDS", "Passage", "PassageSearch", "passages_of", "videos_of_settings"]
+__all__ = ["TEXT_FIELDS", "Passage", "PassageSearch", "passages_of"]
 
 TEXT_FIELDS = ("title", "description")
 _OWN = frozenset({"text", "k", "moments"})

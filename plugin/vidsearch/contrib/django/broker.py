@@ -28,7 +28,7 @@ _REQUIREMENTS: Mapping[Any, str] = {
 }
 
 
-def broker_section(app: Celery, *, tls: bool = True) -> dict[str, Any]:
+def broker_section(app: Celery, *, own_tls: bool = False) -> dict[str, Any]:
     """``url`` and ``transport_options`` of an app; empty where it names no broker.
 
     What is sent in another way than by the app, such as without its ``global_keyprefix``, no worker
@@ -36,7 +36,8 @@ def broker_section(app: Celery, *, tls: bool = True) -> dict[str, Any]:
 
     Args:
         app: whose settings are read.
-        tls: whether to say as well what its ``broker_use_ssl`` says.
+        own_tls: whether ``VIDSEARCH`` has options for TLS, which RabbitMQ takes instead of those of
+            ``broker_use_ssl``.
 
     Raises:
         ConfigError: ``broker_use_ssl`` says what a URL cannot say.
@@ -46,8 +47,8 @@ def broker_section(app: Celery, *, tls: bool = True) -> dict[str, Any]:
         return {}
     options = dict(app.conf.broker_transport_options or {})
     options.pop("visibility_timeout", None)  # of workers
-    if tls and app.conf.broker_use_ssl:
-        url, options = _with_tls(url, options, app.conf.broker_use_ssl)
+    if use := app.conf.broker_use_ssl:
+        url, options = _with_tls(url, options, True if own_tls and is_rabbitmq(url) else use)
     plain = {name: value for name, value in options.items() if _is_plain(value)}
     if left := sorted(options.keys() - plain.keys()):
         _log.warning(
@@ -90,7 +91,11 @@ def _with_query(url: str, use: Any) -> str:
     ):
         return url
     if isinstance(use, Mapping):
-        said = [_parameter(name, value) for name, value in use.items()]
+        said = [
+            _parameter(name, value)
+            for name, value in use.items()
+            if value is not None or name == "ssl_cert_reqs"  # of others it is the default
+        ]
     else:  # Celery takes `True` for nothing, and without parameters verifies no certificate
         said = [("ssl_cert_reqs", "required")] if parts.scheme == "rediss" else []
     query = "&".join(filter(None, (parts.query, urlencode(said))))
@@ -112,5 +117,6 @@ def _unsayable(name: str) -> ConfigError:
     return ConfigError(
         f"manage.py vidsearch cannot take over {name!r} of broker_use_ssl of your Celery app: name "
         "the broker.url to use in VIDSEARCH of your settings.py, such as "
-        '"rediss://…?ssl_cert_reqs=required&ssl_ca_certs=…"; broker_use_ssl is then passed over'
+        '"rediss://…?ssl_cert_reqs=required&ssl_ca_certs=…", or for RabbitMQ '
+        'broker.transport_options with "ssl"; broker_use_ssl is then passed over'
     )

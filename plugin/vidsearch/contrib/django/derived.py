@@ -1,7 +1,8 @@
 """Models that derive from each other with tables of their own (multi-table inheritance).
 
 A row of a derived model is a row of its parents as well. Its video is that of the most derived
-model, and the only one: the parents' rows of the same key have none. Where a derived model has a
+model, and the only one: the parents' rows of the same key have none. A row of two models of which
+neither derives from the other has a video of each. Where a derived model has a
 primary key of its own, its rows and those of that parent have videos apart from each other.
 """
 
@@ -15,6 +16,7 @@ __all__ = [
     "derived_models",
     "family_of",
     "is_file_of_video",
+    "kinds_of",
     "models_of",
     "video_ids",
 ]
@@ -33,7 +35,7 @@ def derived_models(model: Any) -> list[Any]:
 
 
 def family_of(model: Any) -> list[Any]:
-    """The models whose rows have one key and one video, this one among them, the least derived
+    """The models whose rows have one key, this one among them, the least derived
     first."""
     root = model._meta.concrete_model
     while (link := root._meta.pk.remote_field) and link.parent_link and _has_videos(link.model):
@@ -67,9 +69,9 @@ def is_file_of_video(model: Any, columns: Collection[str]) -> bool:
     return any(not each.vidsearch_file_columns().isdisjoint(columns) for each in models)
 
 
-def models_of(model: Any, pks: Iterable[Any], *, using: str) -> dict[Any, Any]:
-    """By primary key the model that its video is of: the most derived one that has such a row, and
-    the least derived one where none has.
+def kinds_of(model: Any, pks: Iterable[Any], *, using: str) -> dict[Any, list[Any]]:
+    """By primary key the models that its videos are of: the most derived ones that have such a row,
+    and the least derived one where none has.
 
     Asks the database only where models derive from each other.
 
@@ -79,13 +81,22 @@ def models_of(model: Any, pks: Iterable[Any], *, using: str) -> dict[Any, Any]:
         using: alias of the database.
     """
     root, *derived = family_of(model)
-    found = dict.fromkeys(pks, root)
+    found = {pk: [root] for pk in pks}
     to_python = model._meta.pk.to_python
     given = {to_python(pk): pk for pk in found}
     for each in derived:
         rows = each._base_manager.using(using).filter(pk__in=list(given))
-        found.update((given[to_python(pk)], each) for pk in rows.values_list("pk", flat=True))
+        for pk in rows.values_list("pk", flat=True):
+            kinds = found[given[to_python(pk)]]
+            kinds[:] = [one for one in kinds if not issubclass(each, one._meta.concrete_model)]
+            kinds.append(each)
     return found
+
+
+def models_of(model: Any, pks: Iterable[Any], *, using: str) -> dict[Any, Any]:
+    """As :func:`kinds_of`, one for each key: this model where it is among them."""
+    found = kinds_of(model, pks, using=using)
+    return {pk: model if model in kinds else kinds[-1] for pk, kinds in found.items()}
 
 
 def video_ids(model: Any, pks: Iterable[Any], *, using: str) -> dict[Any, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import timedelta
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
@@ -69,8 +70,12 @@ def with_relations_as_written(rows: Any, *, using: str) -> Any:
             other._base_manager if is_single else other._default_manager
         )
     read = []
+    seen: set[str] = set()  # of these Django takes no other queryset
     for each in lookups:
-        manager = managers.get(each) if isinstance(each, str) else None
+        path = each if isinstance(each, str) else each.prefetch_to
+        manager = managers.get(each) if isinstance(each, str) and each not in seen else None
+        parts = path.split("__")
+        seen.update("__".join(parts[: number + 1]) for number in range(len(parts)))
         if manager is None:
             read.append(each)
         else:
@@ -110,8 +115,9 @@ def _with_numbers(value: Any) -> Any:
 
 
 def _number(value: Decimal) -> float | Decimal | None:
-    """A float; the decimal, which becomes a text, where that would lose digits."""
+    """A float, so that one field has one type in all documents; the decimal, which becomes a text,
+    where no float is as large."""
     if not value.is_finite():
         return None
     number = float(value)
-    return number if Decimal(repr(number)) == value else value
+    return number if isfinite(number) else value

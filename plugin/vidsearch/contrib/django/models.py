@@ -76,7 +76,7 @@ class VideoQuerySet(models.QuerySet):
             unique_fields=unique_fields,
         )
         if update_conflicts:
-            pks = [*stored_keys(self.model, rows, unique_fields, using=self.db)]
+            pks = stored_keys(self.model, rows, unique_fields, using=self.db)
         else:
             pks = [row.pk for row in rows]
         after_commit(self.model, pks, using=self.db, priority="bulk", saved=rows)
@@ -205,7 +205,7 @@ class VideoModel(models.Model):
     def vidsearch_document(self) -> dict[str, Any]:
         """Fields of the video's document: plain JSON values. By default ``vidsearch_fields``.
 
-        Of a decimal it is a float, or a text where that would lose digits; of a duration, seconds.
+        Of a decimal it is a float, also where that loses digits; of a duration, seconds.
         Of a relation it is the text of the other row, or a list of such texts, which are sorted
         where the rows have no order; of a method, what it returns, rows likewise.
         """

@@ -74,16 +74,22 @@ def as_environment() -> dict[str, str]:
     """``VIDSEARCH`` as environment variables, for the command line of vidsearch.
 
     The command line sends over the broker of the project's Celery app and with its transport
-    options, unless ``VIDSEARCH`` names another broker, or other options.
+    options, unless ``VIDSEARCH`` names another broker; options of its own go before those.
 
     Raises:
         ConfigError: see :func:`~vidsearch.contrib.django.broker.broker_section`.
     """
     sections = _sections()
     own = sections.get("broker", {})
-    url = _revealed(own.get("url"))
-    if (app := _celery_app()) is not None and url in {None, broker_url(app)}:
-        sections["broker"] = {**broker_section(app, tls=url is None), **own}
+    url, options = _revealed(own.get("url")), own.get("transport_options") or {}
+    if (app := _celery_app()) is not None and url in (None, broker_url(app)):
+        of_app = broker_section(app, own_tls=isinstance(options, Mapping) and "ssl" in options)
+        sections["broker"] = {**own, **of_app}
+        if isinstance(options, Mapping):
+            merged = {**of_app.get("transport_options", {}), **options}
+            sections["broker"]["transport_options"] = merged or None
+        else:  # which is refused later, with its name
+            sections["broker"]["transport_options"] = options
     plain = {
         variable_name(section, name): to_json_value(_revealed(value))
         for section, values in sections.items()

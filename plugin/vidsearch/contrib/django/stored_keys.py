@@ -6,15 +6,22 @@ Django leaves the key on the object that it was given, which then is of no row.
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import transaction
 from django.db.models import Q
 
 from vidsearch.batches import in_batches
 from vidsearch.contrib.django.keys import text_of_key
+from vidsearch.errors import first_line
 
 __all__ = ["stored_keys"]
+
+_log = logging.getLogger(__name__)
 
 _ROWS_IN_A_STATEMENT = 100
 """Each is a condition on several columns; databases limit how many a statement may have."""
@@ -22,8 +29,10 @@ _ROWS_IN_A_STATEMENT = 100
 
 def stored_keys(
     model: Any, rows: Sequence[Any], unique_fields: Sequence[str] | None, *, using: str
-) -> Iterator[Any]:
+) -> list[Any]:
     """Of each row its key in the database; ``None`` where that is not known.
+
+    What fails is logged, and no key is known then: the rows are written already.
 
     Args:
         model: of the rows.
@@ -31,6 +40,23 @@ def stored_keys(
         unique_fields: as it takes them; MySQL takes none.
         using: alias of the database.
     """
+    try:
+        with transaction.atomic(using=using):  # what fails in it leaves an outer one as it is
+            return [*_stored_keys(model, rows, unique_fields, using=using)]
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:
+        _log.warning(
+            "the primary keys of %d rows of %s that bulk_create has written cannot be read: %s: %s",
+            *(len(rows), model._meta.label, type(error).__name__, first_line(error)),
+            exc_info=error,
+        )
+        return [None] * len(rows)
+
+
+def _stored_keys(
+    model: Any, rows: Sequence[Any], unique_fields: Sequence[str] | None, *, using: str
+) -> Iterator[Any]:
     get_field, key = model._meta.get_field, model._meta.pk
     unique = [key if name == "pk" else get_field(name) for name in unique_fields or ()]
     if {*getattr(model._meta, "pk_fields", [key])}.issubset(unique):
@@ -55,7 +81,10 @@ def _kept_keys(stored: Any, rows: Sequence[Any], unique: Sequence[Any]) -> dict[
     names = [field.attname for field in unique]
     wanted = Q()
     for row in rows if unique else ():
-        wanted |= Q(**{name: getattr(row, name) for name in names})
+        values = {name: getattr(row, name) for name in names}
+        # Rows with a NULL are not equal to each other: several may be there.
+        if None not in values.values():
+            wanted |= Q(**values)
     if not wanted:
         return {}
     found = stored.filter(wanted).values_list("pk", *names)
@@ -70,6 +99,13 @@ def _as_python(fields: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
     """As rows that are read have them; a row may be made with ``"7"`` for a number."""
     pairs = zip(fields, values, strict=True)
     return tuple(
-        value if hasattr(value, "resolve_expression") else field.to_python(value)
+        value if hasattr(value, "resolve_expression") else _hashable(field.to_python(value))
         for field, value in pairs
     )
+
+
+def _hashable(value: Any) -> Any:
+    """The text of a value of JSON, whose keys databases put in an order of their own."""
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, sort_keys=True, default=repr)
+    return value

@@ -14,7 +14,7 @@ from django.db import connections, router
 from django.utils import timezone, translation
 
 from vidsearch.batches import in_batches
-from vidsearch.contrib.django.derived import family_of, models_of
+from vidsearch.contrib.django.derived import family_of, kinds_of, models_of
 from vidsearch.contrib.django.documents import with_relations_as_written
 from vidsearch.errors import (
     ConfigError,
@@ -77,8 +77,8 @@ def sync_rows(
     """Register the videos of rows, and remove those of rows that are gone or have no video.
 
     Safe to repeat. What is wrong with a single video is logged, and in the result. Where models
-    derive from each other, a row is done as one of the most derived model that has it, whichever of
-    them is given, and loses the videos that it may have had of the others.
+    derive from each other, a row is done as one of each most derived model that has it, whichever
+    of them is given, and loses the videos that it may have had of the others.
 
     Args:
         model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
@@ -94,15 +94,14 @@ def sync_rows(
     family = family_of(model)
     done = Synced()
     for pks in in_batches(priorities):
-        batches: dict[Any, dict[Any, Priority]] = {}
-        for pk, kind in models_of(model, pks, using=using).items():
-            batches.setdefault(kind, {})[pk] = priorities[pk]
-        for kind, batch in batches.items():
-            again = {kind.vidsearch_id_of(pk) for pk in batch if pk in new_files}
-            done += _sync_batch(kind, batch, using=using, services=services, again=again)
-            others = [each for each in family if each is not kind]
-            if ids := [each.vidsearch_id_of(pk) for each in others for pk in batch]:
-                done += Synced(removed=remove_videos(ids, services=services))
+        kinds = kinds_of(model, pks, using=using)
+        for kind in family:
+            if batch := {pk: priorities[pk] for pk in pks if kind in kinds[pk]}:
+                again = {kind.vidsearch_id_of(pk) for pk in batch if pk in new_files}
+                done += _sync_batch(kind, batch, using=using, services=services, again=again)
+        others = ((each, pk) for each in family for pk in pks if each not in kinds[pk])
+        if ids := [each.vidsearch_id_of(pk) for each, pk in others]:
+            done += Synced(removed=remove_videos(ids, services=services))
     return done
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
 
 from vidsearch.contrib.django.settings import as_environment
 from vidsearch.errors import VidsearchError
@@ -34,23 +37,50 @@ class Command(BaseCommand):
     def handle(self, *args: Any, arguments: list[str], **options: Any) -> None:
         """Raises ``SystemExit`` with the exit code of vidsearch, ``CommandError`` for settings.
 
-        Where a person or a script runs it, vidsearch takes the place of this process, so that
-        signals reach it. Code that calls the command goes on after it.
+        SIGTERM and SIGHUP are passed on to vidsearch, which ends in its own way.
         """
         try:
             env = {**os.environ, **as_environment()}
         except VidsearchError as error:
             raise CommandError(str(error)) from error
         command = [sys.executable, "-m", "vidsearch.cli", *arguments]
-        if os.name == "posix" and self._called_from_command_line:
-            connections.close_all()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os.execvpe(command[0], command, env)
-        with subprocess.Popen(command, env=env) as process:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with _signals_passed_on() as started, subprocess.Popen(command, env=env) as process:
+            started(process)
             code = _ended(process)
         if code:
             raise SystemExit(code if code > 0 else 128 - code)
+
+
+@contextmanager
+def _signals_passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """Takes the process that signals are sent to; what comes before it is sent then."""
+    processes: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
+
+    def pass_on(number: int, _: Any) -> None:
+        early.append(number)
+        for process in processes:
+            process.send_signal(number)
+
+    def started(process: subprocess.Popen[bytes]) -> None:
+        processes.append(process)
+        for number in early:
+            process.send_signal(number)
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            # What is ignored, as under nohup, the new process ignores as well.
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, pass_on)
+    try:
+        yield started
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:
