@@ -1,21 +1,44 @@
-"""Interrupts that wait until what must not be left half done is done."""
+"""Interrupts that wait until what must not be left half done is done, and that let it be undone."""
 
 from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
-__all__ = ["Uninterrupted"]
+__all__ = ["Uninterrupted", "ending_as_an_error", "exit_by"]
 
 _log = logging.getLogger(__name__)
 _SIGNALS = tuple(  # the last one comes where a terminal is closed; Windows has none
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+
+
+def exit_by(number: int, frame: object) -> NoReturn:
+    """A handler of a signal: ends the process with the exit code that a shell shows for it."""
+    sys.exit(128 + number)
+
+
+@contextmanager
+def ending_as_an_error() -> Iterator[None]:
+    """In this block SIGTERM and SIGHUP end the process as Ctrl-C does: by an error, so that what
+    was begun is undone. One that the program handles itself, or ignores (``nohup``), it keeps."""
+    replaced = []
+    if threading.current_thread() is threading.main_thread():
+        usual = [one for one in _SIGNALS if signal.getsignal(one) is signal.SIG_DFL]
+        replaced = [one for one in usual if one is not signal.SIGINT]
+    for number in replaced:
+        signal.signal(number, exit_by)
+    try:
+        yield
+    finally:
+        for number in replaced:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class Uninterrupted:

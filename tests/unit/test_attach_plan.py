@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,18 +12,20 @@ from click.testing import CliRunner
 from vidsearch.cli.index import index
 from vidsearch.config import IndexSettings
 from vidsearch.engines import EngineKind
+from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.engines.steps import Answer, Request, Steps, run
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendUnavailableError,
     MappingConflictError,
 )
-from vidsearch.index import attach_index, plan_attachment
+from vidsearch.index import attach_index, detach_index, plan_attachment
 from vidsearch.index.copy_note import CopyNote, leave_note
 from vidsearch.index.kept import kept_of
 from vidsearch.index.policies import Policy, policy_of, put_policy
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch_mappings.diff import flattened
 
 IDENTITY = FakeEncoder().identity
 SETTINGS = IndexSettings(name="shop", replicas=0)
@@ -33,6 +36,9 @@ OWN = {
     "creation_date": "1700000000000",
     "uuid": "abc",
     "version": {"created": "9"},
+    "remote_store": {"enabled": "true", "segment": {"repository": "s3"}},
+    "verified_before_close": "true",
+    "verified_read_only": "true",
     "routing": {"allocation": {"initial_recovery": {"_id": "node"}, "require": {"box": "hot"}}},
     "analysis": {"analyzer": {"words": {"type": "custom", "filter": ["lowercase"]}}},
     "default_pipeline": "mine",
@@ -131,6 +137,64 @@ def test_plan_of_an_index_that_is_copied_says_what_that_takes(lacking: MemoryEng
     assert 0 < plan.cost.blocked_seconds <= 6.0
     assert plan.problems == ()
     assert lacking.indices_of("shop-1-vidsearch") == ()
+
+
+def test_plan_of_a_copy_under_another_name_keeps_no_alias(lacking: MemoryEngine) -> None:
+    by_name = SETTINGS.model_copy(update={"name": "shop-1"})
+    plan = plan_attachment(lacking, by_name, IDENTITY, uri_field="url", copy_to="shop-2")
+    assert plan.kept.aliases == {}
+    (stay,) = [one for one in plan.kept.lost if "aliases" in one]
+    assert "stay with 'shop-1', which takes no more writes ('shop', 'some')" in stay
+
+
+def test_a_copy_that_cannot_be_noted_in_the_registry_is_attached_all_the_same(
+    lacking: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: object) -> None:
+        raise BackendUnavailableError("the node is away")
+
+    monkeypatch.setattr("vidsearch.index.attach._KEEP_SECONDS", 0.0)
+    monkeypatch.setattr("vidsearch.index.attach.keep_attachment", away)
+    attached = attach_index(lacking, SETTINGS, IDENTITY, uri_field="url")
+    assert lacking.indices_of("shop") == (attached.name,) == ("shop-1-vidsearch",)
+    assert attached.problem is not None
+    assert "the next `vidsearch scan` does that (the node is away)" in attached.problem
+
+
+def test_a_detached_object_of_vectors_with_other_dims_is_refused_with_a_way_out(
+    engine: MemoryEngine,
+) -> None:
+    attach_index(engine, SETTINGS, IDENTITY, uri_field="url")
+    detach_index(engine, SETTINGS)
+    wider = replace(IDENTITY, name="wider", dims=2 * IDENTITY.dims)
+    for plan in (plan_attachment, attach_index):
+        with pytest.raises(MappingConflictError, match=r"set index\.field to .* such as 'video2'"):
+            plan(engine, SETTINGS, wider, uri_field="url")
+    other = SETTINGS.model_copy(update={"field": "video2"})
+    attach_index(engine, other, wider, uri_field="url")
+    detach_index(engine, other)
+    attach_index(engine, SETTINGS, IDENTITY, uri_field="url")  # the same model fits what is left
+
+
+class Strict(MemoryEngine):
+    """Lets nobody give one setting, as an engine newer than this release may."""
+
+    def create_index(self, name: str, body: Mapping[str, Any]) -> None:
+        if "verified.twice" in flattened(body.get("settings", {}).get("index", {})):
+            raise MappingConflictError(
+                "rejected: private index setting [index.verified.twice] can not be set explicitly"
+            )
+        super().create_index(name, body)
+
+
+def test_a_setting_that_the_engine_alone_gives_is_left_out_of_a_new_index(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = Strict()
+    wanted = {"verified": {"twice": "true"}, "number_of_replicas": 0}
+    create_index_as_asked(engine, "videos-1", {"settings": {"index": wanted}, "mappings": {}})
+    assert engine.settings("videos-1")["number_of_replicas"] == 0
+    assert "does not get ['verified.twice']: only the engine sets that" in caplog.text
 
 
 def test_attach_says_what_speaks_against_a_copy_also_where_it_does_not_ask(

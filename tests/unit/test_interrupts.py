@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vidsearch.interrupts import Uninterrupted
+from vidsearch.interrupts import Uninterrupted, ending_as_an_error
 
 
 @pytest.fixture(autouse=True)
@@ -131,3 +131,29 @@ def test_in_another_thread_nothing_is_put_off() -> None:
     thread.start()
     thread.join()
     assert handlers == [signal.default_int_handler]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_nobody_handles_ends_the_work_as_an_error_so_that_it_is_undone(
+    number: signal.Signals,
+) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    undone: list[str] = []
+    with pytest.raises(SystemExit) as ended, ending_as_an_error():
+        with Uninterrupted("the swap") as interrupts, interrupts.allowed():
+            try:
+                os.kill(os.getpid(), number)
+                threading.Event().wait(5.0)
+            except BaseException:
+                undone.append("copy")
+                raise
+    assert (ended.value.code, undone) == (128 + number, ["copy"])
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_signal_that_the_program_handles_or_ignores_stays_with_it(handlers: list[int]) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    with ending_as_an_error():
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert handlers == [signal.SIGTERM]

@@ -114,6 +114,8 @@ def test_an_old_index_that_another_alias_stands_for_is_not_deleted(shop: Shop) -
 def test_a_new_index_that_another_alias_stands_for_is_not_deleted(shop: Shop) -> None:
     shop.reindexer().start(SHARDS)
     point(shop.engine, "shop", OLD)
+    with pytest.raises(ReindexError, match="deletes 'shop-v1-vidsearch' with what was written"):
+        shop.reindexer().clean()
     with pytest.raises(ReindexError, match=r"is behind alias 'few'.*`vidsearch reindex resume`"):
         shop.reindexer().roll_back()
     assert shop.engine.indices_of("few") == (NEW,)
@@ -269,13 +271,16 @@ def test_a_rollback_that_broke_off_before_the_alias_moved_on_is_cleaned(
     shop.engine.create_index("shop-v3", {"mappings": {"properties": {}}})
     for alias in ("shop", "few"):
         point(shop.engine, alias, "shop-v3")
-    if not has_target:
+    if has_target:
+        shop.engine.block_writes(NEW)  # as the way back does for its last pass
+    else:
         shop.engine.delete_index(NEW)
     with pytest.raises(ReindexError, match=r"cannot be rolled back, as .*stands for shop-v3"):
         shop.reindexer().resume()
     run = shop.reindexer().clean()
     assert (run.step, list(run.left)) == (Step.DONE, shop.left())
     assert shop.left() == ([NEW] if has_target else [])
+    assert not has_target or shop.takes_writes(NEW)
     assert "vidsearch" not in (shop.engine.mapping("shop-v3").get("_meta") or {})
 
 
@@ -286,6 +291,19 @@ def test_a_run_whose_old_index_was_dropped_before_the_swap_is_rolled_back(shop: 
     shop.engine.delete_index(OLD)
     run = shop.reindexer().roll_back()
     assert (run.step, run.left, shop.left()) == (Step.ROLLED_BACK, (), [])
+
+
+def test_a_new_index_is_left_where_the_old_one_was_dropped_and_nothing_is_behind_the_alias(
+    shop: Shop, stage: Stage
+) -> None:
+    shop.reindexer().start(SHARDS, swap=False)
+    stage.reindexer().start(SHARDS, swap=False)
+    for engine, old in ((shop.engine, OLD), (stage.engine, OLD_VIDEOS)):
+        engine.delete_index(old)
+    run = shop.reindexer().roll_back()
+    assert (run.step, run.left, shop.left()) == (Step.ROLLED_BACK, (NEW,), [NEW])
+    run = stage.reindexer().roll_back()
+    assert (run.step, run.left, stage.left()) == (Step.ROLLED_BACK, (NEW_VIDEOS,), [NEW_VIDEOS])
 
 
 @pytest.mark.parametrize("is_anew", [False, True])

@@ -107,6 +107,7 @@ def attach(name: str, *, dry_run: bool, yes: bool, as_json: bool, **options: Any
     """
     from vidsearch.cli.kept_output import blocked, show_attach_plan
     from vidsearch.index import attach_index, plan_attachment
+    from vidsearch.interrupts import ending_as_an_error
 
     if as_json and not dry_run:
         raise click.UsageError("--json goes with --dry-run")
@@ -134,7 +135,7 @@ def attach(name: str, *, dry_run: bool, yes: bool, as_json: bool, **options: Any
                 f"{blocked(plan)}. {index} is kept afterwards, without writes.",
             )
 
-    with output.progress("Copying") as progress:
+    with ending_as_an_error(), output.progress("Copying") as progress:
         attached = attach_index(
             engine,
             chosen,
@@ -151,6 +152,8 @@ def attach(name: str, *, dry_run: bool, yes: bool, as_json: bool, **options: Any
             f"writes were refused for {attached.blocked_seconds:.1f} s. {attached.copied_from} is "
             "kept, and takes no writes; delete it when you like"
         )
+    if attached.problem is not None:
+        output.talk(f"note: {attached.problem}")
     if attached.name != settings.index.name:
         output.talk(f"set VIDSEARCH_INDEX__NAME={attached.name} for workers and searches")
     output.talk("`vidsearch scan` enqueues the documents that have a URI")
@@ -246,7 +249,8 @@ def diff(apply: bool, as_json: bool) -> None:
         output.talk(
             "what is not `in place` needs a new index: "
             + (
-                "detach, set the model, then attach and scan"
+                "detach, set the model (and another index.field where its vectors have other "
+                "dims), then attach and scan"
                 if stuck
                 else f"`{commands_for(changes, settings)[0]}` makes it, under live traffic"
             )

@@ -27,6 +27,7 @@ from vidsearch.cli.reindex_runs import (
     start_run,
     swap,
 )
+from vidsearch.interrupts import ending_as_an_error
 from vidsearch_mappings.types import Quantization
 
 __all__ = ["reindex"]
@@ -151,6 +152,7 @@ def reindex(context: click.Context, /, **options: Any) -> None:
     where its place is away; else the video waits for that. Searches use the old vectors until the
     new ones are written.
     """
+    context.with_resource(ending_as_an_error())  # for its commands as well
     given = {name for name, value in options.items() if _is_given(name, value)}
     if context.invoked_subcommand is not None:
         if given:

@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -23,6 +23,7 @@ from vidsearch.errors import (
     VideoListError,
     VidsearchError,
 )
+from vidsearch.interrupts import exit_by
 
 __all__ = ["cli", "main"]
 
@@ -156,7 +157,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     alone = args is None
     if os.getpid() == 1 and _nobody_hears(signal.SIGTERM):
-        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGTERM, exit_by)
     try:
         sys.exit(_run(list(sys.argv[1:] if args is None else args), alone=alone))
     finally:
@@ -172,10 +173,6 @@ def _nobody_hears(number: int) -> bool:
     in a program that is not ours it may be the program's own, or this another thread."""
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and signal.getsignal(number) is signal.SIG_DFL
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    sys.exit(128 + number)
 
 
 def _run(args: list[str], *, alone: bool) -> int:

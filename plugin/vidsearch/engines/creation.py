@@ -11,6 +11,7 @@ name that no pattern matches needs no rights.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +27,9 @@ from vidsearch_mappings.diff import flattened
 
 __all__ = ["concrete_name", "create_index_as_asked", "create_side_index", "ensure_side_index"]
 
+_log = logging.getLogger(__name__)
+_PRIVATE = re.compile(r"private index setting \[index\.([^]]+)\] can not be set")
+"""What both engines say of a setting that they alone give to an index."""
 _HARMFUL = ("blocks.", "mapping.source.", "mode", "routing_partition_size", "routing_path")
 """Settings with which an index does not work, or does not give back what was written."""
 _HARMFUL_TO_ALL = (
@@ -64,7 +68,7 @@ def create_index_as_asked(
             the index be created. There is no such index then. Or it exists already.
     """
     try:
-        engine.create_index(name, body)
+        body = _create(engine, name, body)
     except MappingConflictError as error:
         templates = _templates(engine, name, hidden=_is_hidden(body))
         if not templates or engine.indices_of(name):
@@ -90,6 +94,23 @@ def create_index_as_asked(
             f"index {name!r} was not created as asked, and was deleted again: "
             f"{_named(templates)} added {', '.join(added)}. {advice}"
         )
+
+
+def _create(engine: Engine, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Create an index; settings that the engine lets nobody give are left out. Returns the body."""
+    while True:
+        try:
+            engine.create_index(name, body)
+            return body
+        except MappingConflictError as error:
+            wanted = flattened(body.get("settings", {}).get("index", {}))
+            private = wanted.keys() & set(_PRIVATE.findall(str(error)))
+            if not private:
+                raise
+        # Newer engines may have some that are not known here, and a copy cannot have them.
+        _log.warning("index %r does not get %s: only the engine sets that", name, sorted(private))
+        settings = {key: value for key, value in wanted.items() if key not in private}
+        body = {**body, "settings": {"index": settings}}
 
 
 def concrete_name(alias: str) -> str:

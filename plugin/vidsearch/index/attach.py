@@ -9,14 +9,14 @@ from vidsearch.config import IndexSettings
 from vidsearch.defaults import OUTAGE_SECONDS
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine
-from vidsearch.errors import BackendUnavailableError, MappingConflictError
+from vidsearch.errors import BackendUnavailableError, MappingConflictError, VidsearchError
 from vidsearch.index.attachment import attached_name, wanted_attachment
 from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy
 from vidsearch.index.follow import following_of
 from vidsearch.index.replacement import keep_attachment
 from vidsearch.index.videos_index import open_videos_index
-from vidsearch.outages import log_outage
+from vidsearch.outages import Outages, log_outage
 from vidsearch.registry.index import (
     drop_registry_index,
     dropped_on_error,
@@ -27,6 +27,8 @@ from vidsearch_mappings.attached import has_vidsearch_object, without_meta
 __all__ = ["Attached", "attach_index", "detach_index"]
 
 _PASSES = 20
+_KEEP_SECONDS = 10.0
+"""For which the engine may be away when a copy is in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Attached:
     """The index that was copied, which is kept, and takes no writes any more."""
     blocked_seconds: float = 0.0
     """How long writes were refused, around the move of the aliases to the copy."""
+    problem: str | None = None
+    """What could not be done beside it, and what does it: a sentence."""
 
 
 def attach_index(
@@ -116,9 +120,13 @@ def attach_index(
         on_outage=on_outage,
     )
     settings = _named(settings, name, copy)
-    keep_attachment(engine, settings, copy)
     return Attached(
-        copy, settings.registry, settings.name, copied_from=name, blocked_seconds=blocked
+        copy,
+        settings.registry,
+        settings.name,
+        copied_from=name,
+        blocked_seconds=blocked,
+        problem=_kept_or_problem(engine, settings, copy),
     )
 
 
@@ -164,6 +172,19 @@ def detach_index(
         f"documents of index {index.name!r} keep getting their vidsearch object back: does "
         f"another program write the field {index.field!r}? Stop it, then detach again"
     )
+
+
+def _kept_or_problem(engine: Engine, settings: IndexSettings, copy: str) -> str | None:
+    """The copy is in place, so that attaching has succeeded, whatever becomes of this."""
+    try:
+        Outages(_KEEP_SECONDS).outlast(lambda: keep_attachment(engine, settings, copy))
+    except VidsearchError as error:
+        return (
+            f"it could not be noted in {settings.registry!r} how {copy!r} is attached, by which "
+            "an index that takes its place is attached as well: the next `vidsearch scan` does "
+            f"that ({error})"
+        )
+    return None
 
 
 def _named(settings: IndexSettings, index: str, copy: str) -> IndexSettings:

@@ -12,7 +12,7 @@ from vidsearch.errors import BackendAccessDeniedError, MappingConflictError
 from vidsearch.index.health import blocks_among
 from vidsearch_mappings import IndexMeta
 from vidsearch_mappings.attached import attached_settings
-from vidsearch_mappings.diff import flattened
+from vidsearch_mappings.diff import diff_index, flattened
 from vidsearch_mappings.types import Quantization
 from vidsearch_mappings.vectors import vector_settings
 from vidsearch_mappings.videos import video_fields
@@ -23,6 +23,7 @@ __all__ = [
     "refuse_filtered_alias",
     "refuse_lossy_source",
     "refuse_moving_index",
+    "refuse_other_vectors",
     "refuse_taken_field",
     "refuse_unfit",
 ]
@@ -118,6 +119,28 @@ def refuse_taken_field(mapping: Mapping[str, Any], *, field: str, index: str) ->
         raise MappingConflictError(
             f"index {index!r} has a field {field!r} of its own; choose another name for the "
             "vidsearch object (setting index.field)"
+        )
+
+
+def refuse_other_vectors(
+    mapping: Mapping[str, Any], added: Json, *, field: str, index: str
+) -> None:
+    """Refuse what an earlier detach left in the mapping, where the engine cannot change it into
+    what is ``added``: vectors of another model as a rule have other dims."""
+    left = {name: one for name, one in (mapping.get("properties") or {}).items() if name == field}
+    nothing: Json = {"settings": {"index": {}}}
+    changes = diff_index(
+        {**nothing, "mappings": {"properties": left}},
+        {**nothing, "mappings": {"properties": added["properties"]}},
+    )
+    if stuck := [change for change in changes if change.how != "in place"]:
+        first = stuck[0]
+        name = first.path.removeprefix("mappings.properties.").replace(".properties.", ".")
+        raise MappingConflictError(
+            f"the mapping of index {index!r} still has the object {field!r} of an earlier attach, "
+            f"and an engine cannot change {name} from {first.live!r} to {first.wanted!r}: set "
+            f"index.field to another name, such as '{field}2', for workers and searches as well, "
+            "then attach again"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from vidsearch.config import IndexSettings
@@ -15,6 +15,7 @@ from vidsearch.index.attachable import (
     refuse_filtered_alias,
     refuse_lossy_source,
     refuse_moving_index,
+    refuse_other_vectors,
     refuse_taken_field,
 )
 from vidsearch.index.copy import copy_name, why_not_copied
@@ -108,6 +109,7 @@ def wanted_attachment(
     lacking = lacking_settings(body, live)
     if not lacking:
         refuse_blocks(live, index=name)
+        refuse_other_vectors(mapping, added, field=settings.field, index=name)
     properties = (mapping.get("properties") or {}) | added["properties"]
     return Attachment(
         added=added, mapping={**mapping, **added, "properties": properties}, lacking=lacking
@@ -144,6 +146,8 @@ def plan_attachment(
     alias = None if settings.name == name else settings.name
     if why := why_not_copied(name, alias=alias, settings=wanted.lacking, to=copy_to):
         problems.append(why)
+    if alias is None:
+        kept = _without_aliases(kept, name)
     following = following_of(engine, name, changed_field=changed_field)
     replicas = int(kept.settings.get("number_of_replicas", 1))
     cost = cost_of(engine, name, replicas=replicas, following=following)
@@ -160,6 +164,15 @@ def plan_attachment(
         following=following,
         problems=tuple(problems),
     )
+
+
+def _without_aliases(kept: Kept, name: str) -> Kept:
+    """What a copy keeps that a person turns the application to: no alias is moved."""
+    if not kept.aliases:
+        return kept
+    names = ", ".join(map(repr, kept.aliases))
+    stay = f"aliases stay with {name!r}, which takes no more writes ({names}): move them yourself"
+    return replace(kept, aliases={}, lost=(*kept.lost, stay))
 
 
 def _require_same(

@@ -12,7 +12,7 @@ import logging
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine
 from vidsearch.errors import BackendAccessDeniedError, MappingConflictError
-from vidsearch.index.attachable import refuse_moving_index
+from vidsearch.index.attachable import refuse_moving_index, refuse_other_vectors
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.uri_field import check_uri_field
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
@@ -57,7 +57,9 @@ def open_or_attach(engine: Engine, settings: IndexSettings) -> VideosIndex:
                 engine, index.name, alias=index.alias, mapping=mapping, settings=live
             )
             body = videos_index_body(engine, same, index.identity, uri_field=index.uri_field)
-            engine.put_mapping(index.name, attached_mapping(body, mapping, field=index.field))
+            added = attached_mapping(body, mapping, field=index.field)
+            refuse_other_vectors(mapping, added, field=index.field, index=index.name)
+            engine.put_mapping(index.name, added)
         except MappingConflictError as error:
             raise index.unfit(error) from error
         except BackendAccessDeniedError as error:

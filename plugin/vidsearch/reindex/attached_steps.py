@@ -55,6 +55,9 @@ class AttachedSteps(RunSteps):
                 targets.unmark_target(self.engine, run)
             if run.keep_old and indices.is_there(self.engine, run, run.source):
                 return False
+            has_target = indices.is_there(self.engine, run, run.target)
+            if has_target and str(Step.ROLLING_BACK) in run.began:  # and may have been stopped
+                self.engine.put_settings(run.target, {"blocks.write": None})
             return self._finish(lease)
         return RunSteps.next(self, lease)  # `super()` knows no class with slots
 
@@ -73,7 +76,7 @@ class AttachedSteps(RunSteps):
             self.engine.put_settings(run.source, {"blocks.write": None})
             self._refused.clear()
             self._keep_attachment(lease, run.source)
-        targets.delete_target(self.engine, run)
+        self._delete_target(run)
         self.documents.end(run)
         self._end(lease, Step.ROLLED_BACK)
         return False

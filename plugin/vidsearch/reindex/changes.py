@@ -148,8 +148,10 @@ class Target:
         if changes.model is not None:
             raise ReindexError(
                 f"--model: index {source.name!r} is your own, and a vector of another model needs "
-                "another mapping of it: `vidsearch index detach`, set model.name, then `vidsearch "
-                "index attach` and `vidsearch scan`. Searches find nothing by vectors meanwhile"
+                "another mapping of it: `vidsearch index detach`, set model.name (and, where its "
+                f"vectors have other dims, index.field to another name, such as {source.field}2), "
+                "then `vidsearch index attach` and `vidsearch scan`. Searches find nothing by "
+                "vectors meanwhile"
             )
         engine, given = source.engine, changes.given()
         live = engine.settings(source.name)

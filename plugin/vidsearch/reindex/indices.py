@@ -138,7 +138,8 @@ def require_replaced(engine: Engine, run: ReindexRun, *, write_alias: str) -> No
             f"{run.called} is not ended, and {source!r} not deleted, as alias {run.alias!r} "
             f"stands for {', '.join(there) or 'no index'} by now: "
             + (
-                f"`vidsearch reindex rollback` ends it, and deletes {run.target!r}"
+                f"`vidsearch reindex rollback` ends it, and deletes {run.target!r} with what was "
+                "written to it since the swap"
                 if there == (source,)
                 else f"point it to {newest!r} alone, then `vidsearch reindex "
                 f"{'clean' if newest == run.target else 'rollback'}`"

@@ -264,11 +264,17 @@ class RunSteps:
             lease.held()
             self.documents.reopen(run)
         targets.drop_write_alias(self.engine, run, self.settings.write_alias)
-        targets.delete_target(self.engine, run)
+        self._delete_target(run)
         lease.held()
         self.documents.end(run)
         self._end(lease, Step.ROLLED_BACK)
         return False
+
+    def _delete_target(self, run: ReindexRun) -> None:
+        """Delete what was filled; unless the source is gone and nothing is behind the alias, as
+        it is the only copy then."""
+        if self.engine.indices_of(run.source) or self.engine.indices_of(run.alias):
+            targets.delete_target(self.engine, run)
 
     def _end(self, lease: RunLease, step: Step) -> None:
         left = indices.left_of(self.engine, lease.run)

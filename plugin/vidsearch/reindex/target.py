@@ -144,8 +144,8 @@ def delete_written(engine: Engine, run: ReindexRun, name: str) -> None:
             return
         if look == 0 and indices.is_another(engine, run, name):
             return
-        indices.refuse_used(engine, run, name)
         with suppress(IndexNotFoundError):
+            indices.refuse_used(engine, run, name)
             engine.delete_index(name)
 
 
