@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -64,4 +63,4 @@ def cosines_from_scores(scores: Sequence[float], *, similarity: Similarity) -> l
         ]
     else:  # score = 1 / (1 + d²), and d² = 2 - 2 cos between unit vectors
         cosines = [1.0 - (1.0 / score - 1.0) / 2.0 if score > 0.0 else -1.0 for score in scores]
-    return [cosine if -1.0 <= cosine <= 1.0 else math.copysign(1.0, cosine) for cosine in cosines]
+    return [cosine if -1.0 <= cosine <= 1.0 else min(1.0, max(-1.0, cosine)) for cosine in cosines]

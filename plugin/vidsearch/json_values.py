@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
+from numbers import Real
 from typing import Any
 
 __all__ = [
@@ -68,7 +69,7 @@ def not_sendable(value: Any) -> str | None:
             return f"{quoted(value)} is no text in Unicode: {error.reason}"
     elif isinstance(value, int) and not LEAST <= value <= GREATEST:
         return f"{value} is no whole number of 64 bits"
-    elif isinstance(value, (float, Decimal)) and not math.isfinite(value):
+    elif isinstance(value, (Real, Decimal)) and not math.isfinite(value):
         return f"{value} is no number that JSON has"
     elif isinstance(value, (Mapping, list, tuple, Set)):
         inside = [*value, *value.values()] if isinstance(value, Mapping) else value

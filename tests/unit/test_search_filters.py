@@ -24,6 +24,9 @@ PROPERTIES: dict[str, Any] = {
     "year": {"type": "integer"},
     "public": {"type": "boolean"},
     "day": {"type": "date"},
+    "epoch": {"type": "date", "format": "yyyy||epoch_second"},
+    "either": {"type": "date", "format": "dd/MM/yyyy||strict_date_optional_time"},
+    "span": {"type": "date_range", "format": "epoch_second"},
     "range": {"type": "integer"},
     "owner": {"properties": {"name": TEXT, "id": KEYWORD}},
     "labels": {"type": "flattened"},
@@ -61,8 +64,8 @@ STORED_ONLY: dict[str, Any] = {
 """A mapping of a host that does not look for everything it keeps."""
 
 
-def _on(day: str) -> dict[str, Any]:
-    return {"range": {"day": {"gte": day, "lte": day, "format": ISO}}}
+def _on(name: str, day: str) -> dict[str, Any]:
+    return {"range": {name: {"gte": day, "lte": day, "format": ISO}}}
 
 
 @pytest.mark.parametrize(
@@ -83,12 +86,16 @@ def _on(day: str) -> dict[str, Any]:
         ({"public": "false"}, [{"term": {"public": False}}]),
         ({"video.duration": "1e3"}, [{"term": {"video.duration": 1000.0}}]),
         # Python's dates, whatever format the mapping has; texts are taken to be in that.
-        ({"day": date(2020, 1, 2)}, [_on("2020-01-02")]),
+        ({"day": date(2020, 1, 2)}, [{"term": {"day": "2020-01-02"}}]),
+        ({"either": date(2020, 1, 2)}, [{"term": {"either": "2020-01-02"}}]),
+        ({"epoch": date(2020, 1, 2)}, [_on("epoch", "2020-01-02")]),
+        ({"span": date(2020, 1, 2)}, [_on("span", "2020-01-02")]),
+        ({"day": [date(2020, 1, 2), 5]}, [{"terms": {"day": ["2020-01-02", 5]}}]),
         ({"day": "2020-01-02"}, [{"term": {"day": "2020-01-02"}}]),
         ({"tags": date(2020, 1, 2)}, [{"term": {"tags": "2020-01-02"}}]),
         (
-            {"day": [date(2020, 1, 2), 5]},
-            [{"bool": {"should": [_on("2020-01-02"), {"term": {"day": 5}}]}}],
+            {"epoch": [date(2020, 1, 2), 5]},
+            [{"bool": {"should": [_on("epoch", "2020-01-02"), {"term": {"epoch": 5}}]}}],
         ),
         (
             {"day": {"lt": datetime(2020, 1, 2, tzinfo=timezone.utc), "time_zone": "+01:00"}},
@@ -118,7 +125,8 @@ def _on(day: str) -> dict[str, Any]:
         ),
         ({"year": Decimal("2020")}, [{"term": {"year": 2020}}]),
         ({"year": np.int64(2020)}, [{"term": {"year": 2020}}]),
-        ({"tags": Decimal("1.5")}, [{"term": {"tags": 1.5}}]),
+        ({"tags": Decimal("1.50")}, [{"term": {"tags": "1.50"}}]),
+        ({"video.duration": Decimal("1E+30")}, [{"term": {"video.duration": 1e30}}]),
         ({"video.duration": {"lt": Decimal("9.5")}}, [{"range": {"video.duration": {"lt": 9.5}}}]),
         ({"video.duration": np.float32(0.5)}, [{"term": {"video.duration": 0.5}}]),
         # Without a keyword subfield a text is found by its words, wherever it stands.
@@ -197,6 +205,8 @@ def test_filter_becomes_clauses(filter: Any, clauses: list[dict[str, Any]]) -> N
         ({"tags": [["a"]]}, "neither text, number, truth value nor date"),
         ({"tags": 1j}, "neither text, number, truth value nor date"),
         ({"year": Decimal("NaN")}, "neither text, number, truth value nor date"),
+        ({"year": Decimal("1E+1000000")}, "neither text, number, truth value nor date"),
+        ({"year": 1j}, "neither text, number, truth value nor date"),
         ({"year": "soon"}, "it is of type integer, 'soon' is no number"),
         ({"year": True}, "it is of type integer, True is no number"),
         ({"year": {"gte": "x"}}, "'x' is no number"),
@@ -289,6 +299,12 @@ LIMITED: dict[str, Any] = {
     "short": {"type": "alias", "path": "code"},
     "labels": {"type": "flattened", "ignore_above": 5},
     "tags": KEYWORD,
+    "cast": {
+        "type": "nested",
+        "properties": {
+            "bio": {"type": "text", "fields": {"raw": {**KEYWORD, "ignore_above": 5}}},
+        },
+    },
 }
 
 
@@ -297,14 +313,18 @@ LIMITED: dict[str, Any] = {
     [
         (
             {"title": "a boat"},
-            r'a value of 6 characters.*more than 5 there.*clause of your own, {"match_phrase": ',
+            r"'a boat' has 6 characters.*more than 5 there.*clause of your own, {\"match_phrase\": ",
         ),
-        ({"title.keyword": "a boat"}, "'title.keyword': a value of 6 .*: raise ignore_above"),
+        ({"title.keyword": "a boat"}, "'title.keyword': 'a boat' has 6 .*: raise ignore_above"),
+        (
+            {"cast.bio": "a boat"},
+            r'own, {"nested": {"path": "cast", "query": {"match_phrase": {"cast.bio"',
+        ),
         ({"code": "a boat"}, "'code': .*: raise ignore_above in the mapping and write the"),
-        ({"code": ["a", "a boat"]}, "a value of 6 characters"),
-        ({"short": "a boat"}, "'short': a value of 6"),
-        ({"labels.team": "a boat"}, "'labels.team': a value of 6"),
-        ({"code": "\U0001f600\U0001f600\U0001f600"}, "'code': a value of 6"),
+        ({"code": ["a", "a boat"]}, "'a boat' has 6 characters"),
+        ({"short": "a boat"}, "'short': 'a boat' has 6"),
+        ({"labels.team": "a boat"}, "'labels.team': 'a boat' has 6"),
+        ({"code": "\U0001f600\U0001f600\U0001f600"}, "'code': .* has 6"),
     ],
 )
 def test_text_of_which_the_index_keeps_no_whole_value_is_refused(filter: Any, message: str) -> None:

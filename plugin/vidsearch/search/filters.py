@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence, Set
 from datetime import date
-from numbers import Number
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 from vidsearch.errors import QueryError
+from vidsearch.json_values import GREATEST, LEAST, quoted
 from vidsearch.search.clauses import CLAUSES, checked_clause, field_names, is_clause
 from vidsearch.search.mapping_fields import (
     ANALYZED_TYPES,
@@ -19,6 +21,7 @@ from vidsearch.search.mapping_fields import (
     Field,
     find_field,
     longest_kept,
+    takes_iso_dates,
     walk,
 )
 
@@ -42,7 +45,7 @@ _SORTS_AS_TEXT = re.compile(
     r"[^\W\d_]|\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[-+]\d\d:\d\d)?)?)?$"
 )
 _CONDITIONS = 'a value, a list of values, a range of gt, gte, lt, lte, or {"exists": true}'
-_DATES = frozenset({"date", "date_nanos"})
+_DATES = frozenset({"date", "date_nanos", "date_range"})
 _ISO = "strict_date_optional_time"
 """Format of dates that Python writes; the mapping may have another one."""
 _VECTORS = frozenset({"dense_vector", "knn_vector", "sparse_vector", "rank_features"})
@@ -156,7 +159,8 @@ def _equal(field: Field, value: Any, properties: Mapping[str, Any]) -> dict[str,
         # Without a keyword subfield for the whole value it is found by its words.
         return {"match": {field.path: {"query": plain, "operator": "and"}}}
     name = _exact(field)
-    if isinstance(value, date) and field.type in _DATES:  # a term has no format
+    other = field.type in _DATES and not takes_iso_dates(properties, name)
+    if other and isinstance(value, date):  # a term has no format of its own
         return {"range": {name: {"gte": plain, "lte": plain, "format": _ISO}}}
     if isinstance(plain, str):
         _require_kept(field, name, plain, properties)
@@ -170,12 +174,14 @@ def _require_kept(field: Field, name: str, value: str, properties: Mapping[str, 
     if most is None or length <= most:
         return
     advice = "raise ignore_above in the mapping and write the documents anew"
-    if field.type in ANALYZED_TYPES:
+    if field.type in ANALYZED_TYPES and field.searchable:
         clause = f'{{"match_phrase": {{"{field.path}": "…"}}}}'
+        if field.nested is not None:
+            clause = f'{{"nested": {{"path": "{field.nested}", "query": {clause}}}}}'
         advice = f"look for its words with a clause of your own, {clause}"
     raise QueryError(
-        f"filter on {field.path!r}: a value of {length} characters, and the index finds no whole "
-        f"value of more than {most} there (ignore_above in the mapping): {advice}"
+        f"filter on {field.path!r}: {quoted(value)} has {length} characters, and the index finds "
+        f"no whole value of more than {most} there (ignore_above in the mapping): {advice}"
     )
 
 
@@ -294,6 +300,8 @@ def _value(field: Field, value: Any) -> Any:
             f"filter on {field.path!r}: None is no value; for videos without a value write "
             '{"exists": false}'
         )
+    if isinstance(value, Decimal) and field.type in WORD_TYPES | OPEN_TYPES:
+        return str(value)  # 1.50 is another text than 1.5
     if not isinstance(value, (str, int, float)):
         value = _plain_number(field, value)
     if field.type in NUMBER_TYPES:
@@ -307,12 +315,13 @@ def _value(field: Field, value: Any) -> Any:
 
 def _plain_number(field: Field, value: Any) -> int | float:
     """A ``Decimal``, or a number of numpy, as JSON has it."""
-    if isinstance(value, Number):
-        try:
-            whole = int(value)  # type: ignore[call-overload]
-            return whole if whole == value else float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError, OverflowError):  # complex, NaN, infinity
-            pass
+    if isinstance(value, (Real, Decimal)):
+        number = float(value)
+        if LEAST <= number < GREATEST:
+            whole = int(value)
+            return whole if whole == value else number
+        if math.isfinite(number):
+            return number
     raise QueryError(
         f"filter on {field.path!r}: {value!r} is neither text, number, truth value nor date"
     )

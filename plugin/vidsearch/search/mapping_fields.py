@@ -22,6 +22,7 @@ __all__ = [
     "longest_kept",
     "names_of",
     "nested_fields",
+    "takes_iso_dates",
     "walk",
     "with_runtime",
 ]
@@ -33,6 +34,11 @@ ANALYZED_TYPES = frozenset({"text", "match_only_text", "search_as_you_type"})
 OPEN_TYPES = frozenset({"flattened", "flat_object"})
 _WHOLE_WORDS = WORD_TYPES - ANALYZED_TYPES
 _KEYWORD = ".keyword"
+_ISO_FORMATS = (
+    *("strict_date_optional_time", "date_optional_time", "iso8601"),
+    "strict_date_optional_time_nanos",
+)
+"""Formats of dates with and without a time of day."""
 NUMBER_TYPES = frozenset(
     {
         *("byte", "short", "integer", "long", "unsigned_long"),
@@ -110,6 +116,15 @@ def longest_kept(properties: Mapping[str, Any], path: str) -> int | None:
         return longest_kept(properties, definition.get("path", ""))
     most: int | None = definition.get("ignore_above")
     return most
+
+
+def takes_iso_dates(properties: Mapping[str, Any], path: str) -> bool:
+    """Whether a date field takes dates in ISO form, as engines do unless its format says else."""
+    definition = _definition(properties, path) or {}
+    if definition.get("type") == "alias":
+        return takes_iso_dates(properties, definition.get("path", ""))
+    formats = str(definition.get("format") or _ISO_FORMATS[0]).split("||")
+    return any(one.strip() in _ISO_FORMATS for one in formats)
 
 
 def names_of(properties: Mapping[str, Any], path: str) -> frozenset[str]:
