@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
-from vidsearch.errors import RegistryError
+from vidsearch.errors import RegistryError, VidsearchError
 from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.register import enqueue, enqueue_many
 from vidsearch_tasks.services import Services
@@ -110,5 +111,12 @@ def update_fields(
     from vidsearch.registry.queueing import is_unsent
 
     services = services or current_services()
-    record = ingest.update_fields(services.registry, services.open_index(), id, fields)
+    try:
+        record = ingest.update_fields(services.registry, services.open_index(), id, fields)
+    except VidsearchError:
+        # A worker that had begun with it has lost it, whatever became of the fields.
+        with suppress(VidsearchError):
+            if is_unsent(services.registry.get(id)):
+                enqueue(id, services=services)
+        raise
     return enqueue(id, services=services) if is_unsent(record) else record

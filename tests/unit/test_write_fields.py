@@ -327,3 +327,13 @@ def test_an_update_leaves_in_the_document_what_another_registration_waits_with(
     after = document(refusing, "a")
     assert (after["title"], after["year"], "draft" in after) == ("old", 2021, False)
     assert after["video"]["uri"] != "/other.mp4"
+
+
+def test_a_refused_update_of_a_video_with_another_file_takes_back_to_what_was_registered_for_that(
+    refusing: Stage,
+) -> None:
+    refusing.registry.register("a", uri="/other.mp4", fields={"title": "other", "year": 2024})
+    with pytest.raises(DocumentRejectedError, match="year"):
+        update(refusing, year="of the dragon", draft=True)
+    assert refusing.registry.get("a").fields == {"title": "other", "year": 2024}
+    assert (document(refusing, "a")["title"], document(refusing, "a")["year"]) == ("old", 2020)

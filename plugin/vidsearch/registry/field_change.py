@@ -19,6 +19,9 @@ class FieldChange:
     """Their values, as the record has them."""
     removed: frozenset[str] | None = frozenset()
     """Names of those that were taken away; ``None``: all but ``fields``."""
+    before: Mapping[str, Any] | None = None
+    """The fields that the record had; of a video that is not indexed the document that is there may
+    be of another file, and has others."""
 
     def applied(self, record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a document with the change, but for what another caller has changed since.
