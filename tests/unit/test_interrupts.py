@@ -139,14 +139,18 @@ def test_a_signal_that_nobody_handles_ends_the_work_as_an_error_so_that_it_is_un
 ) -> None:
     signal.signal(number, signal.SIG_DFL)
     undone: list[str] = []
-    with pytest.raises(SystemExit) as ended, ending_as_an_error():
-        with Uninterrupted("the swap") as interrupts, interrupts.allowed():
+
+    def work() -> None:
+        with ending_as_an_error(), Uninterrupted("the swap") as interrupts, interrupts.allowed():
             try:
                 os.kill(os.getpid(), number)
                 threading.Event().wait(5.0)
             except BaseException:
                 undone.append("copy")
                 raise
+
+    with pytest.raises(SystemExit) as ended:
+        work()
     assert (ended.value.code, undone) == (128 + number, ["copy"])
     assert signal.getsignal(number) is signal.SIG_DFL
 

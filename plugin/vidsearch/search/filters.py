@@ -318,7 +318,7 @@ def _plain_number(field: Field, value: Any) -> int | float:
     if isinstance(value, (Real, Decimal)):
         number = float(value)
         if LEAST <= number < GREATEST:
-            whole = int(value)
+            whole = int(value)  # type: ignore[arg-type]
             return whole if whole == value else number
         if math.isfinite(number):
             return number

@@ -84,12 +84,9 @@ def as_environment() -> dict[str, str]:
     url, options = _revealed(own.get("url")), own.get("transport_options") or {}
     if (app := _celery_app()) is not None and url in (None, broker_url(app)):
         of_app = broker_section(app, own_tls=isinstance(options, Mapping) and "ssl" in options)
-        sections["broker"] = {**own, **of_app}
-        if isinstance(options, Mapping):
-            merged = {**of_app.get("transport_options", {}), **options}
-            sections["broker"]["transport_options"] = merged or None
-        else:  # which is refused later, with its name
-            sections["broker"]["transport_options"] = options
+        if isinstance(options, Mapping):  # else it is refused later, with its name
+            options = {**of_app.get("transport_options", {}), **options} or None
+        sections["broker"] = {**own, **of_app, "transport_options": options}
     plain = {
         variable_name(section, name): to_json_value(_revealed(value))
         for section, values in sections.items()
