@@ -313,6 +313,7 @@ def _no_json(environ: Mapping[str, str]) -> Iterator[str]:
         for section, name, info in setting_paths()
         if type(info.default) in forms
     }
+    wanted |= {f"{_PREFIX}{name}".upper(): forms[dict] for name in Settings.model_fields}
     for variable, value in environ.items():
         if value and variable.upper() in wanted:
             try:

@@ -151,6 +151,10 @@ def test_list_that_is_no_json_is_refused_with_its_variable(monkeypatch: pytest.M
     monkeypatch.setenv("VIDSEARCH_SOURCES__ROOTS", "/srv/videos")
     with pytest.raises(ConfigError, match=r"read: VIDSEARCH_SOURCES__ROOTS must be a JSON list"):
         load_settings()
+    monkeypatch.delenv("VIDSEARCH_SOURCES__ROOTS")
+    monkeypatch.setenv("VIDSEARCH_WEB", "{bad")
+    with pytest.raises(ConfigError, match=r"read: VIDSEARCH_WEB must be a JSON object"):
+        load_settings()
 
 
 def test_secrets_are_masked_in_every_representation(monkeypatch: pytest.MonkeyPatch) -> None:

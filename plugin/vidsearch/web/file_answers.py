@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.staticfiles import NotModifiedResponse, StaticFiles
+from starlette.staticfiles import NotModifiedResponse
 from starlette.types import Receive, Scope, Send
 
 from vidsearch.web.problems import Problem
@@ -18,8 +19,6 @@ from vidsearch.web.problems import Problem
 __all__ = ["file_answer"]
 
 _RANGE = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
-_STATIC = StaticFiles()
-"""Compares the validators that a client has with those of a file."""
 
 
 def file_answer(
@@ -43,12 +42,29 @@ def file_answer(
         Problem: 416 where none of the ranges that are asked for lies in it.
     """
     answer = _InRanges(path, media_type=media_type, headers=headers, stat_result=status)
-    if _STATIC.is_not_modified(answer.headers, request.headers):
+    if _is_known(request.headers, etag=answer.headers["etag"], modified=status.st_mtime):
         return NotModifiedResponse(answer.headers)
     asked, validator = request.headers.get("range"), request.headers.get("if-range")
-    if asked and validator in (None, answer.headers["etag"], answer.headers["last-modified"]):
+    if (
+        request.method == "GET"
+        and asked
+        and validator in (None, answer.headers["etag"], answer.headers["last-modified"])
+    ):
         answer.ranges = _ranges(asked, status.st_size)
     return answer
+
+
+def _is_known(headers: Headers, *, etag: str, modified: float) -> bool:
+    """Whether the client has the file as it is; by its date only where it sends no tag, as a file
+    may be replaced by an older one."""
+    if (tags := headers.get("if-none-match")) is not None:
+        known = [tag.strip(" \t").removeprefix("W/") for tag in tags.split(",")]
+        return "*" in known or etag in known
+    try:
+        since = parsedate_to_datetime(headers.get("if-modified-since", ""))
+    except ValueError:  # none, or no date
+        return False
+    return int(modified) <= since.timestamp()
 
 
 class _InRanges(FileResponse):
