@@ -173,6 +173,25 @@ def test_a_clock_that_does_not_start_at_0_is_no_duration(
         assert duration == pytest.approx(end, abs=0.25), decoder
 
 
+@pytest.mark.parametrize("flags", ["frag_keyframe", "frag_keyframe+delay_moov", "dash+delay_moov"])
+@pytest.mark.parametrize("seconds", [2, 20])
+@pytest.mark.parametrize("sound", [False, True], ids=["silent", "sound"])
+def test_what_an_edit_list_puts_before_fragments_is_taken_off_no_duration(
+    tmp_path: Path, flags: str, seconds: int, sound: bool
+) -> None:
+    path = write(
+        tmp_path / "clip.mp4",
+        [time + seconds for time in TENTHS],
+        codec="libx264",
+        bf="0",
+        sound=[(0, 23)] if sound else [],
+        muxing={"movflags": flags, "avoid_negative_ts": "disabled"},
+    )
+    for decoder in DECODERS:
+        duration = open_decoder(decoder).probe(path).duration
+        assert duration == pytest.approx(3.0 + (seconds if sound else 0), abs=0.25), decoder
+
+
 class TestPrograms:
     """A recording of a whole frequency; each program has a clock of its own."""
 

@@ -73,14 +73,14 @@ class Video:
         stream, first = self.stream, self._start_of(self.stream)
         if stream.duration and stream.time_base:
             end = float(stream.duration * stream.time_base)
-            return end - self.clock_before(end) + self.late_by(first)
+            return end - self._clock_before(end) + self.late_by(first)
         if not self.container.duration:
             return None
         end = self.container.duration / 1e6
         is_time_stamp = not _END_BY_TIME_STAMP.isdisjoint(self.container.format.name.split(","))
         return end - (first or 0) + self.late_by(first) if is_time_stamp else end
 
-    def clock_before(self, end: float) -> float:
+    def _clock_before(self, end: float) -> float:
         """How many seconds a clock showed when the stream began, of those that FFmpeg gives as its
         duration: it is a time stamp in ASF, and in the MP4 fragments of who records live video.
 
@@ -92,8 +92,13 @@ class Video:
         if not _ASF.isdisjoint(names):
             begin = self._start_of(stream) or 0.0
         elif "mp4" in names and len(stream.index_entries) and is_fragmented(self.path):
-            # Of decoding, as the duration is.
-            begin = float(stream.index_entries[0].timestamp * (stream.time_base or 0))
+            first, last = (
+                float(stream.index_entries[at].timestamp * (stream.time_base or 0))
+                for at in (0, len(stream.index_entries) - 1)
+            )
+            # Of decoding, as the duration is. What an edit list puts before the first picture is on
+            # the clock of the entries, and not in the duration, unless the file has an index.
+            begin = min(first, max(self._start_of(stream) or 0.0, 0.0)) if last < end else 0.0
         return begin if 0 < begin < end else 0.0
 
     def late_by(self, first: float | None) -> float:
