@@ -57,12 +57,12 @@ def file_answer(
 def _is_known(headers: Headers, *, etag: str, modified: float) -> bool:
     """Whether the client has the file as it is; by its date only where it sends no tag, as a file
     may be replaced by an older one."""
-    if (tags := headers.get("if-none-match")) is not None:
-        known = [tag.strip(" \t").removeprefix("W/") for tag in tags.split(",")]
+    if tags := headers.getlist("if-none-match"):
+        known = [tag.strip(" \t").removeprefix("W/") for tag in ",".join(tags).split(",")]
         return "*" in known or etag in known
     try:
         since = parsedate_to_datetime(headers.get("if-modified-since", ""))
-    except ValueError:  # none, or no date
+    except (ValueError, OverflowError):  # none, or no date
         return False
     return int(modified) <= since.timestamp()
 
