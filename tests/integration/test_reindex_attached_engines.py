@@ -253,7 +253,8 @@ def test_what_an_engine_takes_in_place_is_not_copied(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("node", "changed_field"), [("opensearch_2", None), ("elasticsearch_9", "at")]
+    ("node", "changed_field"),
+    [("opensearch_2", None), pytest.param("elasticsearch_9", "at", marks=pytest.mark.drill)],
 )
 def test_where_the_numbers_of_writes_are_refused_nothing_is_lost_either(
     node: str,

@@ -242,6 +242,20 @@ def test_whether_a_file_has_changed_is_asked_again_where_its_place_is_away(
     assert "must_answer" not in record.source
 
 
+def test_new_fields_are_written_while_it_is_open_whether_a_file_has_changed(
+    stage: Stage, share: Path
+) -> None:
+    stage.add("a", share / "clip.mp4", title="old")
+    share.rename(share.with_name("away"))
+    stage.registry.reopen_many(["a"], ask=True)
+    assert stage.ingest("a").status == "retry"
+    stage.registry.set_fields("a", {"title": "new"})
+    assert stage.ingest("a").status == "unchanged"
+    document = stage.engine.get("videos", "a")
+    assert document is not None
+    assert document.source["title"] == "new"
+
+
 def test_an_outage_of_http_leaves_open_whether_the_file_has_changed(
     stage: Stage, clip: Path
 ) -> None:

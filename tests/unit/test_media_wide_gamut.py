@@ -59,7 +59,6 @@ def pictures(path: Path) -> list[NDArray[np.uint8]]:
     ("name", "tags", "track"),
     [
         ("c.mkv", PQ, {"codec": "ffv1", "pixel_format": "yuv422p10le", "size": (67, 49)}),
-        ("c.mp4", PQ, x265("chromaloc=2")),
         ("c.mp4", PQ, x265(f"hdr10=1:max-cll=900,300:master-display={_P3_DISPLAY}L(10000000,50)")),
         ("c.ts", HLG, x265(f"hdr10=1:master-display={_P3_DISPLAY}L(10000000,500)")),
         ("c.mp4", BT2020, x265(f"hdr10=1:master-display={_BT2020_DISPLAY}L(10000000,50)")),

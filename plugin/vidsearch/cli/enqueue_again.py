@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Which", "enqueue_again"]
 
 Which = Literal["all", "missing", "changed", "ids"]
-_EMBEDDED = frozenset({"all", "missing"})
-"""Those that are embedded again even if nothing of them changed."""
+_ACTIONS = {"all": "embed again", "missing": "make again"}
+"""What is done with those of which nothing needs to have changed."""
 
 
 def enqueue_again(
@@ -34,11 +34,10 @@ def enqueue_again(
     """Enqueue videos, or show which ones would be."""
     from vidsearch_tasks import Services
 
-    embed = which in _EMBEDDED
     with Services() as services:
         records = _chosen(services, which, ids)
         if dry_run:
-            _show_plan(records, embed=embed, as_json=as_json)
+            _show_plan(records, _ACTIONS.get(which, "embed if changed"), as_json=as_json)
             return
         records = _enqueue(services, records, which)
         if wait:
@@ -85,8 +84,7 @@ def _look_at_model(services: Services, index: VideosIndex, *, embed_all: bool) -
         output.talk(f"note: {other_model(index)}")
 
 
-def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> None:
-    action = "embed again" if embed else "embed if changed"
+def _show_plan(records: list[VideoRecord], action: str, *, as_json: bool) -> None:
     columns = ("id", "state", "action")
     rows = [(r.id, str(r.state), action) for r in records]
     data = [dict(zip(columns, row, strict=True)) for row in rows]

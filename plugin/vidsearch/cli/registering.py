@@ -51,6 +51,7 @@ class Registering:
         self._states: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         """Of rows by ``registered``, ``unchanged``, ``repeated`` and ``bad``."""
+        self._absent = 0
         self.unqueued = 0
         """Videos that are registered, but no message was sent or noted for them."""
         self._bad: list[VidsearchError] = []
@@ -95,6 +96,11 @@ class Registering:
                 f"error: {self.unqueued} videos are registered but not queued; the sweep queues "
                 f"them later, or the same command again: {reason}"
             )
+        if self._absent:
+            output.talk(
+                f"note: the files of {self._absent} registered videos are not there: only their "
+                "fields can change"
+            )
         order = ("registered", "unchanged", "repeated", "bad")
         told = ", ".join(f"{self.counts[name]} {name}" for name in order if self.counts[name])
         states = f" ({self._told_states})" if self._states else ""
@@ -110,6 +116,7 @@ class Registering:
             for row in batch:
                 video = known.get(row.place) if row.error else row.video
                 if video is not None:
+                    self._absent += row.place in known
                     self._places.append(row.place)
                     yield self._with_fields(video)
                 elif row.error:

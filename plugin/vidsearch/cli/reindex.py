@@ -147,10 +147,10 @@ def reindex(context: click.Context, /, **options: Any) -> None:
     it, and else copied with all that is yours; --dry-run shows which, and what is kept.
 
     With --all, --missing, --changed or --ids videos are enqueued into the index that they are in.
-    --all and --missing embed each of them, --changed and --ids only if its content, the model or
-    the settings changed. Where the file is gone, what was kept of it counts, and for --missing also
-    where its place is away; else the video waits for that. Searches use the old vectors until the
-    new ones are written.
+    --all embeds each of them, --changed and --ids only if its content, the model or the settings
+    changed; --missing makes lost documents again of what was kept, and else embeds. Where the file
+    is gone, what was kept of it counts, and for --missing also where its place is away; else the
+    video waits for that. Searches use the old vectors until the new ones are written.
     """
     context.with_resource(ending_as_an_error())  # for its commands as well
     given = {name for name, value in options.items() if _is_given(name, value)}

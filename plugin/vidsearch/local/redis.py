@@ -113,12 +113,13 @@ def _answers(process: Process, port: int, place: Path, deadline: float) -> bool:
     while process.alive() and time.monotonic() < until:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-                connection.sendall(b"CONFIG GET dir\r\n")
+                connection.sendall(b"PING\r\nCONFIG GET dir\r\n")
                 answer = connection.recv(4096)
         except OSError:
             answer = b""
-        # Another Redis that took the port first has another folder.
-        if os.fsencode(place) in answer:
+        # Another Redis that took the port first has another folder. One that still loads its data,
+        # and may end at what it finds, tells its folder already, and answers no PING.
+        if b"+PONG" in answer and os.fsencode(place) in answer:
             return True
         time.sleep(_POLL_SECONDS)
     return False

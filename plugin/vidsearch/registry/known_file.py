@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vidsearch_mappings.registry import VideoRecord
 
-__all__ = ["must_answer", "to_be_asked", "without_content"]
+__all__ = ["must_answer", "to_be_asked", "unasked", "without_content"]
 
 
 def without_content(record: VideoRecord) -> VideoRecord:
@@ -25,3 +25,12 @@ def to_be_asked(record: VideoRecord, *, read: bool) -> VideoRecord:
 def must_answer(record: VideoRecord) -> bool:
     """Whether :func:`to_be_asked` was the last that was noted of the file."""
     return bool(record.source.get("must_answer"))
+
+
+def unasked(record: VideoRecord) -> VideoRecord:
+    """What is known counts again, also where the file's place is away: for a change that is to be
+    seen whether or not the file has changed."""
+    if not must_answer(record):
+        return record
+    kept = {name: known for name, known in record.source.items() if name != "must_answer"}
+    return record.changed(source=kept)

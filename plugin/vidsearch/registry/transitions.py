@@ -47,7 +47,7 @@ from typing import Any
 
 from vidsearch.engines import Json
 from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
-from vidsearch.registry.known_file import to_be_asked, without_content
+from vidsearch.registry.known_file import to_be_asked, unasked, without_content
 from vidsearch.registry.queueing import WORKER_LOST
 from vidsearch.registry.validation import NewVideo
 from vidsearch.signed_urls import same_file
@@ -139,10 +139,10 @@ def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) ->
     if after == dict(record.fields):
         return record
     if record.state is State.PROCESSING:
-        return _afresh(record, now).changed(fields=after)
+        return unasked(_afresh(record, now)).changed(fields=after)
     if record.state is State.INDEXED:
         return _with_fields(record, now, after)
-    return record.changed(fields=after, updated_at=now)
+    return unasked(record).changed(fields=after, updated_at=now)
 
 
 def mark_queued(record: VideoRecord, now: float, *, due_at: float | None = None) -> VideoRecord:
@@ -288,7 +288,7 @@ def retry(record: VideoRecord, now: float) -> VideoRecord:
         raise RegistryError(
             f"video {record.id!r} is {record.state}; only failed or dead videos are retried"
         )
-    return _afresh(record, now)
+    return unasked(_afresh(record, now))
 
 
 def reopen(
