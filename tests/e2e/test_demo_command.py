@@ -17,7 +17,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 @pytest.mark.parametrize(
     ("node", "options", "clips"),
-    [("es-9.5.3", (), 24), ("os-2.19.1", ("--engine", "opensearch", "--clips", "8"), 8)],
+    [
+        ("es-9.5.3", (), 24),
+        pytest.param(
+            *("os-2.19.1", ("--engine", "opensearch", "--clips", "8"), 8), marks=pytest.mark.drill
+        ),
+    ],
 )
 def test_demo_finds_the_clips_that_it_announces_and_leaves_nothing(
     services: RunningServices, tmp_path: Path, node: str, options: tuple[str, ...], clips: int
