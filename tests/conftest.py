@@ -47,17 +47,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     tests marked ``newest_nodes``.
 
     What goes over the wire is held to all three by the contract tests and ``test_*_engines.py``.
-    Those marked ``one_node`` go over the second one in the drill alone: they are about workers and
-    commands, and take minutes.
+    Those marked ``one_node``, such as ``one_node("os-2.19.1")``, go over the other one in the drill
+    alone: the engine has no part in them, or has in another test here as well.
     """
     definition = metafunc.definition
     is_whole_way = "demo_env" in metafunc.fixturenames or "e2e" in definition.nodeid
     is_newest = definition.get_closest_marker("newest_nodes") is not None
     is_given = any("search_node" in mark.args[0] for mark in definition.iter_markers("parametrize"))
-    if "search_node" in metafunc.fixturenames and (is_whole_way or is_newest) and not is_given:
-        first, second = WHOLE_WAYS
-        is_one = definition.get_closest_marker("one_node") is not None
-        names = [first, pytest.param(second, marks=pytest.mark.drill) if is_one else second]
+    one = definition.get_closest_marker("one_node")
+    few = is_whole_way or is_newest or one is not None
+    if "search_node" in metafunc.fixturenames and few and not is_given:
+        wanted = WHOLE_WAYS if one is None else one.args
+        names = [
+            pytest.param(name, marks=() if name in wanted else pytest.mark.drill)
+            for name in WHOLE_WAYS
+        ]
         nodes = pytest.mark.parametrize("search_node", names, indirect=True, scope="session")
         definition.add_marker(nodes)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.copies import copy_of
 
 from vidsearch.config import EngineSettings, IndexSettings
 from vidsearch.engines import Engine, connect
@@ -56,18 +57,8 @@ def attach(engine: Engine, alias: str, **options: Any) -> str:
     (old,) = engine.indices_of(alias)
     undo_broken_copy(engine, old)
     mapping = engine.mapping(old)
-    copy, _ = copying.copy_with_settings(
-        engine,
-        old,
-        alias=alias,
-        settings={},
-        mapping={**mapping, "_meta": {**(mapping.get("_meta") or {}), "vidsearch": {}}},
-        to=None,
-        confirm=lambda index, copy: None,
-        before_swap=lambda copy: None,
-        progress=lambda done, total: None,
-        **options,
-    )
+    with_object = {**mapping, "_meta": {**(mapping.get("_meta") or {}), "vidsearch": {}}}
+    copy, _ = copy_of(engine, old, alias=alias, settings={}, mapping=with_object, **options)
     return copy
 
 

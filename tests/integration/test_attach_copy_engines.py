@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests.copies import copy_of
 from tests.integration.writing_application import Application, Calls, body
 from tests.services import call
 
@@ -12,7 +13,6 @@ from vidsearch.engines import Engine, Write
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import MappingConflictError
 from vidsearch.index.catch_up import CatchUp
-from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_documents import copy_documents
 from vidsearch.index.engine_queue import wait_for_queue
 from vidsearch.index.follow import Following
@@ -31,17 +31,7 @@ def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_mo
     application.fill(old)
     calls = Calls(engine, monkeypatch)
     with application.running():
-        copy, blocked = copy_with_settings(
-            engine,
-            old,
-            alias=index_name,
-            settings={"number_of_shards": 2},
-            mapping=engine.mapping(old),
-            to=None,
-            confirm=lambda index, copy: None,
-            before_swap=lambda copy: None,
-            progress=lambda done, total: None,
-        )
+        copy, blocked = copy_of(engine, old, alias=index_name, settings={"number_of_shards": 2})
         application.goes_on()
     assert (copy, engine.indices_of(index_name)) == (new, (new,))
     application.check(new)
@@ -70,17 +60,7 @@ def test_an_alias_that_moves_right_before_the_swap_is_left_where_it_is(
 
     monkeypatch.setattr(engine.calls, "block_writes", move)
     with pytest.raises(MappingConflictError, match=f"stands for {other} by now"):
-        copy_with_settings(
-            engine,
-            old,
-            alias=index_name,
-            settings={"number_of_shards": 1},
-            mapping=engine.mapping(old),
-            to=None,
-            confirm=lambda index, copy: None,
-            before_swap=lambda copy: None,
-            progress=lambda done, total: None,
-        )
+        copy_of(engine, old, alias=index_name, settings={"number_of_shards": 1})
     assert engine.indices_of(index_name) == (other,)
     assert engine.aliases(old).keys() == (set() if is_only else {f"{index_name}-read"})
     assert engine.indices_of(new) == ()

@@ -27,7 +27,7 @@ from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, queue_depth
 
 # Commands; what they call of the engine is held to all three nodes by test_registry_engines.py.
-pytestmark = [pytest.mark.integration, pytest.mark.newest_nodes, pytest.mark.one_node]
+pytestmark = [pytest.mark.integration, pytest.mark.one_node("es-9.5.3")]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from vidsearch.local import SearchNode
 from vidsearch.testing.checkpoints import random_clip_checkpoint
 
 # What the engines refuse is held to all three nodes by test_engine_errors.py.
-pytestmark = [pytest.mark.integration, pytest.mark.newest_nodes, pytest.mark.one_node]
+pytestmark = [pytest.mark.integration, pytest.mark.one_node("es-9.5.3")]
 
 
 class Cli:

@@ -13,7 +13,7 @@ from tests.services import call
 from vidsearch.local import SearchNode
 from vidsearch.testing.clips import solid, write_clip
 
-pytestmark = [pytest.mark.integration, pytest.mark.one_node]
+pytestmark = [pytest.mark.integration, pytest.mark.one_node("es-9.5.3")]
 
 ALL = ("--older-than", "0", "--yes")
 

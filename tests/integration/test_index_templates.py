@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.copies import copy_of
 from tests.services import call
 
 from vidsearch.config import IndexSettings
@@ -13,7 +14,6 @@ from vidsearch.encoders import ModelIdentity
 from vidsearch.engines import Engine, Write
 from vidsearch.errors import MappingConflictError
 from vidsearch.index import attach_index, create_videos_index
-from vidsearch.index.copy import copy_with_settings
 from vidsearch.local import SearchNode
 from vidsearch.registry import Registry
 from vidsearch.registry.index import create_registry_index
@@ -223,18 +223,8 @@ def test_copy_of_an_attached_index_takes_no_alias_of_a_template(
     engine.bulk(index_name, [Write("index", "a", {"url": "/a.mp4"})])
     template = put(ALIAS, f"{index_name}-*")
 
-    def copy(to: str) -> str:
-        return copy_with_settings(
-            engine,
-            index_name,
-            alias=None,
-            settings={"number_of_replicas": 0},
-            mapping=engine.mapping(index_name),
-            to=to,
-            confirm=lambda index, copy: None,
-            before_swap=lambda copy: None,
-            progress=lambda done, total: None,
-        )
+    def copy(to: str) -> object:
+        return copy_of(engine, index_name, alias=None, settings={"number_of_replicas": 0}, to=to)
 
     said = _refusal(lambda: copy(f"{index_name}-copy"))
     assert repr(template) in said

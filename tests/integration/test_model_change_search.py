@@ -167,8 +167,7 @@ class Loads:
 
 
 # What searches are by, and find, is held to all three nodes by test_search_engines.py.
-@pytest.mark.newest_nodes
-@pytest.mark.one_node
+@pytest.mark.one_node("es-9.5.3")
 def test_changes_of_the_model_there_and_back_fail_no_search_mix_no_result_and_keep_nobody_waiting(
     engine: Engine,
     index_name: str,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.command_line import Run, runner
 from tests.integration.worker import Worker, until
-from tests.services import WHOLE_WAYS, call
+from tests.services import call
 
 import vidsearch_tasks
 from vidsearch.config import load_settings
@@ -35,19 +35,6 @@ SCENES = {
     "yellow": replace(RED, shape="star", colour="yellow", background="teal"),
 }
 LATE = replace(RED, shape="heart", colour="purple", background="tan")
-
-
-def on_one(node: str) -> pytest.MarkDecorator:
-    """For what the engine has no part in, or has in another test here as well. The drills run it on
-    the other one."""
-    return pytest.mark.parametrize(
-        "search_node",
-        [
-            pytest.param(name, marks=() if name == node else pytest.mark.drill)
-            for name in WHOLE_WAYS
-        ],
-        indirect=True,
-    )
 
 
 @pytest.fixture
@@ -202,7 +189,7 @@ def test_another_model_is_changed_to_and_back_while_searches_go_on(
     assert run("index", "show", "--json").data["videos"] == 4
 
 
-@on_one("es-9.5.3")
+@pytest.mark.one_node("es-9.5.3")
 @pytest.mark.usefixtures("nobody_searches")
 def test_a_file_that_is_gone_keeps_its_video_out_of_a_new_model_and_in_the_old_index(
     run: Run, library: Worker, search: VideoSearch, other: Path, clips: Path, index_name: str
@@ -327,7 +314,7 @@ def no_message_waits(run: Run) -> bool:
     return bool(run("status", "--json").data["queued_messages"] == 0)
 
 
-@on_one("os-2.19.1")
+@pytest.mark.one_node("os-2.19.1")
 def test_workers_reindex_by_themselves(run: Run, library: Worker, search: VideoSearch) -> None:
     begun = run("reindex", "--quantization", "flat", "--background", "--drop-old", "--json")
     assert (begun.code, begun.data["step"]) == (0, "planned"), begun.err
