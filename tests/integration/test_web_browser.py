@@ -216,7 +216,7 @@ def test_a_choice_searches_at_once_and_keeps_the_focus(tab: OpenTab) -> None:
 def test_an_empty_value_of_a_facet_is_searched_by(tab: OpenTab) -> None:
     page = tab("/?q=circle")
     box = page.get_by_role("checkbox", name=re.compile("^dark"))
-    # In one step: `check` would look for the box once more on the page that comes, and check "dark".
+    # In one step: `check` would look for the box again on the page that comes, and check "dark".
     box.evaluate("it => { it.value = ''; it.click(); }")
     page.wait_for_url("**/?q=circle&f.tags=")
     expect(page.get_by_role("checkbox", name=re.compile(r"^\(empty\)"))).to_be_checked()
