@@ -65,7 +65,7 @@ def shop_on(node: Node, name: str) -> Iterator[Shop]:
     engine.close()
 
 
-@pytest.mark.newest_nodes  # what is sent in a copy is on all three in test_attach_copy_engines.py
+@pytest.mark.one_node("es-9.5.3")  # what is sent in a copy is on all in test_attach_copy_engines.py
 @pytest.mark.parametrize(
     ("end", "when"),
     [
@@ -95,7 +95,7 @@ def test_an_attach_that_is_killed_is_made_anew_or_undone(
             assert note_of(shop.engine.mapping(shop.old)) is None
 
 
-@pytest.mark.newest_nodes
+@pytest.mark.one_node("es-9.5.3")
 def test_an_attach_that_is_killed_when_the_aliases_have_moved_has_lost_nothing(
     search_node: SearchNode, index_name: str
 ) -> None:
@@ -106,7 +106,7 @@ def test_an_attach_that_is_killed_when_the_aliases_have_moved_has_lost_nothing(
         shop.check(shop.copy)
 
 
-@pytest.fixture(scope="module", params=WHOLE_WAYS)
+@pytest.fixture(scope="module", params=[WHOLE_WAYS[0], pytest.param(WHOLE_WAYS[1], marks=_DRILL)])
 def node(
     request: pytest.FixtureRequest,
     services: RunningServices,

@@ -299,7 +299,9 @@ def test_worker_of_an_application_with_its_own_app_and_client_ingests(
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="torch has one thread anyway")
-@pytest.mark.parametrize(("asked", "threads"), [(None, 1), (2, 2)])
+@pytest.mark.parametrize(
+    ("asked", "threads"), [(None, 1), pytest.param(2, 2, marks=pytest.mark.drill)]
+)
 def test_worker_uses_the_threads_of_the_settings(
     stage: Stage, red: Path, asked: int | None, threads: int
 ) -> None:

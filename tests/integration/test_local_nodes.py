@@ -135,7 +135,9 @@ def test_node_that_misses_the_deadline_is_stopped(opensearch_2: SearchNode, tmp_
     until_none_of(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.drill)]
+)
 def test_services_end_with_their_parent(
     number: signal.Signals, elasticsearch_9: SearchNode, redis_url: str
 ) -> None:

@@ -92,6 +92,7 @@ def test_up_starts_status_shows_and_down_stops_the_stack(
     assert "nothing runs" in down.stderr
 
 
+@pytest.mark.drill
 def test_two_stacks_in_two_folders_run_at_once(
     elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ class Shop:
         call(self.url, "POST", "/_aliases", {"actions": [{"remove": remove}, {"add": add}]})
 
 
+@pytest.mark.one_node("es-9.5.3")
 def test_rewritten_documents_and_a_moved_alias_get_their_vectors_back(
     run: Run, env: dict[str, str], search_node: SearchNode, index_name: str, tmp_path: Path
 ) -> None:

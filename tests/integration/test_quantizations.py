@@ -37,6 +37,7 @@ def near(video: Video) -> Any:
     return segment / np.linalg.norm(segment)
 
 
+@pytest.mark.newest_nodes
 @pytest.mark.parametrize("level", ["segment", "video"])
 def test_every_available_preset_finds_near_duplicates(
     engine: Engine, index_name: str, level: Any

@@ -53,6 +53,7 @@ def measured(
 # -- recall
 
 
+@pytest.mark.newest_nodes
 def test_recall_is_that_of_the_searches_by_brute_force(engine: Engine, index_name: str) -> None:
     # Shortened vectors that are not rescored, so that there is something to miss.
     preset = "binary" if engine.kind == "elasticsearch" else "int8"

@@ -143,7 +143,7 @@ def shop(search_node: SearchNode, index_name: str) -> Iterator[Shop]:
         yield shop
 
 
-@pytest.mark.newest_nodes  # a copy under writers is on all three in test_attach_copy_engines.py
+@pytest.mark.one_node("es-9.5.3")  # a copy under writers is on all in test_attach_copy_engines.py
 def test_a_reindex_and_its_rollback_lose_nothing_that_an_application_writes_directly(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +186,7 @@ def test_a_reindex_and_its_rollback_lose_nothing_that_an_application_writes_dire
     assert {key: value for key, value in now.items() if then.get(key) != value} == {}
 
 
-@pytest.mark.newest_nodes  # which index stands for what is told alike by all
+@pytest.mark.one_node("es-9.5.3")  # which index stands for what is told alike by all
 def test_an_index_that_is_created_anew_is_neither_replaced_nor_deleted(shop: Shop) -> None:
     """A build drops the application's index, and fills it under the same name and aliases."""
     engine, name, old, new = shop.engine, shop.name, shop.old, f"{shop.old}-vidsearch"

@@ -120,6 +120,7 @@ def test_each_fault_of_a_target_is_named(engine: Engine, index_name: str) -> Non
     assert vectors.endswith("such as 'v20'")
 
 
+@pytest.mark.one_node("es-9.5.3")
 def test_another_model_is_compared_by_documents_and_by_queries_each_with_its_own(
     engine: Engine, index_name: str
 ) -> None:

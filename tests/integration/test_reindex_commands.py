@@ -118,6 +118,7 @@ def found(search: VideoSearch) -> set[str]:
     return {hit.id for hit in search.search(text=LATE.caption, mode="vector").hits}
 
 
+@pytest.mark.one_node("es-9.5.3")
 def test_other_settings_and_segments_come_without_embedding_again(
     run: Run, library: Worker, search: VideoSearch, index_name: str, tmp_path: Path
 ) -> None:
@@ -163,6 +164,7 @@ def test_other_settings_and_segments_come_without_embedding_again(
     assert ids == [("2", "done"), ("1", "done")]
 
 
+@pytest.mark.one_node("es-9.5.3")
 def test_another_model_is_changed_to_and_back_while_searches_go_on(
     run: Run, library: Worker, search: VideoSearch, other: Path, clips: Path, index_name: str
 ) -> None:

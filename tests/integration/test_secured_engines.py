@@ -299,7 +299,9 @@ def cli(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("node", ["es-9.5.3", "os-2.19.1"], indirect=True)  # it takes its time
+@pytest.mark.parametrize(  # it takes its time
+    "node", ["es-9.5.3", pytest.param("os-2.19.1", marks=pytest.mark.drill)], indirect=True
+)
 def test_settings_from_the_environment_work_over_tls(
     node: SearchNode,
     authority: Authority,

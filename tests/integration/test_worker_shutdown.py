@@ -55,7 +55,15 @@ def handed_back(stage: Stage, worker: Worker, *, within: float) -> VideoRecord:
     return stage.record("a")
 
 
-@pytest.mark.parametrize("pool", ["prefork", "prefork, spawned", "threads", "solo"])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "prefork",
+        pytest.param("prefork, spawned", marks=pytest.mark.drill),
+        pytest.param("threads", marks=pytest.mark.drill),
+        "solo",
+    ],
+)
 def test_worker_that_gets_sigterm_hands_its_video_back_uncounted(
     stage: Stage, long: Path, pool: str
 ) -> None:
