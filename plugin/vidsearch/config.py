@@ -67,6 +67,14 @@ __all__ = [
 
 _PREFIX = "VIDSEARCH_"
 _CONFIG_VARIABLE = "VIDSEARCH_CONFIG"
+_SERVICE = re.compile(
+    r"VIDSEARCH(_[A-Z0-9_]+)?_"
+    r"(SERVICE_HOST=|SERVICE_PORT(_[A-Z0-9_]+)?=|PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://"
+    r"|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=).*",
+    re.DOTALL,
+)
+"""What Kubernetes tells each pod of a service whose name begins with ``vidsearch``, such as one of
+a Helm release of that name."""
 _DEFAULT_FILES = ("vidsearch.toml", ".vidsearch/vidsearch.toml")
 _ODD_PORT = re.compile(r"^([^:/]*://[^/:\[]*:)(?!\d*(?:/|$)).*", re.DOTALL)
 _NEXT_URL = re.compile(r";(?=[A-Za-z][A-Za-z0-9+.-]*://)")
@@ -288,7 +296,13 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     known = {variable_name(section, name) for section, name, _ in setting_paths()}
     known |= {f"{_PREFIX}{section}".upper() for section in Settings.model_fields}
     known.add(_CONFIG_VARIABLE)
-    unknown = sorted(v for v in environ if v.upper().startswith(_PREFIX) and v.upper() not in known)
+    unknown = sorted(
+        variable
+        for variable, value in environ.items()
+        if variable.upper().startswith(_PREFIX)
+        and variable.upper() not in known
+        and not _SERVICE.fullmatch(f"{variable}={value}")
+    )
     if unknown:
         import difflib
 

@@ -84,6 +84,23 @@ def test_unknown_variable_is_refused_with_the_nearest_name(
     assert "`vidsearch settings`" in str(caught.value)
 
 
+def test_variables_that_kubernetes_sets_for_services_are_no_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for service in ("VIDSEARCH", "VIDSEARCH_METRICS", "VIDSEARCH_PROD_PAGE"):
+        monkeypatch.setenv(f"{service}_SERVICE_HOST", "10.0.0.7")
+        monkeypatch.setenv(f"{service}_SERVICE_PORT", "9808")
+        monkeypatch.setenv(f"{service}_SERVICE_PORT_HTTP", "9808")
+        monkeypatch.setenv(f"{service}_PORT", "tcp://10.0.0.7:9808")
+        monkeypatch.setenv(f"{service}_PORT_9808_TCP", "tcp://10.0.0.7:9808")
+        for name, value in {"PROTO": "tcp", "PORT": "9808", "ADDR": "10.0.0.7"}.items():
+            monkeypatch.setenv(f"{service}_PORT_9808_TCP_{name}", value)
+    load_settings()
+    monkeypatch.setenv("VIDSEARCH_METRICS_PORT", "9808")  # as a person would set it
+    with pytest.raises(ConfigError, match="unknown setting: VIDSEARCH_METRICS_PORT"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     ("toml", "message"),
     [

@@ -130,6 +130,30 @@ def test_the_action_embeds_chosen_videos_again(site: Site, admin: Any) -> None:
     assert after[1].indexed_at == before[1]
 
 
+def test_the_action_reads_rows_where_they_are_written(
+    site: Site, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import connections, router
+
+    class ReadsElsewhere:
+        def db_for_read(self, model: Any, **hints: Any) -> str | None:
+            return "archive" if model is site.Film else None
+
+    film = site.film("red", title="new title")
+    film.save()
+    with connections["archive"].schema_editor() as editor:
+        editor.create_model(site.Film)
+    try:
+        site.film("red", title="old title", pk=film.pk).save_base(raw=True, using="archive")
+        monkeypatch.setattr(router, "routers", [ReadsElsewhere()])
+        assert "1 video is to be embedded." in act(admin, "embed_again", film)
+    finally:
+        monkeypatch.undo()
+        with connections["archive"].schema_editor() as editor:
+            editor.delete_model(site.Film)
+    assert (site.document(film) or {})["title"] == "new title"
+
+
 def test_the_action_retries_failed_videos_and_tells_of_others(
     site: Site, admin: Any, tmp_path: Path
 ) -> None:

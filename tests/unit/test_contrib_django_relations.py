@@ -155,6 +155,37 @@ def test_a_relation_may_be_prefetched_more_than_once(
     assert document["maker"] == "Ada"
 
 
+def test_managers_of_other_packages_are_prefetched_as_they_are(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db.models.fields.related import RelatedField
+
+    from vidsearch.contrib.django.documents import with_relations_as_written
+
+    class Tags(RelatedField):
+        """As django-taggit's: its manager refuses a queryset."""
+
+    person = site.Portrait._meta.get_field("maker").related_model
+    tags = Tags()
+    tags.name, tags.is_relation, tags.remote_field = "tags", True, None
+    tags.__dict__["related_model"] = person
+    own = site.Portrait._meta.get_fields()
+    monkeypatch.setattr(site.Portrait._meta, "get_fields", lambda: (*own, tags))
+    rows = site.Portrait._base_manager.prefetch_related("tags", "people")
+    lookups = with_relations_as_written(rows, using="default")._prefetch_related_lookups
+    assert lookups[0] == "tags"
+    assert lookups[1].prefetch_to == "people"
+
+
+def test_a_set_of_a_method_is_the_same_document_in_every_process(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"b", "a", "d", "c"}
+    monkeypatch.setattr(site.Film, "names", lambda row: names, raising=False)
+    monkeypatch.setattr(site.Film, "vidsearch_fields", ("names",))
+    assert site.film("red").vidsearch_document() == {"names": ["a", "b", "c", "d"]}
+
+
 def test_related_rows_are_read_where_they_are_written(
     site: Site, people: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

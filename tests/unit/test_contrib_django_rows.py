@@ -99,6 +99,34 @@ def test_rows_of_one_transaction_are_registered_together(
     assert calls == [["film 0 again", "film 1", "film 2"]]
 
 
+def test_rows_of_a_transaction_with_a_savepoint_each_are_registered_together(
+    site: Site, calls: list[list[str]]
+) -> None:
+    from django.db import transaction
+
+    def save(title: str) -> None:
+        site.film("red", title=title).save()
+
+    with transaction.atomic():
+        save("before")
+        for number in range(3):
+            site.Film.objects.update_or_create(title=f"film {number}", file="films/red.mp4")
+        for number in range(3):
+            try:
+                with transaction.atomic():
+                    save(f"inner {number}")
+                    with transaction.atomic():
+                        save(f"innermost {number}")
+                    if number == 1:
+                        raise ValueError
+            except ValueError:
+                pass
+        save("after")
+    titles = ["film 0", "film 1", "film 2", "inner 0", "innermost 0", "inner 2", "innermost 2"]
+    assert sorted(title for call in calls for title in call) == sorted(["after", "before", *titles])
+    assert len(calls) <= 3, "not one for each savepoint"
+
+
 def test_bulk_create_registers_all_rows_at_once_after_those_of_users(
     site: Site, calls: list[list[str]]
 ) -> None:

@@ -46,7 +46,8 @@ class VideoRetriever(BaseRetriever):
     search_options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of a search: ``filter``, ``mode``, ``min_cosine``, …"""
     videos: VideoSearch | None = None
-    """What to search with; by default made of the settings in force when first needed."""
+    """What to search with; by default made of the settings in force when first needed. Give it
+    with ``configurable_fields``: LangChain makes a new retriever for each call then."""
     async_videos: AsyncVideoSearch | None = None
     """For ``ainvoke``; by default searches run in threads."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
+from django.db import router
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
@@ -64,9 +65,9 @@ class VideoAdmin(admin.ModelAdmin):
     @admin.action(description="Embed the videos again", permissions=["change"])
     def embed_again(self, request: Any, queryset: Any) -> None:
         """Have workers embed the chosen videos, even where nothing of them changed."""
-        pks = list(queryset.values_list("pk", flat=True))
+        pks, using = list(queryset.values_list("pk", flat=True)), self._written_to(queryset)
         with self._telling_errors(request):
-            done = sync_rows(self.model, dict.fromkeys(pks, "bulk"), using=queryset.db)
+            done = sync_rows(self.model, dict.fromkeys(pks, "bulk"), using=using)
             # Where engine or broker took nothing, it is tried once more.
             wrong = {
                 id: error
@@ -74,14 +75,20 @@ class VideoAdmin(admin.ModelAdmin):
                 if not isinstance(error, BackendError)
             }
             again = partial(Registry.reopen_many, forget=True)
-            self._enqueue(request, pks, again, using=queryset.db, wrong=wrong)
+            self._enqueue(request, pks, again, using=using, wrong=wrong)
 
     @admin.action(description="Retry failed videos", permissions=["change"])
     def retry(self, request: Any, queryset: Any) -> None:
         """Give those of the chosen videos that failed all their attempts again."""
         with self._telling_errors(request):
             pks = queryset.values_list("pk", flat=True)
-            self._enqueue(request, pks, Registry.retry_many, using=queryset.db, wrong={})
+            using = self._written_to(queryset)
+            self._enqueue(request, pks, Registry.retry_many, using=using, wrong={})
+
+    def _written_to(self, queryset: Any) -> str:
+        """The database that the rows are written to: one to read from may lag behind."""
+        using: str = queryset._db or router.db_for_write(self.model)
+        return using
 
     @contextmanager
     def _telling_errors(self, request: Any) -> Iterator[None]:

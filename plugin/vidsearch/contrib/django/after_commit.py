@@ -105,6 +105,21 @@ class _Batch:
         files = self._files.setdefault((model, using), [])
         files += [(row, pk, names) for pk, row in saved.items() if (names := written_files(row))]
 
+    def take(self, earlier: _Batch) -> None:
+        """Do what an earlier batch was to do."""
+        # Added to the earlier ones, which may be thousands, and are not copied each time.
+        self._rows, newer = earlier._rows, self._rows
+        self._files, files = earlier._files, self._files
+        earlier._rows, earlier._files = {}, {}
+        for (model, using), priorities in newer.items():
+            for pk, priority in priorities.items():
+                self.add(model, [pk], priority, using=using)
+        for key, written in files.items():
+            self._files.setdefault(key, []).extend(written)
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
     def run(self) -> None:
         """The batch is among the callbacks once for each ``add``; the first one does it all."""
         rows, self._rows = self._rows, {}
@@ -134,11 +149,27 @@ class _Batch:
 
 
 def _batch(using: str) -> _Batch:
-    """The last one of the same savepoints, so that saves in a row make one batch."""
+    """The last one of the same savepoints, so that saves in a row make one batch.
+
+    A savepoint that is no longer among those of the connection was released: what was rolled back
+    is among the callbacks no more. So batches of a savepoint each, as ``update_or_create`` makes
+    them, are of the same ones afterwards, and the later one takes over what the earlier one has.
+    """
     connection = connections[using]
     savepoints = set(connection.savepoint_ids)
+    last: _Batch | None = None
+    of_last: set[Any] = set()
     for of_batch, callback, *_ in reversed(connection.run_on_commit):
         batch = getattr(callback, "__self__", None)
-        if isinstance(batch, _Batch):
-            return batch if of_batch == savepoints else _Batch()
+        if not isinstance(batch, _Batch) or not batch or batch is last:
+            continue
+        of_batch = of_batch & savepoints
+        if last is None:
+            if of_batch == savepoints:
+                return batch
+            last, of_last = batch, of_batch
+        else:
+            if of_batch == of_last:
+                last.take(batch)
+            break  # those before it were taken over when it was made
     return _Batch()

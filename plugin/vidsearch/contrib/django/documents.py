@@ -10,7 +10,14 @@ from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
 from django.db import router
-from django.db.models import ForeignObjectRel, Manager, Prefetch, QuerySet
+from django.db.models import (
+    ForeignObject,
+    ForeignObjectRel,
+    Manager,
+    ManyToManyField,
+    Prefetch,
+    QuerySet,
+)
 
 from vidsearch.json_values import to_json_value
 
@@ -65,6 +72,9 @@ def with_relations_as_written(rows: Any, *, using: str) -> Any:
         if not field.is_relation or other is None:  # a GenericForeignKey has the row's database
             continue
         is_reverse = isinstance(field, ForeignObjectRel)
+        # Managers of other packages, such as those of tags, take no queryset.
+        if not isinstance(field.field if is_reverse else field, (ForeignObject, ManyToManyField)):
+            continue
         is_single = field.many_to_one or field.one_to_one
         managers[field.get_accessor_name() if is_reverse else field.name] = (
             other._base_manager if is_single else other._default_manager
@@ -109,7 +119,9 @@ def _with_numbers(value: Any) -> Any:
         return value.total_seconds()
     if isinstance(value, Mapping):
         return {key: _with_numbers(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple, Set)):
+    if isinstance(value, Set):  # another order in each process would be another document
+        value = sorted(value, key=str)
+    if isinstance(value, (list, tuple)):
         return [_with_numbers(each) for each in value]
     return value
 
