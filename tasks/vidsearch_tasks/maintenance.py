@@ -138,6 +138,7 @@ def _swept_slices(services: Services, app: Celery, backlog: _Backlog) -> SweepRe
         clean=board.entries.purge,
         room=backlog.room(),
     )
+    board.entries.purge_many(report.cleaned)  # only now those whose lease ran out
     for id in report.dead:
         with suppress(VidsearchError):  # its own lease runs out as well
             part = Slice.of(board.entries.get(id))
@@ -164,7 +165,7 @@ def _swept_fills(
     recovered: tuple[str, ...] = ()
     if looks:
         recovered = recover_ended(board.entries, slices, slices_of=Slice.of_fill)
-    return sweep(
+    report = sweep(
         board.entries,
         send=partial(send_messages, FILL, services=services, app=app),
         lost=backlog.lost,
@@ -172,6 +173,8 @@ def _swept_fills(
         room=backlog.room(sent=sent),
         recovered=recovered,
     )
+    board.entries.purge_many(report.cleaned)  # only now those whose lease ran out
+    return report
 
 
 def _is_due(

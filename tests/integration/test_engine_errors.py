@@ -165,6 +165,25 @@ def test_status_is_mapped_to_its_error_and_not_repeated(
     assert len(stub.asked) == 1
 
 
+def test_a_document_of_a_bulk_that_is_too_large_is_refused_with_its_size(kind: Any) -> None:
+    def answer(asked: Asked) -> Reply:
+        if "_nodes" in asked.path:
+            limits = {"n": {"http": {"max_content_length_in_bytes": 1_000_000}}}
+            return Reply(200, {"nodes": limits}, ELASTIC)
+        if not asked.path.endswith("/_bulk"):
+            return Reply(200, {"videos": {"aliases": {}}}, ELASTIC)
+        return Reply(413, "<h1>Request Entity Too Large</h1>", ELASTIC)
+
+    with http_stub(answer) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        with pytest.raises(BulkError) as found:
+            engine.bulk("videos", [Write("index", "a", {"text": "x" * 2000})])
+        engine.close()
+    assert isinstance(found.value.failures["a"], RequestTooLargeError)
+    assert "The request has 2,0" in str(found.value.failures["a"])
+    assert "is 1,000,000 bytes, so a proxy in front of it allows less" in str(found.value)
+
+
 def test_error_page_of_a_proxy_is_shown_in_one_line(kind: Any) -> None:
     with http_stub(lambda _: Reply(502, "<h1>Bad\n gateway</h1>")) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind))

@@ -66,3 +66,23 @@ def test_workers_look_for_ended_slices_four_times_per_lease(
         clock.now += later
         run_sweep(services=services, by=by)
         assert len(looked) == expected, f"{later} s after the sweep before, by {by}"
+
+
+def test_the_entry_of_a_slice_is_purged_when_its_worker_is_gone() -> None:
+    settings = Settings(ingest={"lease_seconds": 120}, broker={"queue": uuid4().hex})
+    app = Celery("application", broker="memory://", set_as_current=False)
+    services = Services(settings, app=app)
+    vars(services)["engine"] = engine = MemoryEngine()
+    vars(services)["clock"] = clock = FakeClock()
+    create_videos_index(engine, settings.index, FakeEncoder().identity)
+    part, other = Slice("film", "hash", 0, 2, 600.0), Slice("film", "hash", 1, 2, 600.0)
+    services.board.add([part, other], uri="/film.mp4")
+    entries = services.board.entries
+    entries.claim(part.id, owner="w")
+    entries.delete_many([part.id, other.id])
+    run_sweep(services=services)
+    assert entries.find(part.id) is not None, "its worker may still be at work"
+    assert entries.find(other.id) is None
+    clock.now += 121
+    run_sweep(services=services)
+    assert entries.find(part.id) is None

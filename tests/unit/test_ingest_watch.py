@@ -113,6 +113,24 @@ def test_a_changed_file_is_ingested_again_when_it_is_stable(
     assert states(stage) == {"old.mp4": State.INDEXED}
 
 
+def test_a_replaced_file_is_ingested_again_though_its_fields_are_others_too(
+    stage: Stage, folder: Path
+) -> None:
+    path, watching = folder / "old.mp4", watch(stage, folder, fields={"lang": "en"})
+    watching.look()
+    index(stage, path)
+    stage.registry.set_fields(stable_id(str(path)), {"lang": "de"})
+    put(path, 30)
+    for _ in range(2):
+        watching.look()
+    record = stage.registry.get(stable_id(str(path)))
+    assert (record.state, record.fields["lang"]) == (State.QUEUED, "en")
+    index(stage, path)
+    for _ in range(2):
+        watching.look()
+    assert states(stage) == {"old.mp4": State.INDEXED}
+
+
 def test_a_file_that_changes_while_a_worker_has_it_is_taken_from_it_and_ingested_again(
     stage: Stage, folder: Path
 ) -> None:
@@ -489,6 +507,24 @@ def test_a_file_that_is_back_is_not_deleted(
     assert f"kept, as its file is back: {folder}/a.mp4" in capsys.readouterr().err
     back = Missing(f"{folder}/a.mp4", "a", recorded=folder.stat().st_dev)
     assert deleted_among([back], str(folder)) == (set(), [])
+
+
+def test_what_is_another_video_by_the_time_of_the_answer_is_not_deleted(
+    stage: Stage, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.register([NewVideo(name, f"{folder}/{name}.mp4") for name in ("a", "b", "c")])
+    gone = videos_gone(stage.registry, folder, Selection())
+    elsewhere = put(folder / "below" / "a.mp4")
+    stage.register([NewVideo("a", str(elsewhere))])
+    stage.registry.delete("c")
+    stage.registry.mark_removed("c")
+    assert stage.registry.purge("c")
+    delete_gone(stage, folder, gone, yes=True)  # type: ignore[arg-type]
+    assert set(states(stage)) == {"a.mp4"}
+    said = capsys.readouterr().err
+    assert f"kept: video 'a', as it is {elsewhere} now" in said
+    assert "kept: video 'c', as it is not registered any more" in said
+    assert "1 deleted" in said
 
 
 def test_the_last_file_of_a_folder_that_the_watch_saw_is_gone(stage: Stage, folder: Path) -> None:

@@ -114,9 +114,13 @@ def delete_gone(services: Services, folder: Path, gone: Gone, *, yes: bool) -> l
         output.confirm(f"Delete these {len(gone.videos)} videos from the index?")
     deleted: list[VideoRecord] = []
     for record, path in gone.videos:
-        if is_gone(path):
-            deleted.append(delete_video(record.id, services=services))
-        else:
+        now = services.registry.find(record.id)  # somebody may have taken minutes to say yes
+        if now is None or now.uri != record.uri:
+            other = f"it is {printable(now.uri)} now" if now else "it is not registered any more"
+            output.talk(f"kept: video {record.id!r}, as {other}")
+        elif not is_gone(path):
             output.talk(f"kept, as its file is back: {printable(path)}")
+        else:
+            deleted.append(delete_video(record.id, services=services))
     output.talk(f"{len(deleted)} deleted")
     return deleted

@@ -134,7 +134,9 @@ class FolderWatch:
         done: list[Registration] = []
         registering = Registering(self.services, fields=self.fields, keep=done.append)
         registering.run((Row(video.uri, video) for video in videos), total=len(videos))
-        again = [one for one in done if not one.changed and self._has_changed(one, ready)]
+        # What is changed but indexed got other fields alone.
+        kept = (one for one in done if not one.changed or _is_indexed(one.record))
+        again = [one for one in kept if self._has_changed(one, ready)]
         self._ingest_again(again)
         registering.tell(raises=False)
         self.has_problems |= registering.has_problems
@@ -224,6 +226,12 @@ class FolderWatch:
         if line not in self._told:
             self._told.add(line)
             output.talk(line)
+
+
+def _is_indexed(record: VideoRecord | None) -> bool:
+    from vidsearch_mappings.registry import State
+
+    return record is not None and record.state is State.INDEXED
 
 
 def _present_uri(record: VideoRecord | None) -> str | None:

@@ -189,8 +189,10 @@ class Dialect(ABC):
         answer = yield from self.send(
             Request(method, path, params or {}, content, lines, pause=pause)
         )
-        if answer.status == 413 and method == "PUT":  # one document, which cannot be halved
-            answer = yield from self._with_sizes(answer, len(content or b""))
+        # One document, alone or in a bulk of one, which cannot be halved.
+        is_one = method == "PUT" or (path.endswith("/_bulk") and (lines or b"").count(b"\n") <= 2)
+        if answer.status == 413 and is_one:
+            answer = yield from self._with_sizes(answer, len(content or lines or b""))
         return self.require_success(answer, index=index)
 
     def _with_sizes(self, refused: Answer, size: int) -> Steps[Answer]:

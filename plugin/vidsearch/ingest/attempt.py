@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,6 +14,8 @@ from vidsearch.errors import (
     BackendUnavailableError,
     LeaseLostError,
     SourcePausedError,
+    SourceRootMissingError,
+    SourceUnavailableError,
     WorkerStoppingError,
 )
 from vidsearch.metrics import count_lost_lease, enter_stage
@@ -28,6 +31,9 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _ANSWERED_CALLS = 5
 """Calls of one kind that an engine which is there may leave unanswered, before that is an error."""
+_ROOT_SECONDS = 600.0
+"""For which workers that lack a folder of ``sources.roots`` leave its videos to the others at once;
+then these wait as through an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,9 @@ class Attempt:
         """
         if isinstance(error, WorkerStoppingError):
             raise error
+        if isinstance(error, SourceRootMissingError) and self._failing_for() >= _ROOT_SECONDS:
+            # No worker has that folder: they would pass its videos on for ever, pausing each time.
+            error = SourceUnavailableError(str(error))
         id, decision = self.record.id, decide(error)
         if decision is Decision.SKIP:
             return skipped(id, error)
@@ -148,9 +157,7 @@ class Attempt:
                 reason,
                 counted=decision is Decision.RETRY,
                 delay=self._delay(error, decision),
-                give_up_after=(
-                    self._settings.give_up_after if decision is Decision.OUTLAST else None
-                ),
+                give_up_after=self._give_up_after(error, decision),
             )
         except LeaseLostError as lost:
             return skipped(id, lost)
@@ -165,12 +172,21 @@ class Attempt:
             _log.warning("video %r interrupted, not by its own fault: %s", id, reason)
         return Outcome("retry", record=after, reason=str(reason), error=error)
 
+    def _failing_for(self) -> float:
+        """Seconds since the first of the errors in a row that use up no attempt."""
+        since = self.record.failing_since
+        return 0.0 if since is None else self._registry.now() - since
+
+    def _give_up_after(self, error: Exception, decision: Decision) -> float | None:
+        if isinstance(error, SourceRootMissingError):
+            return math.inf  # it is only noted since when
+        return self._settings.give_up_after if decision is Decision.OUTLAST else None
+
     def _delay(self, error: Exception, decision: Decision) -> float:
-        since, now = self.record.failing_since, self._registry.now()
         delay = retry_delay(
             decision,
             attempts=self.record.attempts,
-            age=0.0 if since is None else now - since,
+            age=self._failing_for(),
             first=self._settings.retry_seconds,
         )
         return max(delay, error.seconds) if isinstance(error, SourcePausedError) else delay
