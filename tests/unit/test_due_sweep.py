@@ -80,6 +80,7 @@ def test_the_entry_of_a_slice_is_purged_when_its_worker_is_gone() -> None:
     entries = services.board.entries
     entries.claim(part.id, owner="w")
     entries.delete_many([part.id, other.id])
+    clock.now += 1
     run_sweep(services=services)
     assert entries.find(part.id) is not None, "its worker may still be at work"
     assert entries.find(other.id) is None
