@@ -26,6 +26,7 @@ def read(url: str) -> PageQuery:
         PageQuery(),
         PageQuery(q="a red boat & more", mode="vector", level="both", fusion="linear", page=3),
         PageQuery(like="a/b ü", at=12.5, twins="show", sort="-shot"),
+        *(PageQuery(like="a", at=at) for at in (0.0, 30.0, 1000.004, 33.36666666666667, 1234567.5)),
         PageQuery(v="0123", pic="my boat.jpg", where="year>=2020; tags=a,b"),
         PageQuery(q="x", facets={"tags": ("sea", "a,b"), "day": ("true",), "crew": ("",)}),
     ],

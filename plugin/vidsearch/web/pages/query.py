@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest
 from vidsearch.search.conditions import parse_condition
+from vidsearch.search.timecode import seconds_text
 
 __all__ = ["FACET", "LONGEST_LABEL", "MOMENTS", "NUMBERS", "PER_PAGE", "PageQuery"]
 
@@ -105,7 +106,7 @@ class PageQuery:
     @property
     def at_text(self) -> str:
         """The seconds as they stand in a URL."""
-        return "" if self.at is None else f"{self.at:g}"
+        return "" if self.at is None else seconds_text(self.at)
 
     @property
     def rarer(self) -> int:
