@@ -61,6 +61,10 @@ def test_facets_and_typed_conditions_become_the_filter() -> None:
     ]
     with pytest.raises(QueryError, match="“Only where”: 'year' is no condition"):
         PageQuery(q="a", where="year").filter()
+    with pytest.raises(
+        QueryError, match=r"“Only where”: 'tags!=sea': .*, without !=: write tags=sport, "
+    ):
+        PageQuery(q="a", where="year>=2020; tags!=sea").filter()
 
 
 def test_a_condition_of_blanks_alone_takes_no_time() -> None:
