@@ -52,6 +52,12 @@ def test_what_should_be_a_number_is_refused(string: str) -> None:
         PageQuery.of_string(string)
 
 
+def test_a_sort_may_be_written_as_for_an_engine() -> None:
+    assert PageQuery.of([("sort", '[{"shot": "desc"}]')]).sort == "-shot"
+    several = '[{"shot": "desc"}, {"day": "asc"}]'
+    assert PageQuery.of([("sort", several)]).sort == several, "which the search refuses"
+
+
 def test_facets_and_typed_conditions_become_the_filter() -> None:
     query = PageQuery(q="a", facets={"tags": ("sea", "a,b")}, where="year>=2020; light = dark ;")
     assert query.filter() == [
