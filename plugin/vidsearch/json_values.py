@@ -18,6 +18,7 @@ __all__ = [
     "LEAST",
     "MAX_LEVELS",
     "is_deep",
+    "is_finite",
     "not_sendable",
     "quoted",
     "readable",
@@ -28,7 +29,17 @@ LEAST, GREATEST = -(2**63), 2**64 - 1
 """Whole numbers that the engines keep: of ``long`` and ``unsigned_long``."""
 _QUOTED = 200
 """Characters of a value in a message."""
-_QUOTING = reprlib.Repr()
+
+
+class _Quoting(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # of more digits than Python writes
+            return f"<int of {x.bit_length()} bits>"
+
+
+_QUOTING = _Quoting()
 _QUOTING.maxstring = _QUOTING.maxother = _QUOTED
 _QUOTING.maxlist = _QUOTING.maxtuple = _QUOTING.maxset = _QUOTING.maxdict = 20
 MAX_LEVELS = 32
@@ -68,13 +79,21 @@ def not_sendable(value: Any) -> str | None:
         except UnicodeEncodeError as error:  # as from the name of a file that is not UTF-8
             return f"{quoted(value)} is no text in Unicode: {error.reason}"
     elif isinstance(value, int) and not LEAST <= value <= GREATEST:
-        return f"{value} is no whole number of 64 bits"
-    elif isinstance(value, (Real, Decimal)) and not math.isfinite(value):
-        return f"{value} is no number that JSON has"
+        return f"{quoted(value)} is no whole number of 64 bits"
+    elif isinstance(value, (Real, Decimal)) and not is_finite(value):
+        return f"{quoted(value)} is no number that JSON has"
     elif isinstance(value, (Mapping, list, tuple, Set)):
         inside = [*value, *value.values()] if isinstance(value, Mapping) else value
         return next(filter(None, map(not_sendable, inside)), None)
     return None
+
+
+def is_finite(number: Real | Decimal) -> bool:
+    """Whether a float can hold about this number."""
+    try:
+        return math.isfinite(number)
+    except (ValueError, OverflowError):  # Decimal("sNaN"); a fraction beyond all floats
+        return False
 
 
 def readable(value: Any) -> Any:

@@ -274,6 +274,8 @@ def test_another_model_exits_with_1(
         (" tags = sport ", {"tags": "sport"}),
         ("tags=a,b, c", {"tags": ["a", "b", "c"]}),
         ("title=a=b", {"title": "a=b"}),
+        ("tags==sport", {"tags": "sport"}),
+        ("tags == a, b", {"tags": ["a", "b"]}),
         ("year>=2020", {"year": {"gte": "2020"}}),
         ("year<=2020", {"year": {"lte": "2020"}}),
         ("year>2020", {"year": {"gt": "2020"}}),
@@ -285,10 +287,20 @@ def test_conditions_are_parsed(condition: str, parsed: dict[str, Any]) -> None:
     assert parse_conditions([condition]) == [parsed]
 
 
-@pytest.mark.parametrize("condition", ["", "tags", "=a", "tags=", "tags!", "tags=,", '{"match": '])
+@pytest.mark.parametrize(
+    "condition", ["", "tags", "=a", "!=a", "tags=", "tags==", "tags!", "tags=,", '{"match": ']
+)
 def test_a_wrong_condition_is_refused(condition: str) -> None:
     with pytest.raises(QueryError, match="--filter"):
         parse_conditions([condition])
+
+
+@pytest.mark.parametrize("condition", ["tags!=a,b", "tags != a, b", "tags!==a,b"])
+def test_a_condition_on_what_is_not_wanted_is_told_as_a_clause(condition: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse_conditions([condition])
+    clause = str(caught.value).partition("a JSON clause, ")[2]
+    assert parse_conditions([clause]) == [{"bool": {"must_not": {"terms": {"tags": ["a", "b"]}}}}]
 
 
 @pytest.mark.parametrize(

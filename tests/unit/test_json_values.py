@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,14 @@ import orjson
 import pytest
 
 from vidsearch import Hit, Moment, SearchResult
-from vidsearch.json_values import MAX_LEVELS, is_deep, quoted, readable, to_json_value
+from vidsearch.json_values import (
+    MAX_LEVELS,
+    is_deep,
+    not_sendable,
+    quoted,
+    readable,
+    to_json_value,
+)
 from vidsearch.search import Explanation, LegShare
 
 
@@ -85,6 +94,30 @@ def test_short_value_is_quoted_as_python_writes_it(value: Any) -> None:
 def test_long_value_is_quoted_in_part(value: Any) -> None:
     assert len(quoted(value)) <= 200
     assert quoted(value)[:3] == repr(value)[:3]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (float("inf"), "inf is no number that JSON has"),
+        ([{"a": Decimal("NaN")}], r"Decimal\('NaN'\) is no number that JSON has"),
+        (Decimal("sNaN"), r"Decimal\('sNaN'\) is no number that JSON has"),
+        (Fraction(10**400), "is no number that JSON has"),
+        (2**64, "18446744073709551616 is no whole number of 64 bits"),
+        (10**5000, "is no whole number of 64 bits"),
+        ("a \ud83d", "is no text in Unicode"),
+    ],
+    ids=["infinite", "nan", "signalling nan", "fraction", "65 bits", "5000 digits", "text"],
+)
+def test_what_no_engine_takes_is_named(value: Any, reason: str) -> None:
+    assert re.search(reason, not_sendable(value) or "")
+
+
+@pytest.mark.parametrize(
+    "value", [2**64 - 1, -(2**63), np.uint64(2**64 - 1), np.True_, Decimal("1.5"), Fraction(1, 3)]
+)
+def test_what_engines_take_is_not_named(value: Any) -> None:
+    assert not_sendable(value) is None
 
 
 def test_a_result_with_dates_and_numpy_numbers_is_json() -> None:

@@ -14,9 +14,10 @@ from tests.search_index import unit_vectors
 from vidsearch.engines.vectors import encode_vector
 from vidsearch.errors import QueryError
 from vidsearch.search.diversity import (
+    Compared,
     collapse_by_value,
     collapse_similar,
-    fields_to_compare,
+    compared_fields,
     mmr,
     reorder,
 )
@@ -58,7 +59,7 @@ def test_vectors_in_base64_are_compared_as_the_numbers_that_they_are(kind: Any, 
         # As Elasticsearch 9.5.3 gives it in the fields of a hit.
         coded = {id: {"v": [encode_vector(np.float32(v), order)]} for id, v in vectors.items()}
         one, other = (
-            reorder(request, ranked, values, kind=kind, vector_field="v")
+            reorder(request, ranked, values, kind=kind, compared=Compared("v"))
             for values in (plain, coded)
         )
         assert one == other
@@ -157,7 +158,7 @@ def test_one_hit_or_none_stays_unchanged(order: list[Scored]) -> None:
 
 def test_hits_are_collapsed_by_a_field_that_the_engine_computes() -> None:
     def fields(name: str) -> list[str]:
-        return fields_to_compare(SearchRequest(text="x", collapse=name), index)
+        return compared_fields(SearchRequest(text="x", collapse=name), index).names
 
     computed = {"series": {"type": "keyword"}, "derived": {"type": "derived", "enabled": False}}
     index: Any = SimpleNamespace(name="videos", field="video", properties={}, runtime=computed)

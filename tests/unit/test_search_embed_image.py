@@ -48,7 +48,7 @@ def test_the_vector_is_of_the_model_of_the_index_that_is_given(search: VideoSear
 
 
 def test_what_is_no_image_is_refused(search: VideoSearch) -> None:
-    with pytest.raises(QueryError, match="no format that Pillow reads"):
+    with pytest.raises(QueryError, match="no image format that is read"):
         search.embed_image(b"no image")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timezone
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -125,6 +127,11 @@ def _on(name: str, day: str) -> dict[str, Any]:
         ),
         ({"year": Decimal("2020")}, [{"term": {"year": 2020}}]),
         ({"year": np.int64(2020)}, [{"term": {"year": 2020}}]),
+        ({"year": np.uint64(2**64 - 1)}, [{"term": {"year": 2**64 - 1}}]),
+        ({"year": np.uint64(2**63 + 1)}, [{"term": {"year": 2**63 + 1}}]),
+        ({"public": np.bool_(True)}, [{"term": {"public": True}}]),
+        ({"public": [np.bool_(False), True]}, [{"terms": {"public": [False, True]}}]),
+        ({"tags": {"exists": np.bool_(True)}}, [{"exists": {"field": "tags"}}]),
         ({"tags": Decimal("1.50")}, [{"term": {"tags": "1.50"}}]),
         ({"video.duration": Decimal("1E+30")}, [{"term": {"video.duration": 1e30}}]),
         ({"video.duration": {"lt": Decimal("9.5")}}, [{"range": {"video.duration": {"lt": 9.5}}}]),
@@ -178,7 +185,9 @@ def _on(name: str, day: str) -> dict[str, Any]:
     ],
 )
 def test_filter_becomes_clauses(filter: Any, clauses: list[dict[str, Any]]) -> None:
-    assert build_filters(filter, properties=PROPERTIES) == clauses
+    made = build_filters(filter, properties=PROPERTIES)
+    assert made == clauses
+    assert json.loads(json.dumps(made)) == clauses
 
 
 @pytest.mark.parametrize(
@@ -209,6 +218,10 @@ def test_filter_becomes_clauses(filter: Any, clauses: list[dict[str, Any]]) -> N
         ({"tags": 1j}, "neither text, number, truth value nor date"),
         ({"year": Decimal("NaN")}, "neither text, number, truth value nor date"),
         ({"year": Decimal("1E+1000000")}, "neither text, number, truth value nor date"),
+        ({"year": Decimal("sNaN")}, "neither text, number, truth value nor date"),
+        ({"video.duration": {"gte": Fraction(10**400)}}, "neither text, number, truth value nor"),
+        ({"year": 10**5000}, "it is of type integer, .* is no number"),
+        ({"year": np.bool_(True)}, "it is of type integer, True is no number"),
         ({"year": 1j}, "neither text, number, truth value nor date"),
         ({"year": "soon"}, "it is of type integer, 'soon' is no number"),
         ({"year": True}, "it is of type integer, True is no number"),

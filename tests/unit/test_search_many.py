@@ -175,7 +175,7 @@ def test_a_wrong_text_is_named_by_its_position(
         ({"text": "cat", "highlight": ["nope"]}, "highlight: the index has no field 'nope'"),
         ({"text": "cat", "highlight": ["tags.keyword"]}, "highlight: the index has no field 'tags"),
         ({"text": "cat", "collapse": "nope"}, "collapse: there is no field 'nope'"),
-        ({"text": "cat", "collapse": "tags.keyword"}, "collapse: there is no field 'tags"),
+        ({"text": "cat", "collapse": "tags.words"}, "collapse: there is no field 'tags"),
         ({"text": "cat", "fusion": "native"}, "elasticsearch .* offers no retriever 'linear'"),
         ({"text": "cat", "fusion": "native", "gap": 0.1}, "gap cuts the vector leg"),
         ({"like": "v99"}, "like: no video 'v99' in the index"),

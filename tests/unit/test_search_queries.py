@@ -343,7 +343,7 @@ def test_every_form_of_an_image_gives_the_same_vector(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (b"no image", "in no format that Pillow reads"),
+        (b"no image", "in no image format that is read"),
         (np.zeros((4, 4), np.uint8), r"uint8 RGB of shape \(height, width, 3\)"),
         (7, "image must be a path or a URL, bytes"),
         ("/nowhere/at/all.png", "image: "),
@@ -398,8 +398,11 @@ def test_images_and_clips_by_url(web: str, monkeypatch: pytest.MonkeyPatch) -> N
     for asked, message in (
         ({"image": f"{web}/no.png"}, f"image: {web}/no.png was not found (404)"),
         ({"clip": f"{web}/no.mp4"}, f"clip: {web}/no.mp4 was not found (404)"),
-        ({"image": f"{web}/red.mp4"}, "in no format that Pillow reads; a video goes in as clip"),
-        ({"image": f"{secret}/notes.png"}, "/notes.png is in no format that Pillow reads"),
+        (
+            {"image": f"{web}/red.mp4"},
+            "image format that is read, as JPEG and PNG are; a video goes in as clip",
+        ),
+        ({"image": f"{secret}/notes.png"}, "/notes.png is in no image format that is read"),
         ({"clip": f"{web}/red.png"}, "clip: red.png is a still picture (PNG), not a video"),
         ({"clip": f"{web}/notes.png"}, "clip: notes.png is a text file, not a video"),
     ):

@@ -54,6 +54,14 @@ def test_copies_are_collapsed_in_every_mode(search: VideoSearch, mode: Any) -> N
     assert folded
 
 
+def test_hits_are_collapsed_by_the_keyword_of_a_keyword_as_by_the_field(
+    search: VideoSearch,
+) -> None:
+    plain, other = (search.search("red", k=50, collapse=n) for n in ("tags", "tags.keyword"))
+    assert any(hit.duplicates for hit in plain)
+    assert other.hits == plain.hits
+
+
 def test_pages_of_collapsed_hits_neither_overlap_nor_have_gaps(search: VideoSearch) -> None:
     options: dict[str, Any] = {"collapse": 0.999, "diversity": 0.4}
     whole = [hit.id for hit in search.search("red circle", k=12, **options)]

@@ -88,6 +88,10 @@ def test_a_request_in_place_of_the_text_gives_the_same_hits(search: VideoSearch)
         ({"recorded": "asc"}, "recorded"),
         ([{"recorded": {"order": "desc"}}], "-recorded"),
         (["-recorded"], "-recorded"),
+        ('[{"recorded": "desc"}]', "-recorded"),
+        (' {"recorded": {"order": "asc"}}', "recorded"),
+        ('["-recorded"]', "-recorded"),
+        ("[recorded", "[recorded"),
     ],
 )
 def test_a_sort_may_be_written_as_for_an_engine(sort: Any, plain: str) -> None:
@@ -96,7 +100,10 @@ def test_a_sort_may_be_written_as_for_an_engine(sort: Any, plain: str) -> None:
 
 @pytest.mark.parametrize(
     "sort",
-    [[{"a": "asc"}, {"b": "asc"}], {"a": "up"}, {"a": {"mode": "min"}}, {"-a": "asc"}, [], [None]],
+    [
+        *([{"a": "asc"}, {"b": "asc"}], {"a": "up"}, {"a": {"mode": "min"}}, {"-a": "asc"}),
+        *([], [None], "[]", '{"a": "up"}', '[{"a": "asc"}, "b"]'),
+    ],
 )
 def test_another_sort_of_an_engine_is_refused_by_name(sort: Any) -> None:
     with pytest.raises(QueryError, match=r"^sort must be the name of a field"):

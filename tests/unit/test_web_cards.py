@@ -94,6 +94,14 @@ def test_more_like_this_keeps_filters_and_leaves_out_the_text() -> None:
     assert made.like_moment == "/?like=a%2Fb&at=30&f.tags=sea"
 
 
+def test_a_late_moment_is_played_and_compared_with_from_its_own_start() -> None:
+    made = card(hit(moments=(Moment(1000.004, 1008.012, 0.4),)))
+    assert made.play == "/video/a%2Fb#t=1000.004"
+    assert made.like_moment == "/?like=a%2Fb&at=1000.004"
+    assert made.best is not None
+    assert made.start == made.best.start == "1000.004"
+
+
 def test_more_like_this_names_the_video_by_its_title() -> None:
     made = card(hit(moments=MOMENTS, fields={"title": "Two boats"}))
     assert made.like == "/?like=a%2Fb&pic=Two+boats"

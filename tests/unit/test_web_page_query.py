@@ -26,6 +26,7 @@ def read(url: str) -> PageQuery:
         PageQuery(),
         PageQuery(q="a red boat & more", mode="vector", level="both", fusion="linear", page=3),
         PageQuery(like="a/b ü", at=12.5, twins="show", sort="-shot"),
+        *(PageQuery(like="a", at=at) for at in (0.0, 30.0, 1000.004, 33.36666666666667, 1234567.5)),
         PageQuery(v="0123", pic="my boat.jpg", where="year>=2020; tags=a,b"),
         PageQuery(q="x", facets={"tags": ("sea", "a,b"), "day": ("true",), "crew": ("",)}),
     ],
@@ -51,6 +52,12 @@ def test_what_should_be_a_number_is_refused(string: str) -> None:
         PageQuery.of_string(string)
 
 
+def test_a_sort_may_be_written_as_for_an_engine() -> None:
+    assert PageQuery.of([("sort", '[{"shot": "desc"}]')]).sort == "-shot"
+    several = '[{"shot": "desc"}, {"day": "asc"}]'
+    assert PageQuery.of([("sort", several)]).sort == several, "which the search refuses"
+
+
 def test_facets_and_typed_conditions_become_the_filter() -> None:
     query = PageQuery(q="a", facets={"tags": ("sea", "a,b")}, where="year>=2020; light = dark ;")
     assert query.filter() == [
@@ -60,6 +67,10 @@ def test_facets_and_typed_conditions_become_the_filter() -> None:
     ]
     with pytest.raises(QueryError, match="“Only where”: 'year' is no condition"):
         PageQuery(q="a", where="year").filter()
+    with pytest.raises(
+        QueryError, match=r"“Only where”: 'tags!=sea': .*, without !=: write tags=sport, "
+    ):
+        PageQuery(q="a", where="year>=2020; tags!=sea").filter()
 
 
 def test_a_condition_of_blanks_alone_takes_no_time() -> None:

@@ -53,6 +53,8 @@ def test_query_string_gives_the_request_of_the_same_json() -> None:
     assert request_from_pairs(pairs, SETTINGS) == request_from_json(data, SETTINGS)
     by_field = request_from_pairs([("text", "x"), ("collapse", "licence")], SETTINGS)
     assert by_field.collapse == "licence"
+    sort = ("sort", '[{"recorded": "desc"}]')
+    assert request_from_pairs([("text", "x"), sort], SETTINGS).sort == "-recorded"
 
 
 @pytest.mark.parametrize(

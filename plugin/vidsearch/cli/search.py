@@ -241,7 +241,7 @@ def _parse(condition: str) -> dict[str, Any]:
         return clause
     from vidsearch.search.conditions import parse_condition
 
-    return parse_condition(condition, what="--filter", forms=" or a JSON clause")
+    return parse_condition(condition, what="--filter", takes_json=True)
 
 
 def print_result(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,15 +19,16 @@ from vidsearch.engines.vectors import BYTE_ORDERS, decode_vector
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
 from vidsearch.search.fusion import Scored
-from vidsearch.search.mapping_fields import find_name, with_runtime
+from vidsearch.search.mapping_fields import find_field, with_runtime
 from vidsearch.search.request import SearchRequest
 from vidsearch_mappings.queries import vector_path
 
 __all__ = [
     "Collapsed",
+    "Compared",
     "collapse_by_value",
     "collapse_similar",
-    "fields_to_compare",
+    "compared_fields",
     "mmr",
     "reorder",
 ]
@@ -48,26 +49,40 @@ class Collapsed:
     """Ids of what was folded into a kept hit, best first, by its id."""
 
 
-def fields_to_compare(request: SearchRequest, index: IndexDescription) -> list[str]:
-    """The fields of the candidates that ``collapse`` and ``diversity`` compare.
+class Compared(NamedTuple):
+    """The fields of the candidates that ``collapse`` and ``diversity`` compare, as far as they are
+    asked for."""
+
+    vector: str | None = None
+    """Of the whole video."""
+    value: str | None = None
+    """Its path, by which the engine knows the field that ``collapse`` names."""
+
+    @property
+    def names(self) -> list[str]:
+        """Those that have to be read."""
+        return [name for name in self if name is not None]
+
+
+def compared_fields(request: SearchRequest, index: IndexDescription) -> Compared:
+    """What of the candidates is compared.
 
     Raises:
         QueryError: ``collapse`` names a field that has no values.
     """
-    collapse, fields = request.collapse, []
+    collapse, vector = request.collapse, None
     if request.diversity or isinstance(collapse, (int, float)):
-        fields.append(vector_path(index.field, level="video"))
-    if isinstance(collapse, str):
-        fields.append(collapse)
-        found = find_name(with_runtime(index.properties, index.runtime), collapse)
-        problem = None
-        if found is None:
-            problem = f"there is no field {collapse!r} in index {index.name!r}"
-        elif found.nested is not None or found.type in _NO_VALUES:
-            problem = f"field {collapse!r} is {found.type}, which has no value of a video"
-        if problem:
-            raise QueryError(f"collapse: {problem}", argument="collapse")
-    return fields
+        vector = vector_path(index.field, level="video")
+    if not isinstance(collapse, str):
+        return Compared(vector)
+    found = find_field(with_runtime(index.properties, index.runtime), collapse)
+    if found is None:
+        problem = f"there is no field {collapse!r} in index {index.name!r}"
+    elif found.nested is not None or found.type in _NO_VALUES:
+        problem = f"field {collapse!r} is {found.type}, which has no value of a video"
+    else:
+        return Compared(vector, found.path)
+    raise QueryError(f"collapse: {problem}", argument="collapse")
 
 
 def reorder(
@@ -76,28 +91,28 @@ def reorder(
     values: Mapping[str, Mapping[str, Any]],
     *,
     kind: EngineKind,
-    vector_field: str,
+    compared: Compared,
 ) -> Collapsed:
     """Collapse, then diversity, as far as the request asks for them.
 
     Args:
         request: says how.
         order: the candidates, best first.
-        values: of :func:`fields_to_compare`, by id and field.
+        values: of the fields that are compared, by id and field.
         kind: of the engine, which may give vectors as base64.
-        vector_field: the field that holds the vector of the whole video.
+        compared: from :func:`compared_fields`.
     """
-    order_of_bytes = BYTE_ORDERS[kind]
+    order_of_bytes, name = BYTE_ORDERS[kind], compared.vector
     vectors = {
-        id: decode_vector(fields[vector_field], order_of_bytes)
+        id: decode_vector(fields[name], order_of_bytes)
         for id, fields in values.items()
-        if vector_field in fields
+        if name is not None and name in fields
     }
     collapsed = Collapsed(list(order))
-    if isinstance(request.collapse, str):
-        by_id = {id: fields.get(request.collapse) for id, fields in values.items()}
+    if compared.value is not None:
+        by_id = {id: fields.get(compared.value) for id, fields in values.items()}
         collapsed = collapse_by_value(order, by_id)
-    elif request.collapse is not None:
+    elif isinstance(request.collapse, (int, float)):
         collapsed = collapse_similar(order, vectors, threshold=request.collapse)
     if not request.diversity:
         return collapsed

@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from vidsearch.errors import QueryError
-from vidsearch.json_values import GREATEST, LEAST, quoted
+from vidsearch.json_values import GREATEST, LEAST, is_finite, quoted
 from vidsearch.search.clauses import CLAUSES, checked_clause, field_names, is_clause
 from vidsearch.search.mapping_fields import (
     ANALYZED_TYPES,
@@ -234,7 +236,7 @@ def _exact(field: Field) -> str:
 
 def _exists(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
     wanted = value["exists"]
-    if len(value) != 1 or not isinstance(wanted, bool):
+    if len(value) != 1 or not isinstance(wanted, (bool, np.bool_)):
         raise QueryError(
             f'filter on {field.path!r}: write {{"exists": true}} or {{"exists": false}}, '
             f"not {dict(value)!r}"
@@ -303,7 +305,7 @@ def _value(field: Field, value: Any) -> Any:
     if isinstance(value, Decimal) and field.type in WORD_TYPES | OPEN_TYPES:
         return str(value)  # 1.50 is another text than 1.5
     if not isinstance(value, (str, int, float)):
-        value = _plain_number(field, value)
+        value = _plain(field, value)
     if field.type in NUMBER_TYPES:
         return _number(field, value)
     if field.type == "boolean":
@@ -313,17 +315,20 @@ def _value(field: Field, value: Any) -> Any:
     return value
 
 
-def _plain_number(field: Field, value: Any) -> int | float:
-    """A ``Decimal``, or a number of numpy, as JSON has it."""
-    if isinstance(value, (Real, Decimal)):
+def _plain(field: Field, value: Any) -> int | float:
+    """A ``Decimal``, or a number or truth value of numpy, as JSON has it."""
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, (Real, Decimal)) and is_finite(value):
         number = float(value)
         if LEAST <= number < GREATEST:
             whole = int(value)  # type: ignore[arg-type]
             return whole if whole == value else number
-        if math.isfinite(number):
-            return number
+        return number
     raise QueryError(
-        f"filter on {field.path!r}: {value!r} is neither text, number, truth value nor date"
+        f"filter on {field.path!r}: {quoted(value)} is neither text, number, truth value nor date"
     )
 
 
@@ -337,5 +342,5 @@ def _number(field: Field, value: str | int | float) -> int | float:
         except (ValueError, OverflowError):  # an int beyond the range of a float
             continue
     raise QueryError(
-        f"filter on {field.path!r}: it is of type {field.type}, {value!r} is no number"
+        f"filter on {field.path!r}: it is of type {field.type}, {quoted(value)} is no number"
     )

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["opened_image", "readable", "require_few_pixels"]
 
+_NOT_READ = frozenset({"EPS", "IPTC", "WMF"})
+"""Formats of Pillow that are more than data: EPS is a program that Ghostscript runs, IPTC opens
+what it holds in any format, and Windows draws WMF."""
+
 
 def opened_image(
     file: Path | io.BytesIO, *, what: str, formats: Collection[str] | None = None
@@ -24,7 +28,7 @@ def opened_image(
     Args:
         file: to open.
         what: it is, for messages.
-        formats: names of the formats of Pillow that are read; ``None``: all.
+        formats: names of the formats of Pillow that are read; ``None``: all that are data.
 
     Raises:
         QueryError: it is no image, or its head is damaged.
@@ -33,11 +37,10 @@ def opened_image(
     with readable(what):
         from PIL import Image
 
-        known = None
-        if formats is not None:
-            Image.init()
-            known = [name for name in formats if name in Image.OPEN]
-        return Image.open(file, formats=known)
+        Image.init()
+        known = Image.OPEN.keys() - _NOT_READ if formats is None else Image.OPEN.keys() & formats
+        # In the order in which Pillow tries them.
+        return Image.open(file, formats=[name for name in Image.OPEN if name in known])
 
 
 @contextmanager
@@ -59,7 +62,8 @@ def readable(what: str) -> Iterator[None]:
         yield
     except UnidentifiedImageError as error:
         raise QueryError(
-            f"{what} is in no format that Pillow reads; a video goes in as clip"
+            f"{what} is in no image format that is read, as JPEG and PNG are; a video goes in as "
+            "clip"
         ) from error
     # RuntimeError: of the decoder of AVIF.
     except (

@@ -31,11 +31,16 @@ from vidsearch.errors import (
 )
 from vidsearch.search.image_files import opened_image, readable, require_few_pixels
 from vidsearch.search.request import SearchRequest
+from vidsearch.search.timecode import seconds_text
 
 __all__ = ["MediaInput", "QueryVector", "given_vector", "stored_vector", "text_vectors"]
 
 _MAX_CLIP_SECONDS = 600.0
 _MAX_IMAGE_BYTES = 64 * 1024 * 1024
+_ROUNDING = 1e-3
+"""Seconds by which a start may differ from the stored one: people round it to milliseconds."""
+_ROUNDING_OF_ENGINES = 2.0**-23
+"""The same as a share of it: the mapping has times as floats of 32 bits."""
 
 
 class QueryVector(NamedTuple):
@@ -208,24 +213,33 @@ def stored_vector(
 def _segment_at(
     at: float, segments: Sequence[Mapping[str, Any]], *, id: str | None
 ) -> Mapping[str, Any]:
-    """The segment that holds the second; of overlapping ones that whose middle is nearest."""
+    """The segment that begins at the second; else the one that holds it, and of several the one
+    whose middle is nearest.
+
+    Where one segment ends, the next one begins, and moments are known by their start.
+    """
     # Another program may have written some without one of the three.
     needed = ("start", "end", "vector")
     whole = [one for one in segments if all(one.get(name) is not None for name in needed)]
     if not whole:
         raise QueryError(
-            f"like: video {id!r} has no segment with start, end and vector, so none at {at:g} s"
+            f"like: video {id!r} has no segment with start, end and vector, so none at "
+            f"{seconds_text(at)} s"
         )
+    near = max(_ROUNDING, at * _ROUNDING_OF_ENGINES)
     end = max(float(one["end"]) for one in whole)
-    if at > end:
-        raise QueryError(f"like: video {id!r} ends at {end:g} s, there is no segment at {at:g} s")
-    return min(
-        whole,
-        key=lambda one: (
-            max(float(one["start"]) - at, at - float(one["end"]), 0.0),
-            abs((float(one["start"]) + float(one["end"])) / 2 - at),
-        ),
-    )
+    if at > end + near:
+        raise QueryError(
+            f"like: video {id!r} ends at {seconds_text(end)} s, there is no segment at "
+            f"{seconds_text(at)} s"
+        )
+
+    def fit(one: Mapping[str, Any]) -> tuple[bool, float, float]:
+        start, end = float(one["start"]), float(one["end"])
+        distance = max(start - at, at - end, 0.0)
+        return abs(start - at) > near, distance, abs((start + end) / 2 - at)
+
+    return min(whole, key=fit)
 
 
 def _uri(name: str, value: Any) -> str:

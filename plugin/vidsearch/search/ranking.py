@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from vidsearch.engines import Json
-from vidsearch.search.diversity import fields_to_compare, reorder
+from vidsearch.search.diversity import Compared, compared_fields, reorder
 from vidsearch.search.fusion import Scored
 from vidsearch.search.keywords import scored_by_whole_index
 from vidsearch.search.legs import (
@@ -27,7 +27,7 @@ from vidsearch.search.plan import Plan, counts_of, page_of
 from vidsearch.search.request import Leg
 from vidsearch.search.types import Explanation, FacetCounts, Hit, LegShare, Total
 from vidsearch.search.values import VideoValues
-from vidsearch_mappings.queries import fields_query, vector_path
+from vidsearch_mappings.queries import fields_query
 
 __all__ = ["Ranking"]
 
@@ -67,6 +67,7 @@ class Ranking:
         """What the engine has taken for the page, documents and moments included, by id."""
         self._needs_window = False
         """Whether the page by words was read alone and may lack hits equal to its last one."""
+        self._compared = Compared()
         self._duplicates: dict[str, tuple[str, ...]] = {}
         self.warnings = list(plan.vector.warnings)
         """What the user should know."""
@@ -170,7 +171,7 @@ class Ranking:
             QueryError: ``collapse`` names a field that has no values.
         """
         with self._plan.checked.errors_about("collapse"):
-            fields = fields_to_compare(self._request, self._plan.index)
+            self._compared = compared_fields(self._request, self._plan.index)
         ids = [id for id, _ in self._order[: self._window]]
         if not ids:
             return {}
@@ -179,6 +180,7 @@ class Ranking:
             without = replace(plan, values=replace(plan.values, facets=()))
             window, _ = without.bodies(content=False)
             return {leg: scored_by_whole_index(leg, body) for leg, body in window.items()}
+        fields = self._compared.names
         bodies = {"candidates": fields_query(ids=ids, fields=fields)} if fields else {}
         return bodies | (self._plan.moments(ids) if self._request.by_moment else {})
 
@@ -193,10 +195,8 @@ class Ranking:
         if "candidates" in answer:
             hits = answer["candidates"]["hits"]["hits"]
             values = {hit["_id"]: hit.get("fields", {}) for hit in hits}
-            vector_field = vector_path(self._plan.index.field, level="video")
-            reordered = reorder(
-                self._request, self._order, values, kind=self._plan.kind, vector_field=vector_field
-            )
+            kind, compared = self._plan.kind, self._compared
+            reordered = reorder(self._request, self._order, values, kind=kind, compared=compared)
             self._order, self._duplicates = reordered.kept, reordered.duplicates
         if self._request.by_moment and self._order:
             found = self._vector_hits(answer, chosen=True)

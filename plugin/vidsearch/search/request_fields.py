@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema
-from pydantic_core import core_schema
+from pydantic_core import core_schema, from_json
 
 from vidsearch.errors import QueryError
 from vidsearch.json_values import not_sendable
@@ -50,7 +50,12 @@ def require_text(text: object) -> str:
 
 def plain_sort(sort: object) -> object:
     """``-recorded`` for ``[{"recorded": "desc"}]`` or ``{"recorded": {"order": "desc"}}``, as the
-    engines write one field to sort by; all else as it is."""
+    engines write one field to sort by, also as a text of JSON; all else as it is."""
+    if isinstance(sort, str) and sort.lstrip().startswith(("[", "{")):  # of a URL, a command line
+        try:
+            return plain_sort(from_json(sort))
+        except ValueError:
+            return sort  # the name of a field
     if isinstance(sort, (list, tuple)) and len(sort) == 1 and sort[0] is not None:
         (sort,) = sort
     if isinstance(sort, Mapping) and len(sort) == 1:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from vidsearch.config import Settings
 from vidsearch.search import Hit, Moment
-from vidsearch.search.timecode import timecode
+from vidsearch.search.timecode import seconds_text, timecode
 from vidsearch.web.media import thumbnail_path
 from vidsearch.web.pages.query import LONGEST_LABEL, PageQuery
 from vidsearch.web.public import stored_duration
@@ -88,7 +88,7 @@ class Card:
 def video_url(root: str, id: str, *, start: float | None = None) -> str:
     """The URL of a video's file, which players begin at a second."""
     url = f"{root}/video/{quote(id, safe='')}"
-    return url if start is None else f"{url}#t={start:g}"
+    return url if start is None else f"{url}#t={seconds_text(start)}"
 
 
 def card_of(
@@ -115,7 +115,7 @@ def card_of(
         text=_shortened(_first_text(fields, _TEXTS)),
         play=video_url(root, hit.id, start=start),
         source=video_url(root, hit.id),
-        start="0" if start is None else f"{start:g}",
+        start="0" if start is None else seconds_text(start),
         thumbnail=best.thumbnail if best else None,
         best=best,
         moments=tuple(
@@ -138,7 +138,7 @@ def _by_time(pair: tuple[Moment, MomentView]) -> float:
 def _moment_view(id: str, moment: Moment, root: str, settings: Settings) -> MomentView:
     path = thumbnail_path(settings, moment.thumbnail)
     return MomentView(
-        start=f"{moment.start:g}",
+        start=seconds_text(moment.start),
         time=timecode(moment.start),
         span=f"{timecode(moment.start)}–{timecode(moment.end)}",
         cosine=f"{moment.cosine:.2f}",

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, urlencode
 from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest
 from vidsearch.search.conditions import parse_condition
+from vidsearch.search.request_fields import plain_sort
+from vidsearch.search.timecode import seconds_text
 
 __all__ = ["FACET", "LONGEST_LABEL", "MOMENTS", "NUMBERS", "PER_PAGE", "PageQuery"]
 
@@ -69,6 +71,8 @@ class PageQuery:
             elif name in NUMBERS and value:
                 given[name] = _number(name, value)
         given["pic"] = given.get("pic", "")[:LONGEST_LABEL]
+        if isinstance(sort := plain_sort(given.get("sort")), str):
+            given["sort"] = sort
         return cls(**given, facets={name: tuple(values) for name, values in facets.items()})
 
     @classmethod
@@ -105,7 +109,7 @@ class PageQuery:
     @property
     def at_text(self) -> str:
         """The seconds as they stand in a URL."""
-        return "" if self.at is None else f"{self.at:g}"
+        return "" if self.at is None else seconds_text(self.at)
 
     @property
     def rarer(self) -> int:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from vidsearch.errors import VidsearchError
 from vidsearch.search import Facet, Hit, SearchResult
+from vidsearch.search.timecode import seconds_text
 from vidsearch.web.limits import check_text, max_k
 from vidsearch.web.pages.cards import CARD_FIELDS, card_of
 from vidsearch.web.pages.facets import asked_facets, date_fields, facet_views
@@ -187,7 +188,7 @@ def _chips(query: PageQuery, root: str) -> list[dict[str, str]]:
         text = f"Picture: {query.pic}" if query.pic else "A picture"
         return [{"text": text, "without": query.url(root, v="", pic=""), "picture": query.v[-24:]}]
     if query.like is not None:
-        at = "" if query.at is None else f" at {query.at:g} s"
+        at = "" if query.at is None else f" at {seconds_text(round(query.at, 3))} s"
         return [
             {
                 "text": f"Like {query.pic or query.like}{at}",

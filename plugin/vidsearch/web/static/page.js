@@ -332,7 +332,7 @@
         told.textContent = "This video lies on another server, whose frames cannot be read here. The whole moment can be searched by.";
         return;
       }
-      location.assign(`${card.dataset.like}&at=${currentTime.toFixed(2)}`);
+      location.assign(`${card.dataset.like}&at=${currentTime.toFixed(3)}`);
     }
   });
 })();
