@@ -93,6 +93,7 @@ class ThumbnailSettings(Section):
 
     url: str | None = Field(
         None,
+        repr=False,
         description="Folder or bucket (fsspec URL) that thumbnails are written to. Unset: no "
         "thumbnails.",
     )
@@ -115,6 +116,7 @@ class EmbeddingSettings(Section):
     )
     url: str | None = Field(
         None,
+        repr=False,
         description="Folder or bucket (fsspec URL) of the store. Unset: the index "
         "`<side_prefix><name>-embeddings`.",
     )
