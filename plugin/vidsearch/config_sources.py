@@ -35,7 +35,8 @@ class SourceSettings(Section):
     hosts: tuple[str, ...] = Field(
         (),
         description="Allowlist of hosts (`example.com`, `*.example.com`, `host:port`) and buckets "
-        "that videos are read from. Empty: any.",
+        "(by their names, not by patterns) that videos are read from. Empty: any, but then clients "
+        "over HTTP register no videos in buckets.",
     )
     private_hosts: tuple[str, ...] = Field(
         (),

@@ -117,7 +117,7 @@ def signed_url(source: BucketUri, *, settings: SourceSettings, where: str, secon
         SourceUnavailableError: no credentials, or such that nothing can be signed with.
         MissingExtraError: the package for this kind of bucket is not installed.
     """
-    Allowlist(settings).require_listed(source.bucket, port=None, where=where)
+    Allowlist(settings).require_bucket(source.bucket, where=where)
     files = _filesystem(source.scheme)
     with _mapped(source, where):
         url: str = files.sign(source.path, expiration=seconds)
@@ -126,7 +126,7 @@ def signed_url(source: BucketUri, *, settings: SourceSettings, where: str, secon
 
 def _described(source: BucketUri, settings: SourceSettings, where: str) -> tuple[Any, Any]:
     """The file system of a bucket, and what it says of the object."""
-    Allowlist(settings).require_listed(source.bucket, port=None, where=where)
+    Allowlist(settings).require_bucket(source.bucket, where=where)
     files = _filesystem(source.scheme)
     with _mapped(source, where):
         files.invalidate_cache()  # it remembers listings, of yesterday if need be
