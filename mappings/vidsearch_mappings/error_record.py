@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vidsearch_mappings.masking import masked
 from vidsearch_mappings.types import Json
 
 __all__ = ["ErrorRecord"]
@@ -14,20 +14,6 @@ __all__ = ["ErrorRecord"]
 _MAX_MESSAGE = 1000
 _MAX_CAUSE = 300
 _MAX_CAUSES = 5
-# Messages of other libraries may show what an error of vidsearch never does.
-_SECRETS = (
-    (re.compile(r"(?<=://)[^\s'\"]*@"), ""),
-    (re.compile(r"\?[^\s'\"]*=[^\s'\"]*"), "?…"),
-    (re.compile(r"\b(Bearer|Basic|ApiKey)\s+[^\s'\"]+", re.IGNORECASE), r"\1 …"),
-    (
-        re.compile(
-            r"((?:password|passwd|secret|token|credential|signature|api[_-]?key)\w*['\"]?\s*[=:]\s*)"
-            r"(?:'[^']*'|\"[^\"]*\"|[^\s'\",;&]+)",
-            re.IGNORECASE,
-        ),
-        r"\1…",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +32,8 @@ class ErrorRecord:
 
     @classmethod
     def of(cls, error: BaseException, *, stage: str) -> ErrorRecord:
-        """From an exception; long messages are cut, as they land in every listing."""
+        """From an exception. Secrets in messages are masked, as other libraries tell some; long
+        messages are cut, as they land in every listing."""
         name = type(error).__name__
         message = (_line(error) or name)[:_MAX_MESSAGE]
         causes = (_told(cause)[:_MAX_CAUSE] for cause in _causes(error))
@@ -78,12 +65,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _told(cause: BaseException) -> str:
     text, name = _line(cause), type(cause).__name__
-    for secret, shown in _SECRETS:
-        text = secret.sub(shown, text)
     return f"{name}: {text}" if text else name
 
 
 def _line(error: BaseException) -> str:
     """The message in one line. File names may hold bytes that are not UTF-8, which no JSON takes:
     they are written out."""
-    return " ".join(str(error).encode(errors="backslashreplace").decode().split())
+    return masked(" ".join(str(error).encode(errors="backslashreplace").decode().split()))

@@ -42,6 +42,7 @@ from vidsearch.config_sources import (
 from vidsearch.config_web import WebSettings
 from vidsearch.defaults import KILL_SECONDS
 from vidsearch.errors import ConfigError
+from vidsearch_mappings.masking import masked_values
 
 __all__ = [
     "BrokerSettings",
@@ -248,12 +249,13 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def redact_url(url: str) -> str:
-    """The URL with its password masked, for messages and logs.
+    """The URL with its password masked, and passwords and tokens of its query, for messages and
+    logs.
 
     A user without a password is masked, too: some services take a token in that place. A broker
     can have several URLs, separated by ``;``.
     """
-    return ";".join(_redact_one(one) for one in split_urls(url))
+    return ";".join(_redact_query(_redact_one(one)) for one in split_urls(url))
 
 
 def split_urls(urls: str) -> list[str]:
@@ -273,6 +275,11 @@ def _redact_one(url: str) -> str:
     name, has_password, _ = user.partition(":")
     shown = f"{name}:***" if has_password else "***"
     return f"{scheme}{slashes}{shown}@{host}"
+
+
+def _redact_query(url: str) -> str:
+    place, mark, query = url.partition("?")
+    return f"{place}{mark}{masked_values(query)}"
 
 
 def setting_paths() -> Iterator[tuple[str, str, Any]]:

@@ -35,7 +35,8 @@ class SourceSettings(Section):
     hosts: tuple[str, ...] = Field(
         (),
         description="Allowlist of hosts (`example.com`, `*.example.com`, `host:port`) and buckets "
-        "that videos are read from. Empty: any.",
+        "(by their names, not by patterns) that videos are read from. Empty: any, but then clients "
+        "over HTTP register no videos in buckets.",
     )
     private_hosts: tuple[str, ...] = Field(
         (),
@@ -93,6 +94,7 @@ class ThumbnailSettings(Section):
 
     url: str | None = Field(
         None,
+        repr=False,
         description="Folder or bucket (fsspec URL) that thumbnails are written to. Unset: no "
         "thumbnails.",
     )
@@ -115,6 +117,7 @@ class EmbeddingSettings(Section):
     )
     url: str | None = Field(
         None,
+        repr=False,
         description="Folder or bucket (fsspec URL) of the store. Unset: the index "
         "`<side_prefix><name>-embeddings`.",
     )

@@ -101,7 +101,9 @@ class WebSettings(Section):
     hidden_fields: tuple[str, ...] = Field(
         (),
         description="Fields of the documents that are neither shown nor filtered by. An object "
-        "hides all that it holds. The URI of a video is hidden in any case.",
+        "hides all that it holds. The URI of a video is hidden in any case. Their words are still "
+        "searched: list the other fields in `search.keyword_fields`, whose default has `*`, to "
+        "leave them out.",
     )
     media_origins: tuple[str, ...] = Field(
         (),

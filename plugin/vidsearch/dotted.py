@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from vidsearch.errors import ConfigError, first_line
+from vidsearch.error_texts import first_line
+from vidsearch.errors import ConfigError
 
 __all__ = ["imported", "imported_object", "is_dotted"]
 

@@ -393,8 +393,3 @@ class LocalError(VidsearchError):
     """A search node or Redis on this machine did not start or stop."""
 
     fault: ClassVar[Fault] = "setup"
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of the message of an error, or its class where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

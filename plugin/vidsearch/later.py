@@ -7,16 +7,17 @@ work and ended with it, costs more than the looking.
 from __future__ import annotations
 
 import heapq
-import logging
 import os
 import threading
 import time
 from collections.abc import Callable
 from itertools import count
 
+from vidsearch.error_texts import logger
+
 __all__ = ["Later", "call_later"]
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class Later:

@@ -7,7 +7,9 @@ import logging
 import sys
 from datetime import datetime, timezone
 
+from vidsearch.error_texts import traceback_of
 from vidsearch.metrics import current_work
+from vidsearch_mappings.masking import masked
 
 __all__ = ["JsonFormatter"]
 
@@ -15,7 +17,7 @@ __all__ = ["JsonFormatter"]
 class JsonFormatter(logging.Formatter):
     """One JSON object per line: ``time``, ``level``, ``logger``, ``message``; ``video`` or
     ``slice`` with the id that is being worked on; ``task`` and ``task_id`` in Celery's task log;
-    ``error`` with the traceback.
+    ``error`` with the traceback. Secrets in message and traceback are masked.
 
     A formatter like any other, for ``logging.config.dictConfig`` as well. Takes the arguments of
     :class:`logging.Formatter`, and needs none of them.
@@ -28,14 +30,16 @@ class JsonFormatter(logging.Formatter):
             "time": at.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": masked(record.getMessage()),
         }
         if work := current_work():
             line[work.kind] = work.id
         if task := _current_task():
             line |= task
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = traceback_of(record.exc_info[1])
+        elif record.exc_text:
+            line["error"] = record.exc_text
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
         return json.dumps(line, ensure_ascii=False, default=str)

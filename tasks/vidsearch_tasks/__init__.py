@@ -27,7 +27,7 @@ from vidsearch_tasks.register import (
 from vidsearch_tasks.reindexing import reindexer, run_store, start_reindex
 from vidsearch_tasks.services import Services
 from vidsearch_tasks.videos import delete_video, retry_videos, update_fields, video_status
-from vidsearch_tasks.worker_logs import set_formatter as _  # noqa: F401  (a signal calls it)
+from vidsearch_tasks.worker_logs import set_up_handlers as _  # noqa: F401  (a signal calls it)
 from vidsearch_tasks.worker_start import app_conflicts
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from celery.exceptions import SoftTimeLimitExceeded
 
+from vidsearch.error_texts import first_line
 from vidsearch.errors import (
     BackendUnavailableError,
     ConfigError,
@@ -21,7 +22,6 @@ from vidsearch.errors import (
     VideoNotRegisteredError,
     VidsearchError,
     WorkerStoppingError,
-    first_line,
 )
 from vidsearch.later import call_later
 from vidsearch.retry import Decision, decide, engine_delay, pause_delay

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.errors import VidsearchError, first_line
+from vidsearch.error_texts import first_line
+from vidsearch.errors import VidsearchError
 
 if TYPE_CHECKING:
     from vidsearch.config import IngestSettings, ModelSettings, Settings

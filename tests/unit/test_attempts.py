@@ -257,13 +257,16 @@ def test_encoder_that_cannot_be_made_is_the_workers_fault(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: Any) -> Any:
-        raise RuntimeError("CUDA error: no device")
+        raise RuntimeError("CUDA error: no device; see https://me:hunter2@host/?key=hunter2")
 
     monkeypatch.setattr(Stage, "indexer", property(broken))
     stage.attempt()
     record = stage.registry.get("a")
     assert (record.state, record.attempts) == (State.REGISTERED, 0)
     assert "this worker cannot embed videos: RuntimeError: CUDA error" in str(record.error)
+    assert "see https://host/?…" in str(record.error)
+    (pause,) = stage.operations.pauses()
+    assert "hunter2" not in f"{record.error} {pause.error}"
 
 
 def test_message_goes_on_to_others_where_a_worker_has_no_registry(stage: Stage) -> None:

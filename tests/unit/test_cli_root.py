@@ -216,12 +216,32 @@ def test_settings_lists_every_setting_and_masks_secrets(
 ) -> None:
     monkeypatch.setenv("VIDSEARCH_ENGINE__PASSWORD", "hunter2")
     monkeypatch.setenv("VIDSEARCH_BROKER__URL", "redis://me:hunter2@host:1/0")
+    monkeypatch.setenv("VIDSEARCH_THUMBNAILS__URL", "smb://me:hunter2@nas/share")
+    monkeypatch.setenv("VIDSEARCH_EMBEDDINGS__URL", "sftp://me:hunter2@nas/share")
+    options = {
+        "master_name": "main",
+        "password": "hunter2",
+        "sentinel_kwargs": {"auth": "hunter2"},
+        "queues": [{"auth": "hunter2"}, "amqp://me:hunter2@host//"],
+    }
+    monkeypatch.setenv("VIDSEARCH_BROKER__TRANSPORT_OPTIONS", json.dumps(options))
+    headers = {"example.com": {"Authorization": "Bearer hunter2"}}
+    monkeypatch.setenv("VIDSEARCH_SOURCES__HEADERS", json.dumps(headers))
     code, out, _ = run(capsys, "settings", "--json")
     assert code == 0
     assert "hunter2" not in out
     shown = json.loads(out)
     assert shown["VIDSEARCH_BROKER__URL"] == "redis://me:***@host:1/0"
     assert shown["VIDSEARCH_ENGINE__PASSWORD"] == "***"
+    assert shown["VIDSEARCH_THUMBNAILS__URL"] == "smb://me:***@nas/share"
+    assert shown["VIDSEARCH_EMBEDDINGS__URL"] == "sftp://me:***@nas/share"
+    assert shown["VIDSEARCH_BROKER__TRANSPORT_OPTIONS"] == {
+        "master_name": "main",
+        "password": "***",
+        "sentinel_kwargs": {"auth": "***"},
+        "queues": [{"auth": "***"}, "amqp://me:***@host//"],
+    }
+    assert shown["VIDSEARCH_SOURCES__HEADERS"] == {"example.com": {"Authorization": "***"}}
     assert shown["VIDSEARCH_INDEX__NAME"] == "videos"
     code, out, _ = run(capsys, "settings")
     assert code == 0

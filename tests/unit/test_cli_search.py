@@ -381,6 +381,23 @@ def test_highlighted_words_are_bold_on_a_terminal(
     assert second.rstrip() == "  \x1b[1mcircle\x1b[0m"
 
 
+def test_escape_sequences_of_a_highlight_are_shown_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, engine: MemoryEngine
+) -> None:
+    title = "a \x1b]0;owned\x07 circle\x1b[8m"
+    engine.bulk("videos-000001", [Write("index", "odd\x1b[2J", {"title": title})], refresh=True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit, match="0"):
+        main(["search", "circle", "--mode", "keyword", "--highlight", "-k", "20"])
+    out, err = capsys.readouterr()
+    assert r"odd\x1b[2J" in out
+    assert r"odd\x1b[2J, title: a \x1b]0;owned\x07" in err
+    assert "\x1b[1m" in err, "styles of our own stay"
+    assert not any(code in out + err for code in ("\x1b]0", "\x1b[2J", "\x1b[8m"))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

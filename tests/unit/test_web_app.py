@@ -40,6 +40,30 @@ def test_server_registers_nothing_unless_it_is_allowed() -> None:
     assert "web.allow_writes" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("uri", "hosts", "setting"),
+    [
+        ("s3://private/a.mp4", (), "sources.hosts name its bucket"),
+        ("s3://private.example.com/a.mp4", ("*.example.com",), "sources.hosts name its bucket"),
+        ("https://other.example/a.mp4", ("*.example.com",), "sources.hosts its host"),
+        ("/etc/passwd", (), "sources.roots a folder"),
+    ],
+)
+def test_uri_that_a_client_may_not_register_is_refused_with_the_setting(
+    uri: str, hosts: tuple[str, ...], setting: str
+) -> None:
+    token = "0123456789abcdef"
+    settings = Settings(
+        engine=AWAY.engine, web={"allow_writes": True, "token": token}, sources={"hosts": hosts}
+    )
+    options = {"json": {"id": "a", "uri": uri}, "headers": {"authorization": f"Bearer {token}"}}
+    answer = _ask(settings, "POST", "/api/videos", **options)
+    assert answer.status_code == 422
+    assert answer.json()["argument"] == "uri"
+    assert setting in answer.json()["detail"]
+    assert "example.com" not in answer.json()["detail"], "what is allowed is not told"
+
+
 def test_time_of_a_search_has_an_end() -> None:
     with pytest.raises(ConfigError, match=r"web\.timeout"):
         load_settings(web={"timeout": "inf"})

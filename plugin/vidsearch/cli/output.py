@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from vidsearch.cli.terminal import escaped, escaped_json
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.table import Table
@@ -46,9 +48,9 @@ def talk(message: str) -> None:
     if _drawn:
         from rich.text import Text
 
-        _drawn[-1].console.print(Text.from_ansi(message), soft_wrap=True)
+        _drawn[-1].console.print(Text(escaped(message)), soft_wrap=True)
     else:
-        click.echo(message, err=True)
+        click.echo(escaped(message), err=True)
 
 
 def confirm(question: str) -> None:
@@ -59,7 +61,7 @@ def confirm(question: str) -> None:
         click.UsageError: there is nobody to ask, as in a script.
     """
     try:
-        is_yes = click.confirm(question, err=True)
+        is_yes = click.confirm(escaped(question), err=True)
     except click.Abort:
         if sys.stdin is not None and sys.stdin.isatty():  # interrupted
             raise
@@ -77,9 +79,10 @@ def talk_of_outage(error: Exception, seconds: float) -> None:
 
 
 def talk_of(items: Iterable[tuple[str, str]]) -> None:
-    """Print pairs of a label and a message on stderr; messages may hold ANSI styles.
+    """Print pairs of a label and a message on stderr.
 
-    On a terminal they form two columns, and messages are wrapped between words.
+    On a terminal they form two columns, and messages are wrapped between words. They may hold ANSI
+    styles there, so that their parts of documents must be escaped.
     """
     if not sys.stderr.isatty():
         for label, message in items:
@@ -93,20 +96,23 @@ def talk_of(items: Iterable[tuple[str, str]]) -> None:
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column(overflow="fold")
     for label, message in items:
-        grid.add_row(Text(label), Text.from_ansi(message))
+        grid.add_row(Text(escaped(label)), Text.from_ansi(message))
     Console(stderr=True).print(grid)
 
 
 def print_json(data: Any) -> None:
     """One JSON document on stdout; indented for a person, one line for a pipe."""
-    indent = 2 if sys.stdout.isatty() else None
-    click.echo(json.dumps(data, indent=indent, ensure_ascii=False, default=str))
+    click.echo(_json(data, indent=2 if sys.stdout.isatty() else None))
 
 
 def print_line_of_json(data: Any) -> None:
     """One of several JSON documents on stdout, a line each, at once."""
-    click.echo(json.dumps(data, ensure_ascii=False, default=str))
+    click.echo(_json(data))
     sys.stdout.flush()
+
+
+def _json(data: Any, *, indent: int | None = None) -> str:
+    return escaped_json(json.dumps(data, indent=indent, ensure_ascii=False, default=str))
 
 
 def print_rows(
@@ -168,7 +174,7 @@ def print_table(
 
 
 def _cells(rows: Iterable[Sequence[Any]]) -> list[list[str]]:
-    return [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    return [["-" if cell is None else escaped(str(cell)) for cell in row] for row in rows]
 
 
 def table(
@@ -224,11 +230,10 @@ def row_printer(
         if not shown:
             return
         if as_json:
-            text = json.dumps(data, ensure_ascii=False, default=str)
-            click.echo(f"{',' if printed else '['}\n{text}", nl=False)
+            click.echo(f"{',' if printed else '['}\n{_json(data)}", nl=False)
         else:
-            for row in [cells] if printed else [columns, cells]:
-                click.echo(_tab_separated("-" if cell is None else str(cell) for cell in row))
+            for row in _cells([cells] if printed else [columns, cells]):
+                click.echo(_tab_separated(row))
         printed += 1
 
     try:
@@ -276,7 +281,7 @@ def progress(label: str, *, total: int | None = None) -> Iterator[Progress]:
         BarColumn(bar_width=None),  # what the others leave of the line
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=Console(stderr=True),
         expand=True,
     )
@@ -286,7 +291,7 @@ def progress(label: str, *, total: int | None = None) -> Iterator[Progress]:
         if bar not in _drawn:
             bar.start()
             _drawn.append(bar)
-        bar.update(task, completed=done, total=total, note=note)
+        bar.update(task, completed=done, total=total, note=escaped(note))
 
     try:
         yield draw

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any, TextIO
 
 import click
 
 from vidsearch import __version__
+from vidsearch.cli.terminal import LogLines, escaped
 from vidsearch.errors import (
     ConfigError,
     EvaluationError,
@@ -132,7 +134,7 @@ def cli(ctx: click.Context, verbose: bool, config: str | None) -> None:
     Settings come from VIDSEARCH_… variables or a TOML file; `vidsearch settings` lists them.
     Exit code 0: done; 1: failed; 2: an argument or a setting is wrong.
     """
-    import logging
+    from vidsearch.error_texts import mask_record
 
     ctx.ensure_object(dict)
     ctx.obj["verbose"] = verbose
@@ -142,11 +144,11 @@ def cli(ctx: click.Context, verbose: bool, config: str | None) -> None:
         import_lean()
     if config:
         os.environ["VIDSEARCH_CONFIG"] = config
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose else logging.ERROR,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(mask_record)
+    level = logging.INFO if verbose else logging.ERROR
+    logging.basicConfig(handlers=[handler], level=level)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -183,7 +185,9 @@ def _run(args: list[str], *, alone: bool) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        click.echo(escaped(shown.getvalue()), nl=False, err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Aborted.", err=True)
@@ -214,8 +218,10 @@ def _is_verbose(args: Sequence[str]) -> bool:
 
 def _report(error: VidsearchError, *, verbose: bool) -> None:
     if verbose:
-        traceback.print_exception(error, file=sys.stderr)
+        from vidsearch.error_texts import traceback_of
+
+        click.echo(escaped(traceback_of(error)), err=True)
     click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(str(error), err=True)
+    click.echo(escaped(str(error)), err=True)
     if isinstance(error, QueryError) and error.engine is not None:
-        click.echo(f"The engine says: {error.engine}", err=True)
+        click.echo(escaped(f"The engine says: {error.engine}"), err=True)

@@ -16,6 +16,7 @@ import click
 from vidsearch.cli import output
 from vidsearch.cli.facets import parse_facets, print_facets
 from vidsearch.cli.options import file_or_uri, json_option
+from vidsearch.cli.terminal import escaped
 from vidsearch.config import load_settings
 from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
 from vidsearch.npy import load_npy
@@ -270,7 +271,7 @@ def print_result(
     rows = [_row(rank, hit, by_leg=by_leg) for rank, hit in enumerate(result.hits, first)]
     output.print_table(columns, rows, right=right, whole=["id", "score", "cosine", "moments"])
     output.talk_of(
-        (str(rank), f"{hit.id}{detail}")
+        (str(rank), f"{escaped(hit.id)}{detail}")
         for rank, hit in enumerate(result.hits, first)
         for detail in _details_of(hit, tags)
     )
@@ -278,21 +279,23 @@ def print_result(
 
 def _details_of(hit: Hit, tags: tuple[str, str]) -> Iterator[str]:
     if hit.explanation is not None:
-        yield f": {hit.explanation}"
+        yield escaped(f": {hit.explanation}")
     for name, fragments in hit.highlights.items():
         for fragment in fragments:
-            yield f", {name}: {_marked(fragment, tags)}"
+            yield f", {escaped(name)}: {_marked(fragment, tags)}"
     if hit.duplicates:
-        yield f": also {', '.join(hit.duplicates)}"
+        yield escaped(f": also {', '.join(hit.duplicates)}")
 
 
 def _marked(fragment: str, tags: tuple[str, str]) -> str:
     """A highlight on one line; on a terminal the words that were found are bold."""
-    if sys.stderr.isatty():
-        # The text itself is escaped: what looks like a tag is one.
-        word = re.compile(f"{re.escape(tags[0])}(.*?){re.escape(tags[1])}", re.DOTALL)
-        fragment = word.sub(lambda match: click.style(match[1], bold=True), fragment)
-    return " ".join(unescape(fragment).split())
+    if not sys.stderr.isatty():
+        return " ".join(escaped(unescape(fragment)).split())
+    # The text itself is in HTML: what looks like a tag is one.
+    word = re.compile(f"{re.escape(tags[0])}(.*?){re.escape(tags[1])}", re.DOTALL)
+    parts = [escaped(unescape(part)) for part in word.split(fragment)]
+    parts[1::2] = [click.style(part, bold=True) for part in parts[1::2]]
+    return " ".join("".join(parts).split())
 
 
 def _row(rank: int, hit: Hit, *, by_leg: bool) -> Sequence[Any]:

@@ -12,6 +12,7 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option
+from vidsearch.cli.terminal import escaped
 from vidsearch.cli.workers import model_note, model_problem, shared_names, worker_problem
 
 if TYPE_CHECKING:
@@ -105,9 +106,9 @@ def _screen(*, as_json: bool) -> Iterator[Any]:
         def draw(found: IngestionStatus) -> None:
             rows = [row for row in _rows(found) if row[1] != 0]
             table = output.table(_COLUMNS, rows, right=("number",))
-            problems = [Text(f"Needs a person: {each}", style="red") for each in found.problems]
-            if found.error:
-                problems.append(Text(f"Error: {found.error}", style="red"))
+            told = [f"Needs a person: {each}" for each in found.problems]
+            told += [f"Error: {found.error}"] if found.error else []
+            problems = [Text(escaped(each), style="red") for each in told]
             live.update(Group(Text(_line(found)), *problems, table), refresh=True)
 
         yield draw

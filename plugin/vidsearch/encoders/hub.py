@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from vidsearch.errors import MissingExtraError, ModelUnavailableError, first_line
+from vidsearch.error_texts import first_line
+from vidsearch.errors import MissingExtraError, ModelUnavailableError
 
 __all__ = ["hub_folder"]
 

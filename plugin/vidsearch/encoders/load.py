@@ -10,7 +10,8 @@ from vidsearch.dotted import imported, is_dotted
 from vidsearch.encoders import onnx
 from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.torch_encoder import TorchEncoder
-from vidsearch.errors import ConfigError, VidsearchError, first_line
+from vidsearch.error_texts import first_line
+from vidsearch.errors import ConfigError, VidsearchError
 
 __all__ = ["load_encoder"]
 

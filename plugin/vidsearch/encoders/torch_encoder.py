@@ -13,7 +13,8 @@ from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.encoders.precision import FramePrecision, frame_precision, may_have_card
 from vidsearch.encoders.texts import TextRecipe
-from vidsearch.errors import EncoderError, ModelUnavailableError, first_line
+from vidsearch.error_texts import first_line
+from vidsearch.errors import EncoderError, ModelUnavailableError
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.torch_pixels import clip_pixels_torch
 from vidsearch.metrics import timed

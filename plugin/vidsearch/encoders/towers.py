@@ -12,7 +12,8 @@ from typing import Any
 from vidsearch.encoders.checkpoint import Checkpoint
 from vidsearch.encoders.families import Tower
 from vidsearch.encoders.precision import FramePrecision
-from vidsearch.errors import ConfigError, MissingExtraError, ModelUnavailableError, first_line
+from vidsearch.error_texts import first_line
+from vidsearch.errors import ConfigError, MissingExtraError, ModelUnavailableError
 
 __all__ = [
     "load_model",

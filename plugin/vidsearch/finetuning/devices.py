@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from vidsearch.encoders.towers import torch_device
-from vidsearch.errors import ConfigError, MissingExtraError, first_line
+from vidsearch.error_texts import first_line
+from vidsearch.errors import ConfigError, MissingExtraError
 
 __all__ = ["Devices", "open_devices", "processes_of_machine"]
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidsearch.errors import FineTuningError, first_line
+from vidsearch.error_texts import first_line
+from vidsearch.errors import FineTuningError
 from vidsearch.finetuning.loss import MAX_SCALE, cap_scale
 from vidsearch.finetuning.writing import save_state
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from vidsearch.errors import FineTuningError, first_line
+from vidsearch.error_texts import first_line
+from vidsearch.errors import FineTuningError
 
 __all__ = ["require_writable", "save_state", "writing"]
 

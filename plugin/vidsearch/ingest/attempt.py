@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from time import perf_counter
 from typing import Literal, TypeVar
 
 from vidsearch.config import IngestSettings
+from vidsearch.error_texts import logger
 from vidsearch.errors import (
     BackendUnavailableError,
     LeaseLostError,
@@ -27,7 +27,7 @@ from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 
 __all__ = ["Attempt", "Outcome", "skipped"]
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 _T = TypeVar("_T")
 _ANSWERED_CALLS = 5
 """Calls of one kind that an engine which is there may leave unanswered, before that is an error."""

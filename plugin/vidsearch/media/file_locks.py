@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -19,11 +21,17 @@ def locks_folder(base: Path | None, name: str) -> Path:
         name: of the kind.
 
     Raises:
-        OSError: there is no place for it.
+        OSError: there is no place for it, or what is there is not this user's alone.
     """
     # With the user's number: the folder of another user could not be written to.
     folder = Path(base or gettempdir()) / f"vidsearch-{name}-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    # Anybody can make one of that name first where all may write, and hold its locks for ever.
+    status = os.lstat(folder)
+    is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    if not is_own or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        reason = "is not a folder that this user alone may write to: remove it"
+        raise OSError(errno.EPERM, f"{str(folder)!r} {reason}")
     return folder
 
 
@@ -31,9 +39,10 @@ def opened_lock(path: Path, stack: contextlib.ExitStack) -> int:
     """The descriptor of a file to lock. The lock ends with the context, or with the process.
 
     Raises:
-        OSError: the file cannot be made.
+        OSError: the file cannot be made, or is a link.
     """
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    lock = os.open(path, flags, 0o600)
     stack.callback(os.close, lock)
     return lock
 

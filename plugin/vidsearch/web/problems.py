@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -13,6 +12,7 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from vidsearch.error_texts import logger
 from vidsearch.errors import (
     Fault,
     QueryError,
@@ -27,7 +27,7 @@ PROBLEM_JSON = "application/problem+json"
 RETRY_SECONDS = 5
 """After which a client may try again what did not work for a while."""
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 _STATUS: dict[Fault, int] = {
     "caller": 422,
     "video": 422,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
-from vidsearch.errors import VidsearchError, first_line
+from vidsearch.error_texts import first_line, logger
+from vidsearch.errors import VidsearchError
 from vidsearch.web.problems import RETRY_SECONDS, Problem
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Readiness"]
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 _PROBE = "a boat"
 _OUTAGE_PAUSE, _SETUP_PAUSE = 2.0, 30.0
 """Seconds until it is tried again."""

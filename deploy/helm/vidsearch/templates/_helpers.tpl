@@ -48,10 +48,13 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- end }}
 {{- end }}
 
-{{/* What every container has: (list $ $settingsOverTheOthers), and more variables, which extraEnv is over */}}
+{{/* What every container has: (list $ $settingsOverTheOthers), and more variables, which extraEnv is over, and values
+with an existingSecret and an extraEnv of its own */}}
 {{- define "vidsearch.environment" -}}
 {{- $root := index . 0 -}}
 {{- $settings := mergeOverwrite (deepCopy $root.Values.settings) (index . 1) -}}
+{{- $own := dict -}}
+{{- if gt (len .) 3 }}{{ $own = index . 3 }}{{ end -}}
 env:
   {{- include "vidsearch.variables" $settings | trim | nindent 2 }}
   {{- if gt (len .) 2 }}
@@ -59,10 +62,10 @@ env:
   {{- toYaml . | nindent 2 }}
   {{- end }}
   {{- end }}
-  {{- with $root.Values.extraEnv }}
+  {{- with default $root.Values.extraEnv $own.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with $root.Values.existingSecret }}
+{{- with default $root.Values.existingSecret $own.existingSecret }}
 envFrom:
   - secretRef:
       name: {{ . }}

@@ -18,12 +18,12 @@ from django.utils.html import format_html, format_html_join
 from vidsearch.batches import in_batches
 from vidsearch.contrib.django.derived import video_ids
 from vidsearch.contrib.django.sync import sync_rows
+from vidsearch.error_texts import first_line
 from vidsearch.errors import (
     BackendError,
     BackendUnavailableError,
     VideoNotRegisteredError,
     VidsearchError,
-    first_line,
 )
 from vidsearch.registry import Registry
 from vidsearch_mappings.registry import VideoRecord

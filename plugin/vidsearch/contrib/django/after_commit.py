@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -12,12 +11,13 @@ from django.db import connections, router, transaction
 from vidsearch.contrib.django.derived import depends_on, is_file_of_video
 from vidsearch.contrib.django.new_files import forget_new_files, note_new_files, written_files
 from vidsearch.contrib.django.sync import sync_rows
+from vidsearch.error_texts import first_line, logger
 from vidsearch.errors import VidsearchError
 from vidsearch_mappings.registry import Priority
 
 __all__ = ["after_commit", "row_about_to_be_saved", "row_deleted", "row_saved", "sync_command"]
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 def after_commit(
@@ -140,7 +140,7 @@ class _Batch:
                     "%d rows of %s are saved, but not known to the search: %s. Run `%s` later",
                     len(priorities),
                     model._meta.label,
-                    error,
+                    first_line(error),
                     "` and then `".join(commands),
                     exc_info=not isinstance(error, VidsearchError),
                 )

@@ -7,7 +7,6 @@ Django leaves the key on the object that it was given, which then is of no row.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,11 +16,11 @@ from django.db.models import Q
 
 from vidsearch.batches import in_batches
 from vidsearch.contrib.django.keys import text_of_key
-from vidsearch.errors import first_line
+from vidsearch.error_texts import first_line, logger
 
 __all__ = ["stored_keys"]
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _ROWS_IN_A_STATEMENT = 100
 """Each is a condition on several columns; databases limit how many a statement may have."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,20 +15,20 @@ from django.utils import timezone, translation
 from vidsearch.batches import in_batches
 from vidsearch.contrib.django.derived import family_of, kinds_of, models_of
 from vidsearch.contrib.django.documents import with_relations_as_written
+from vidsearch.error_texts import first_line, logger
 from vidsearch.errors import (
     ConfigError,
     VersionConflictError,
     VideoError,
     VideoNotRegisteredError,
     VidsearchError,
-    first_line,
 )
 from vidsearch_mappings.registry import Priority
 from vidsearch_tasks import NewVideo, Registration, Services, current_services, register_videos
 
 __all__ = ["MODEL_FIELD", "Synced", "ids_without_rows", "remove_videos", "sync_rows"]
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 MODEL_FIELD = "django_model"
 """Field of a document that names the model of its row: several share an index."""

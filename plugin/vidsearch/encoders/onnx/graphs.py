@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from vidsearch.encoders.checkpoint import Checkpoint
 from vidsearch.encoders.families import Tower
-from vidsearch.errors import EncoderError, MissingExtraError, first_line
+from vidsearch.error_texts import first_line
+from vidsearch.errors import EncoderError, MissingExtraError
 
 __all__ = ["weights_of", "write_fp32", "write_int8"]
 

@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 
 from vidsearch.encoders.base import Vectors
 from vidsearch.encoders.onnx.layout import EXPORT_AGAIN, Export, Precision, Tower
-from vidsearch.errors import (
-    EncoderError,
-    MissingExtraError,
-    ModelUnavailableError,
-    first_line,
-)
+from vidsearch.error_texts import first_line
+from vidsearch.errors import EncoderError, MissingExtraError, ModelUnavailableError
 
 __all__ = ["TowerSession", "load_tokenizer"]
 

@@ -96,8 +96,8 @@ class Allowlist:
             except ValueError:
                 self._private_names.append(host_pattern("private_hosts", entry))
 
-    def require_listed(self, host: str, *, port: int | None, where: str) -> None:
-        """Refuse a host or bucket that ``hosts`` does not list.
+    def require_listed(self, host: str, *, port: int, where: str) -> None:
+        """Refuse a host that ``hosts`` does not list.
 
         Raises:
             SourceForbiddenError: it is not listed, and the list is not empty.
@@ -106,6 +106,26 @@ class Allowlist:
             raise SourceForbiddenError(
                 f"{where} may not be read: {host!r} is not in sources.hosts; add it there if "
                 "videos may come from it"
+            )
+
+    def require_bucket(self, bucket: str, *, where: str, needed: bool = False) -> None:
+        """Refuse a bucket that ``hosts`` does not name.
+
+        Patterns count for hosts only: anybody may make a bucket ``x.example.com``.
+
+        Args:
+            bucket: its name.
+            where: the URI as messages show it.
+            needed: whether it must be named also where the list is empty.
+
+        Raises:
+            SourceForbiddenError: it is not named.
+        """
+        named = any(not each.below and each.covers(bucket, None) for each in self._hosts)
+        if (self._hosts or needed) and not named:
+            raise SourceForbiddenError(
+                f"{where} may not be read: sources.hosts does not name the bucket {bucket!r}; add "
+                "its name there, not a pattern, if videos may come from it"
             )
 
     def require_reachable(

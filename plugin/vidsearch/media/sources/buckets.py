@@ -9,7 +9,6 @@ configuration folder).
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,13 +29,13 @@ from vidsearch.media.sources.sidecars import SIDECAR_BYTES, Sidecar, choose_side
 from vidsearch.media.sources.temporary import BoundedFile
 from vidsearch.media.sources.timeouts import DEFAULT_TIMEOUTS, Timeouts, TransferClock
 from vidsearch.media.sources.uris import BucketUri
+from vidsearch_mappings.masking import masked
 
 __all__ = ["copy_object", "copy_sidecars", "object_validator", "signed_url"]
 
 _log = logging.getLogger(__name__)
 
 _CHUNK = 8 * 2**20
-_QUERY = re.compile(r"\?\S+")
 _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS or a service account",
@@ -118,7 +117,7 @@ def signed_url(source: BucketUri, *, settings: SourceSettings, where: str, secon
         SourceUnavailableError: no credentials, or such that nothing can be signed with.
         MissingExtraError: the package for this kind of bucket is not installed.
     """
-    Allowlist(settings).require_listed(source.bucket, port=None, where=where)
+    Allowlist(settings).require_bucket(source.bucket, where=where)
     files = _filesystem(source.scheme)
     with _mapped(source, where):
         url: str = files.sign(source.path, expiration=seconds)
@@ -127,7 +126,7 @@ def signed_url(source: BucketUri, *, settings: SourceSettings, where: str, secon
 
 def _described(source: BucketUri, settings: SourceSettings, where: str) -> tuple[Any, Any]:
     """The file system of a bucket, and what it says of the object."""
-    Allowlist(settings).require_listed(source.bucket, port=None, where=where)
+    Allowlist(settings).require_bucket(source.bucket, where=where)
     files = _filesystem(source.scheme)
     with _mapped(source, where):
         files.invalidate_cache()  # it remembers listings, of yesterday if need be
@@ -248,5 +247,5 @@ def _reason(error: Exception, source: BucketUri | None = None, where: str = "") 
     if source and source.key in str(error) and source.path not in where:
         return type(error).__name__
     lines = str(error).splitlines() or [""]
-    text = _QUERY.sub("?…", lines[0])[:200]  # a query may hold a signature
+    text = masked(lines[0])[:200]  # a query may hold a signature
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

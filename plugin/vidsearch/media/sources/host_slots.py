@@ -43,7 +43,7 @@ def host_slot(host: str, settings: SourceSettings, *, where: str) -> Iterator[No
         except OSError as error:
             raise TemporaryFolderError(
                 f"{where} cannot be fetched: no locks can be made for sources.per_host "
-                f"({error.strerror}); make room in the temporary folder or set sources.folder"
+                f"({error.strerror}). Make room in the temporary folder, or set sources.folder"
             ) from error
         while not any(map(try_lock, locks)):
             time.sleep(_POLL_SECONDS * random.uniform(0.5, 1.5))

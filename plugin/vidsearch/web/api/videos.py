@@ -34,7 +34,8 @@ class NewVideoBody(BaseModel):
     uri: str = Field(
         min_length=1,
         description="URL of the video, as the workers can reach it and the settings (`sources`) "
-        "allow it. A path of the workers' machines only below `sources.roots`.",
+        "allow it. A path of the workers' machines only below `sources.roots`, and an object in a "
+        "bucket only where `sources.hosts` names that.",
     )
     fields: dict[str, Any] | None = Field(
         None,
@@ -146,12 +147,13 @@ def _require_allowed(uri: str, settings: Settings) -> None:
 
     The workers check again what they read, by the addresses of hosts as well.
     """
-    from vidsearch.media.sources.listed import require_listed
+    from vidsearch.media.sources.listed import require_listed, rule_for
 
     try:
-        require_listed(uri, settings.sources, local_below_roots=True)
+        require_listed(uri, settings.sources, from_client=True)
     except SourceForbiddenError as error:  # its message tells what is allowed
-        raise _wrong("uri is not allowed by the settings (sources)", "uri") from error
+        rule = rule_for(uri, settings.sources)
+        raise _wrong(f"uri is not allowed by the settings: {rule}", "uri") from error
     except VideoError as error:
         raise _wrong(f"uri: {error}", "uri") from error
 
