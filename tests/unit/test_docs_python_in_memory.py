@@ -16,8 +16,6 @@ from tests.django_site import Site
 from tests.docs_runs import MEMORY, run_python
 
 from vidsearch.config import Settings, load_settings
-from vidsearch.index import create_videos_index
-from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.in_process import videos_in_process
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_tasks import configured, video_status
