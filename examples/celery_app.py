@@ -15,4 +15,5 @@ app = Celery(
 app.conf.broker_transport_options = {"visibility_timeout": settings.visibility_timeout}
 app.conf.worker_prefetch_multiplier = 1  # a busy worker leaves messages to others
 app.conf.beat_schedule = {**beat_schedule(settings)}  # beside your own entries
+# Your own client, with its own credentials; without `client=` one is made from the settings.
 configure(settings, client=Elasticsearch(settings.engine.url), app=app)

@@ -34,7 +34,7 @@ EXAMPLES = "tests/e2e/test_examples.py"
 
 PYTHON: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "README.md": {EXAMPLES: (1, 2)},
-    "docs/broker.md": {MEMORY: (1,)},
+    "docs/broker.md": {MEMORY: (1, 2)},
     "docs/encoders.md": {MEMORY: (1, 2)},
     "docs/engines.md": {NODE: (1, 2, 3)},
     "docs/evaluation.md": {MEMORY: (2,)},
@@ -69,7 +69,6 @@ vidsearch plan --videos 20000 --seconds 2700 --engine opensearch --workers 8 --j
     "attached": """
 vidsearch index attach products --uri-field media.url --dry-run
 vidsearch index attach products --uri-field media.url
-VIDSEARCH_INDEX__NAME=products vidsearch scan
 export VIDSEARCH_INDEX__NAME=products
 vidsearch scan --dry-run
 vidsearch scan

@@ -137,7 +137,7 @@ def test_an_index_of_an_application_is_attached_scanned_and_left(
         connected.engine.update_aliases([{"add": {"index": f"{name}-000001", "alias": name}}])
     reader.own = {"products": name}
     printed = reader.types("attached")
-    assert printed["VIDSEARCH_INDEX__NAME=products vidsearch scan"].count("\tenqueue\t") == 3
+    assert printed["vidsearch scan"].count("\tenqueue\t") == 3
 
 
 @pytest.fixture

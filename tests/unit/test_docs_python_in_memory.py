@@ -16,8 +16,6 @@ from tests.django_site import Site
 from tests.docs_runs import MEMORY, run_python
 
 from vidsearch.config import Settings, load_settings
-from vidsearch.index import create_videos_index
-from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.in_process import videos_in_process
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_tasks import configured, video_status
@@ -32,18 +30,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_eager_mode_of_the_page_on_brokers(
+def test_tests_of_an_application_on_the_page_on_brokers(
     colour_clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = MemoryEngine()
     monkeypatch.setattr("vidsearch.engines.connect", lambda settings, **options: engine)
-    settings = Settings(ingest={"isolate": False})
-    create_videos_index(engine, settings.index, FakeEncoder().identity)
     app = Celery("yours", broker="memory://", set_as_current=False)
-    names: dict[str, Any] = {"app": app, "settings": settings}
+    names: dict[str, Any] = {"app": app, "settings": Settings(ingest={"isolate": False})}
     clip = str(colour_clips / "red.mp4")
     run_python("docs/broker.md", MEMORY, names, changed={"/videos/a.mp4": clip})
     assert str(names["record"].state) == "indexed"
+    assert str(names["register_video"]("b", uri=clip).state) == "indexed"
+    assert engine.count(names["settings"].index.name) == 1, "in the index of the second block alone"
 
 
 def test_an_encoder_of_ones_own_and_its_tests() -> None:

@@ -82,8 +82,9 @@ def plan(
 ) -> None:
     """Compute what a number of videos takes in memory, disk and hours, for each preset.
 
-    Nothing is asked of a cluster. Segments, frames per second, neighbours in the graph and the
-    precision of the store are those of the settings; the rates are those that docs/sizing.md names.
+    Nothing is asked of a cluster. Segments, how often frames are sampled, neighbours in the graph
+    and the precision of the store are those of the settings; the rates are those that
+    docs/sizing.md names.
     """
     from vidsearch.sizing import Library, estimate
     from vidsearch.sizing.rates import Measured
