@@ -15,7 +15,7 @@ from vidsearch.errors import (
     VideoNotRegisteredError,
 )
 from vidsearch.registry import ErrorRecord, Lease, NewVideo, Registry, State, VideoRecord
-from vidsearch.registry.transitions import HANDED_OVER, SLICES, is_handed_over
+from vidsearch.registry.holders import HANDED_OVER, SLICES, is_handed_over
 from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.memory_engine import MemoryEngine
 
