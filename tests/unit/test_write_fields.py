@@ -28,6 +28,7 @@ from vidsearch.registry import (
     State,
     VideoRecord,
 )
+from vidsearch.registry.store import Stored
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -337,3 +338,30 @@ def test_a_refused_update_of_a_video_with_another_file_takes_back_to_what_was_re
         update(refusing, year="of the dragon", draft=True)
     assert refusing.registry.get("a").fields == {"title": "other", "year": 2024}
     assert (document(refusing, "a")["title"], document(refusing, "a")["year"]) == ("old", 2020)
+
+
+def test_a_refused_update_that_broke_off_and_is_repeated_leaves_nothing(refusing: Stage) -> None:
+    refusing.registry.register("a", uri="/other.mp4", fields={"title": "other", "year": 2024})
+    refusing.registry.set_fields("a", {"year": "of the dragon"})
+    for fields in ({"year": "of the dragon"}, {"year": "of the dragon", "draft": True}):
+        with pytest.raises(DocumentRejectedError, match="year"):
+            update(refusing, **fields)
+        assert refusing.registry.get("a").fields == {"title": "other", "year": 2020}
+        refusing.registry.set_fields("a", {"year": "of the dragon"})
+
+
+def test_a_refused_update_leaves_what_others_set_before_its_write(
+    refusing: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing.registry.register("a", uri="/other.mp4", fields={"title": "other", "year": 2024})
+    set_fields = refusing.registry.set_fields
+
+    def late(id: str, fields: Any) -> Stored:
+        monkeypatch.undo()
+        set_fields("a", {"title": "another", "year": 2025})
+        return set_fields(id, fields)
+
+    monkeypatch.setattr(refusing.registry, "set_fields", late)
+    with pytest.raises(DocumentRejectedError, match="year"):
+        update(refusing, title="mine", year="of the dragon")
+    assert refusing.registry.get("a").fields == {"title": "another", "year": 2025}

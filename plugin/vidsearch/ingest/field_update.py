@@ -53,13 +53,13 @@ def update_fields(
         )
     plain = checked_fields(fields, id=id, reserved=index.field, none_removes=True)
     refuse_changed_numbers(plain, index.properties, own_templates=index.own_templates)
-    before = registry.find(id)
-    record = registry.set_fields(id, plain)
+    stored = registry.set_fields(id, plain)
+    record = stored.record
     if record.indexed_at is None or (record.state is State.INDEXED and not lack_fields(record)):
         return record
     kept = {name: value for name, value in plain.items() if value is not None}
     removed = frozenset(plain.keys() - kept.keys())
-    change = FieldChange(kept, removed, before=before.fields if before is not None else None)
+    change = FieldChange(kept, removed, before=(stored.before or record).fields)
     (written,) = write_fields(registry, index, [id], own={id: change})
     return written.require()
 

@@ -36,6 +36,20 @@ class FieldChange:
         """The fields of the record without the change, as the document has kept them."""
         return self._moved(record, to=document, record=record, document=document)
 
+    def former(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the record had before the change, as far as that is known: where it had the same
+        value already, an earlier try of the change broke off, and the document tells."""
+        if self.before is None:
+            return document
+        names = {*self.fields, *(self.removed or ())}
+        again = {
+            name
+            for name in names
+            if self.before.get(name, _ABSENT) == self.fields.get(name, _ABSENT)
+        }
+        kept = {name: value for name, value in self.before.items() if name not in again}
+        return kept | {name: document[name] for name in again & document.keys()}
+
     def _moved(
         self,
         fields: Mapping[str, Any],

@@ -132,10 +132,12 @@ class Registry(Changes):
             for place in places
         )
 
-    def set_fields(self, id: str, fields: Mapping[str, Any]) -> VideoRecord:
+    def set_fields(self, id: str, fields: Mapping[str, Any]) -> Stored:
         """Change some of a video's fields; ``None`` removes one.
 
         Its state stays, but of a video that a worker has begun with, which starts afresh.
+
+        Returns the record, and in ``before`` the one that this call has changed, if it has.
 
         Raises:
             RegistryError: a field that cannot be stored; the message says which.
@@ -143,7 +145,7 @@ class Registry(Changes):
         """
         check_id(id)
         valid = checked_fields(fields, id=id, reserved=self._reserved, none_removes=True)
-        return self._change(id, partial(transitions.set_fields, fields=valid)).record
+        return self._change(id, partial(transitions.set_fields, fields=valid))
 
     def mark_fields_written(
         self, written: Mapping[str, Mapping[str, Any]]
