@@ -258,8 +258,8 @@ class _Trial:
 
     def _hand_back(self) -> None:
         """Give the lease back, uncounted, and send a message for another worker. Once."""
-        from vidsearch.registry.queueing import WORKER_STOPPED
         from vidsearch.registry.holders import is_handed_over
+        from vidsearch.registry.queueing import WORKER_STOPPED
 
         if not self._is_first_to_hand_back():
             return

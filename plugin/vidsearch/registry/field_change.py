@@ -22,6 +22,9 @@ class FieldChange:
     before: Mapping[str, Any] | None = None
     """The fields that the record had; of a video that is not indexed the document that is there may
     be of another file, and has others."""
+    uri: str | None = None
+    """Of the file that the fields were registered for; ``None`` where they are of the video,
+    whichever file it has."""
 
     def applied(self, record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a document with the change, but for what another caller has changed since.

@@ -189,6 +189,8 @@ class Registry(Changes):
     def retry(self, id: str) -> VideoRecord:
         """Give a failed or dead video a new start with all its attempts.
 
+        What is asked of its file (``ask`` of :meth:`reopen_many`) is asked again.
+
         Raises:
             RegistryError: it is neither failed nor dead.
         """
@@ -208,9 +210,10 @@ class Registry(Changes):
         """Have videos ingested again, whatever came of them before; those on their way stay there.
 
         What was read of a file before counts where its place is away, or has it no more; with
-        ``ask``, for "has it changed?", a place that is away is asked later. ``forget`` does so, and
-        embeds even what has not changed. ``replaced`` has the files read again, and embeds those
-        whose bytes are others; a worker that has begun with a file before loses its video.
+        ``ask``, for "has it changed?", a place that is away is asked again until it answers.
+        ``forget`` does so, and embeds even what has not changed. ``replaced`` has the files read
+        again, and embeds those whose bytes are others; a worker that has begun with a file before
+        loses its video.
         """
         reopen = partial(transitions.reopen, forget=forget, replaced=replaced, ask=ask)
         return self._change_many(ids, reopen)

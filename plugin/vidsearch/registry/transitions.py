@@ -48,7 +48,7 @@ from typing import Any
 from vidsearch.engines import Json
 from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
 from vidsearch.registry.holders import SLICES, is_handed_over, is_of, later
-from vidsearch.registry.known_file import to_be_asked, unasked, without_content
+from vidsearch.registry.known_file import to_be_asked, without_content
 from vidsearch.registry.queueing import WORKER_LOST
 from vidsearch.registry.validation import NewVideo
 from vidsearch.signed_urls import same_file
@@ -130,10 +130,10 @@ def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) ->
     if after == dict(record.fields):
         return record
     if record.state is State.PROCESSING:
-        return unasked(_afresh(record, now)).changed(fields=after)
+        return _afresh(record, now).changed(fields=after)
     if record.state is State.INDEXED:
         return _with_fields(record, now, after)
-    return unasked(record).changed(fields=after, updated_at=now)
+    return record.changed(fields=after, updated_at=now)
 
 
 def mark_queued(record: VideoRecord, now: float, *, due_at: float | None = None) -> VideoRecord:
@@ -279,7 +279,7 @@ def retry(record: VideoRecord, now: float) -> VideoRecord:
         raise RegistryError(
             f"video {record.id!r} is {record.state}; only failed or dead videos are retried"
         )
-    return unasked(_afresh(record, now))
+    return _afresh(record, now)
 
 
 def reopen(
