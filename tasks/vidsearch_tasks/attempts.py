@@ -11,7 +11,9 @@ from socket import gethostname
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from billiard.process import current_process
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.signals import task_prerun
 
 from vidsearch.error_texts import first_line
 from vidsearch.errors import (
@@ -27,6 +29,7 @@ from vidsearch.later import call_later
 from vidsearch.retry import Decision, decide, engine_delay, pause_delay
 from vidsearch_mappings.registry import WAITING, ErrorRecord
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST
+from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.register import enqueue, enqueue_fills, enqueue_slices
 from vidsearch_tasks.sending import send_ids
 from vidsearch_tasks.services import Services
@@ -81,6 +84,15 @@ FILLS = Work(
 )
 
 
+@task_prerun.connect  # type: ignore[untyped-decorator]
+def _limit(task: Any = None, **_: Any) -> None:
+    """Tell the work of a task for how long it may go on, where Celery enforces that."""
+    is_enforced = current_process().name != "MainProcess"  # in processes of ``prefork`` alone
+    is_attempt = task is not None and task.name in {INGEST, EMBED_SLICE, FILL}
+    seconds = current_services().settings.ingest.time_limit if is_attempt and is_enforced else None
+    STOP.limit(seconds)
+
+
 def attempted(
     task: Any, services: Services, id: str, work: Work, *, owner: str | None = None
 ) -> Outcome:
@@ -91,17 +103,22 @@ def attempted(
     is not set up right gives the video back for others, and waits before it takes the next message.
     When it is told to end, it hands back what it has.
 
+    The lease gets an owner of its own in each attempt: a message that a broker delivers again, as
+    its worker has taken long, does not take the lease of that worker.
+
     Args:
         task: that is running; it may be that of another message.
         services: what to work with.
         id: of the video, slice or document.
         work: which of them.
-        owner: of a lease that could not be given back, as the message says.
+        owner: of a lease that could not be given back, as the message says; see
+            ``Registry.claim``.
 
     Raises:
         VidsearchError: the engine is away, and the task was called without a worker.
     """
-    trial = _Trial(task, services, id, work, owner or uuid4().hex[:12])
+    own = uuid4().hex[:12]
+    trial = _Trial(task, services, id, work, f"{owner} {own}" if owner else own)
     with trial.handed_back_in_time():
         return trial.outcome()
 
@@ -143,8 +160,8 @@ class _Trial:
 
         tries = 0
         while True:
-            STOP.check()
             try:
+                STOP.check()
                 return self._attempt()
             except (VideoNotRegisteredError, WorkerStoppingError):
                 raise
@@ -155,7 +172,7 @@ class _Trial:
             except BackendUnavailableError as error:
                 if not self._has_worker:
                     raise
-                if isinstance(error.__cause__, SoftTimeLimitExceeded):
+                if STOP.is_late or isinstance(error.__cause__, SoftTimeLimitExceeded):
                     return self._put_back(error)
                 tries += 1
                 delay = engine_delay(tries)
@@ -184,8 +201,11 @@ class _Trial:
         follows the message takes it up again, uncounted."""
         from vidsearch.ingest import Outcome
 
-        _log.warning("video %r: its message is put back: the engine is away for too long", self._id)
-        self._send(owner=self._owner)
+        if self._is_first_to_hand_back():
+            _log.warning(
+                "video %r: its message is put back: the engine is away for too long", self._id
+            )
+            self._send(owner=self._owner)
         return Outcome("retry", reason="the engine is away", error=error)
 
     def _attempt(self) -> Outcome:
@@ -238,13 +258,11 @@ class _Trial:
 
     def _hand_back(self) -> None:
         """Give the lease back, uncounted, and send a message for another worker. Once."""
+        from vidsearch.registry.holders import is_handed_over
         from vidsearch.registry.queueing import WORKER_STOPPED
-        from vidsearch.registry.transitions import is_handed_over
 
-        with self._handing_back:
-            if self._is_handed_back:
-                return
-            self._is_handed_back = True
+        if not self._is_first_to_hand_back():
+            return
         reason = ErrorRecord(WORKER_STOPPED, "processing", "the worker was told to end")
         entries = self._work.entries(self._services)
         try:
@@ -257,6 +275,12 @@ class _Trial:
             self._send(owner=self._owner)
         except VidsearchError as error:
             _log.warning("video %r is not handed back: %s", self._id, error)
+
+    def _is_first_to_hand_back(self) -> bool:
+        """Whether no other thread of this attempt has sent a message for another worker."""
+        with self._handing_back:
+            is_first, self._is_handed_back = not self._is_handed_back, True
+        return is_first
 
     def _send(self, *, owner: str | None = None) -> None:
         """Put the message back as it came, or with the owner of a lease."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
 from vidsearch.errors import BackendUnavailableError
-from vidsearch_mappings.registry import PRIORITIES, Priority
+from vidsearch_mappings.registry import PRIORITIES, WAITING, Priority
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, bulk_queue
 from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.sending import send_ids
@@ -50,8 +50,8 @@ def register_video(
 ) -> VideoRecord:
     """Register a video and have a worker ingest it. Safe to repeat.
 
-    An indexed video that is registered with other fields gets them at once, in this process: its
-    file is not read.
+    A video that searches show and that is registered with other fields gets them at once, in this
+    process: its file is not read. Where another file is registered, they come with its vectors.
 
     Args:
         id: the application's own id of the video; the document gets the same.
@@ -59,7 +59,8 @@ def register_video(
             the workers can reach it.
         fields: of the document, beside the vidsearch object: title, tags, …. ``None`` leaves those
             that it has, as ``update_fields`` may have changed them; ``{}`` takes them away. Not in
-            an attached index, whose documents are the application's own.
+            an attached index, whose documents are the application's own: a video that is there is
+            refused with fields, and a new one fails.
         routing: of the application's document, in an attached index.
         priority: an ``interactive`` video is next, whatever number of ``bulk`` ones waits.
         services: what to work with; by default those of this process.
@@ -71,27 +72,32 @@ def register_video(
         later.
 
     Raises:
-        RegistryError: an id, uri or field that cannot be stored.
-        DocumentRejectedError: the index does not take a changed field of an indexed video, or would
-            change its number; its document has the fields that it had.
+        RegistryError: an id, uri or field that cannot be stored, or fields in an attached index.
+        DocumentRejectedError: the index does not take a changed field of a video that searches
+            show, or would change its number; its document has the fields that it had.
         BackendUnavailableError: the engine or the broker does not answer; the message says which.
             Where it is the broker, the video is registered, and the sweep will queue it. Where it
             is the engine, it is not known whether the video was registered: an engine that timed
             out may have written it. Call again, which does no harm; else the sweep queues the
             video if it was registered.
     """
-    from vidsearch.ingest import lack_fields, write_fields
+    from vidsearch.ingest import write_fields
     from vidsearch.registry.queueing import is_unsent
 
     services = services or current_services()
     record = services.registry.register(
         id, uri=uri, fields=fields, routing=routing, priority=priority
     )
-    if lack_fields(record):
-        own = {id: _own_change(record, {"fields": fields})}
-        (written,) = write_fields(services.registry, services.open_index(), [id], own=own)
-        record = written.require()
-    return _enqueued_one(record, services, services.app) if is_unsent(record) else record
+    own, problem = _own_change(record, {"fields": fields}), None
+    if _is_to_write(record, own):
+        (written,) = write_fields(services.registry, services.open_index(), [id], own={id: own})
+        problem = written.error
+        record = written.record or services.registry.get(id)
+    if is_unsent(record):
+        record = _enqueued_one(record, services, services.app)
+    if problem:
+        raise problem
+    return record
 
 
 def register_videos(
@@ -159,19 +165,25 @@ def _with_fields_written(
     registrations: Sequence[Registration],
     services: Services,
 ) -> list[Registration]:
-    """Changed fields of indexed videos go into their documents at once."""
+    """Changed fields go into the documents that searches show at once."""
     from vidsearch.ingest import lack_fields, write_fields
 
     changed = {
-        one.id: _own_change(one.record, video)
+        one.id: own
         for video, one in zip(videos, registrations, strict=True)
-        if one.record and lack_fields(one.record)
+        if one.record and (one.changed or lack_fields(one.record))
+        for own in [_own_change(one.record, video)]
+        if _is_to_write(one.record, own)
     }
     if not changed:
         return list(registrations)
     after = write_fields(services.registry, services.open_index(), list(changed), own=changed)
     written = {one.id: one for one in after}
-    return [written[one.id] if one.id in changed else one for one in registrations]
+    ends = [written.get(one.id, one) for one in registrations]
+    return [
+        end if end.error else replace(end, changed=end.changed or one.changed)
+        for one, end in zip(registrations, ends, strict=True)
+    ]
 
 
 def _own_change(record: VideoRecord, video: NewVideo | Mapping[str, Any]) -> FieldChange:
@@ -183,8 +195,17 @@ def _own_change(record: VideoRecord, video: NewVideo | Mapping[str, Any]) -> Fie
     if fields is None:
         return FieldChange({})
     if defaults is None:
-        return FieldChange(record.fields, removed=None)
-    return FieldChange({name: record.fields[name] for name in fields})
+        return FieldChange(record.fields, removed=None, uri=record.uri)
+    return FieldChange({name: record.fields[name] for name in fields}, uri=record.uri)
+
+
+def _is_to_write(record: VideoRecord, own: FieldChange) -> bool:
+    """Whether the document that searches show may lack what was registered: also of a video that
+    waits, perhaps for days, or failed the last time."""
+    from vidsearch.ingest import lack_fields
+
+    is_shown = record.indexed_at is not None and record.state in WAITING
+    return lack_fields(record) or (is_shown and own.uri is not None)
 
 
 def enqueue_many(

@@ -1,27 +1,51 @@
-"""How pool processes and threads learn that their worker was told to end."""
+"""How pool processes and threads learn that their worker was told to end, or their time is over."""
 
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from celery import bootsteps
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import celeryd_init, worker_ready, worker_shutting_down
 
 from vidsearch.stop import Stop
 from vidsearch_tasks.spawned import handed_over
 
-__all__ = ["STOP"]
+__all__ = ["STOP", "WorkerStop"]
 
 
-def _of_this_worker() -> Stop:
+class WorkerStop(Stop):
+    """Also raises what Celery raises once, at the soft time limit, and what clients of engines take
+    for an error of a request: the work else goes on, until the hard limit kills the process."""
+
+    _until: float | None = None
+
+    def limit(self, seconds: float | None) -> None:
+        """What this process does takes at most so long from now; ``None``: as long as it takes."""
+        self._until = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it has taken longer."""
+        return self._until is not None and time.monotonic() >= self._until
+
+    def check(self) -> None:
+        """As ``Stop.check``; raises ``SoftTimeLimitExceeded`` where it is late."""
+        super().check()
+        if self.is_late:
+            raise SoftTimeLimitExceeded
+
+
+def _of_this_worker() -> WorkerStop:
     file = handed_over().get("stop")
     with suppress(OSError):  # the worker has ended
-        return Stop(Path(file) if file else None)
-    return Stop()
+        return WorkerStop(Path(file) if file else None)
+    return WorkerStop()
 
 
 STOP = _of_this_worker()

@@ -12,22 +12,24 @@ from uuid import uuid4
 import pytest
 from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.signals import task_prerun
 
 from vidsearch.config import Settings
 from vidsearch.errors import (
     BackendUnavailableError,
     IndexNotFoundError,
+    LeaseLostError,
     ModelUnavailableError,
     SourceUnavailableError,
     WorkerStoppingError,
 )
 from vidsearch.ingest import Outcome
 from vidsearch.registry import ErrorRecord, Notes, Operations, Registry, State
-from vidsearch.stop import Stop
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings.registry import registry_index
-from vidsearch_tasks import attempts, queue_depth
+from vidsearch_tasks import attempts, queue_depth, stopping
 from vidsearch_tasks.attempts import VIDEOS, attempted
+from vidsearch_tasks.stopping import WorkerStop
 
 SETUP = "setup:w@host"
 
@@ -44,7 +46,7 @@ class Flaky(MemoryEngine):
 class Stage:
     """Services with an engine and a broker in memory, whose indexer does what a test says."""
 
-    def __init__(self, stop: Stop) -> None:
+    def __init__(self, stop: WorkerStop) -> None:
         self.engine = Flaky()
         self.settings = Settings(broker={"queue": uuid4().hex}, ingest={"retry_seconds": 0.2})
         body = registry_index("elasticsearch", shards=1, replicas=0)
@@ -79,7 +81,7 @@ class Stage:
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    stop = Stop()
+    stop = WorkerStop()
     monkeypatch.setattr(attempts, "STOP", stop)
     monkeypatch.setattr(attempts, "_circuit", attempts._Circuit())
     return Stage(stop)
@@ -105,16 +107,23 @@ def test_worker_that_waits_for_the_engine_hands_its_message_back_with_the_owner(
     outcome = stage.attempt(owner="first")
     assert isinstance(outcome.error, WorkerStoppingError)
     assert time.monotonic() - started < 20
-    with stage.app.connection_for_read() as connection:
-        message = connection.SimpleQueue(stage.settings.broker.queue).get(timeout=30)
+    message = _message(stage)
     assert message.headers["task"] == "vidsearch.ingest_video"
     assert message.content_type == "application/json"
-    assert message.payload[:2] == [["a"], {"owner": "first"}]
+    args, kwargs = message.payload[:2]
+    assert (args, kwargs["owner"].split()[0]) == (["a"], "first")
 
 
-def _put_back(stage: Stage) -> Any:
+def _message(stage: Stage) -> Any:
     with stage.app.connection_for_read() as connection:
-        return connection.SimpleQueue(stage.settings.broker.queue).get(timeout=30).payload[:2]
+        return connection.SimpleQueue(stage.settings.broker.queue).get(timeout=30)
+
+
+def _put_back(stage: Stage) -> str:
+    """The owner in the message that was put back."""
+    args, kwargs = _message(stage).payload[:2]
+    assert args == ["a"]
+    return str(kwargs["owner"])
 
 
 def test_time_limit_during_an_outage_within_an_attempt_uses_up_none(stage: Stage) -> None:
@@ -122,12 +131,108 @@ def test_time_limit_during_an_outage_within_an_attempt_uses_up_none(stage: Stage
         raise BackendUnavailableError("away") from SoftTimeLimitExceeded()
 
     stage.work = outlasts
-    outcome = stage.attempt(owner="first")
+    outcome = stage.attempt()
     assert (outcome.status, len(stage.claims)) == ("retry", 1)
-    assert _put_back(stage) == [["a"], {"owner": "first"}]
     stage.work = lambda: Outcome("indexed")
-    stage.attempt(owner="first")
+    stage.attempt(owner=_put_back(stage))
     assert stage.registry.get("a").attempts == 1
+
+
+def test_a_message_that_is_delivered_again_leaves_the_video_to_the_worker_that_has_it(
+    stage: Stage,
+) -> None:
+    """As RabbitMQ does where a worker takes longer than its ``consumer_timeout``."""
+    lease = stage.registry.claim("a", owner="first")
+
+    def work() -> Outcome:
+        stage.work = lambda: Outcome("indexed")
+        with pytest.raises(LeaseLostError, match="is being worked on"):
+            stage.registry.claim("a", owner="first second")
+        own = stage.registry.renew(stage.lease)
+        assert stage.registry.hand_back("a", owner="first second") == own.record
+        return Outcome("indexed")
+
+    stage.work = work
+    stage.attempt(owner=str(lease.record.owner).partition("#")[0])
+    assert stage.registry.get("a").attempts == 1
+
+
+def test_an_engine_that_stays_away_does_not_lose_the_owners_of_a_lease(stage: Stage) -> None:
+    stage.registry.claim("a", owner="first")
+    stage.engine.away = True
+    owner = "first"
+    for _ in range(2):
+        stage.stop.limit(0.2)
+        stage.attempt(owner=owner)
+        owner = _put_back(stage)
+    assert len(owner.split()) == 3
+    stage.engine.away = False
+    stage.stop.limit(None)
+    assert stage.attempt(owner=owner).status == "indexed"
+    assert stage.registry.get("a").attempts == 1
+
+
+def test_a_time_limit_that_a_client_took_for_an_error_of_its_request_ends_the_attempt(
+    stage: Stage,
+) -> None:
+    def outlasts() -> Outcome:
+        stage.stop.limit(0.0)
+        raise BackendUnavailableError("away") from ConnectionError("the client's")
+
+    stage.work = outlasts
+    assert stage.attempt().status == "retry"
+    owner = _put_back(stage)
+    assert stage.registry.get("a").owner is not None
+    assert str(stage.registry.get("a").owner).startswith(f"{owner}#")
+
+
+def test_work_that_did_not_hear_of_its_time_limit_is_told_between_two_steps(stage: Stage) -> None:
+    stage.stop.limit(3600.0)
+    stage.stop.check()
+    stage.stop.limit(0.0)
+    with pytest.raises(SoftTimeLimitExceeded):
+        stage.stop.check()
+    stage.stop.limit(None)
+    stage.stop.check()
+
+
+def test_one_message_is_sent_where_the_worker_ends_while_it_puts_its_message_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "_GRACE_SECONDS", 0.0)
+    sent: list[str] = []
+
+    def slow(app: Any, task: str, ids: list[str], **_: Any) -> Any:
+        stage.stop.set()
+        sent.extend(ids)
+        time.sleep(4 * attempts._LOOK_SECONDS)
+        return ids, None
+
+    monkeypatch.setattr(attempts, "send_ids", slow)
+    stage.engine.away = True
+    stage.stop.limit(0.2)
+    stage.attempt()
+    assert sent == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("process", "task", "is_limited"),
+    [
+        ("ForkPoolWorker-1", "vidsearch.ingest_video", True),
+        ("ForkPoolWorker-1", "application.own", False),
+        ("MainProcess", "vidsearch.ingest_video", False),
+    ],
+)
+def test_the_time_limit_is_known_where_celery_enforces_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, process: str, task: str, is_limited: bool
+) -> None:
+    stage.settings = Settings(ingest={"time_limit": 10})
+    monkeypatch.setattr(attempts, "current_services", lambda: stage)
+    monkeypatch.setattr(attempts, "current_process", lambda: SimpleNamespace(name=process))
+    task_prerun.send(sender=None, task=SimpleNamespace(name=task))
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 11)
+    monkeypatch.setattr(stopping, "time", later)
+    assert stage.stop.is_late is is_limited
 
 
 def test_time_limit_of_a_worker_that_waits_for_the_engine_puts_its_message_back(
@@ -139,7 +244,7 @@ def test_time_limit_of_a_worker_that_waits_for_the_engine_puts_its_message_back(
     monkeypatch.setattr(stage.stop, "pause", limit)
     stage.engine.away = True
     assert stage.attempt(owner="first").status == "retry"
-    assert _put_back(stage) == [["a"], {"owner": "first"}]
+    assert _put_back(stage).split()[0] == "first"
 
 
 def test_time_limit_while_the_engine_is_there_is_no_outage(stage: Stage) -> None:

@@ -21,7 +21,6 @@ from vidsearch.ingest import Outcome, missing_videos, scan_index
 from vidsearch.media import ThumbnailStore
 from vidsearch.registry import Registration, Registry, State
 from vidsearch.testing.clips import moving_frame, solid, write_clip
-from vidsearch.testing.memory_engine import MemoryEngine
 
 
 @pytest.fixture
@@ -210,75 +209,6 @@ def test_a_file_that_is_gone_and_of_which_nothing_is_kept_can_come_back(
     assert stage.ingest("a").status == "indexed"
 
 
-@pytest.fixture
-def share(stage: Stage, clip: Path, tmp_path: Path) -> Path:
-    """A folder of its own for the clip, as it is mounted on some workers only."""
-    share = tmp_path / "share"
-    share.mkdir()
-    clip.rename(share / clip.name)
-    stage.sources = stage.sources.model_copy(update={"roots": (share,)})
-    return share
-
-
-@pytest.mark.parametrize("asked", ["ask", "forget"])
-def test_whether_a_file_has_changed_is_asked_again_where_its_place_is_away(
-    stage: Stage, share: Path, asked: str
-) -> None:
-    clip = share / "clip.mp4"
-    stage.add("a", clip)
-    first = stage.registry.get("a").content
-    away = share.rename(share.with_name("away"))
-    stage.registry.reopen_many(["a"], **{asked: True})
-    assert stage.ingest("a").status == "retry"
-    record = stage.registry.get("a")
-    assert (record.state, record.attempts) == (State.REGISTERED, 0)
-    assert record.error is not None
-    assert record.error.type == "SourceRootMissingError"
-    away.rename(share)
-    write_clip(clip, [i / 10 for i in range(30)], picture=solid((0, 0, 255)), rate=10)
-    assert stage.ingest("a").status == "indexed"
-    record = stage.registry.get("a")
-    assert record.content != first
-    assert "must_answer" not in record.source
-
-
-def test_new_fields_are_written_while_it_is_open_whether_a_file_has_changed(
-    stage: Stage, share: Path
-) -> None:
-    stage.add("a", share / "clip.mp4", title="old")
-    share.rename(share.with_name("away"))
-    stage.registry.reopen_many(["a"], ask=True)
-    assert stage.ingest("a").status == "retry"
-    stage.registry.set_fields("a", {"title": "new"})
-    assert stage.ingest("a").status == "unchanged"
-    document = stage.engine.get("videos", "a")
-    assert document is not None
-    assert document.source["title"] == "new"
-
-
-def test_an_outage_of_http_leaves_open_whether_the_file_has_changed(
-    stage: Stage, clip: Path
-) -> None:
-    status, content = [200], clip.read_bytes()
-    with http_stub(lambda asked: Reply(status[0], content, {"etag": '"1"'})) as stub:
-        stage.add("a", f"{stub.url}/clip.mp4")
-        status[0] = 503
-        stage.registry.reopen_many(["a"], ask=True)
-        assert stage.ingest("a").status == "retry"
-        status[0] = 404
-        assert stage.ingest("a").status == "unchanged", "gone is an answer"
-        assert "must_answer" not in stage.registry.get("a").source
-
-
-def test_a_lost_document_comes_back_while_the_place_of_its_file_is_away(
-    stage: Stage, share: Path
-) -> None:
-    stage.add("a", share / "clip.mp4")
-    share.rename(share.with_name("away"))
-    stage.engine.delete("videos", "a")
-    assert stage.again("a").status == "indexed"
-
-
 def test_a_document_that_was_written_back_without_its_vectors_is_missing_and_made_again(
     stage: Stage, clip: Path
 ) -> None:
@@ -359,27 +289,6 @@ def test_a_rewritten_document_of_an_attached_index_gets_its_vectors_back(
     assert [outcome.status for outcome in scan()] == ["indexed", "indexed"]
     assert stage.work() == (0, 0)
     assert_same_vectors(stage.video("a"), before)
-
-
-def test_a_scan_of_all_documents_asks_whether_files_have_changed_and_restores_lost_vectors(
-    stage: Stage, share: Path
-) -> None:
-    mappings = {"properties": {"url": {"type": "keyword"}}}
-    engine = stage.engine = MemoryEngine()
-    stage.registry = Registry(engine, index=SETTINGS.registry, max_attempts=2)
-    engine.create_index("videos", {"mappings": mappings})
-    attach_index(engine, SETTINGS, stage.encoder.identity, uri_field="url")
-    for id in ("current", "lost"):
-        engine.put("videos", id, {"url": str(share / "clip.mp4")})
-        stage.registry.register(id, uri=str(share / "clip.mp4"))
-        assert stage.ingest(id).status == "indexed"
-    engine.put("videos", "lost", {"url": str(share / "clip.mp4")})
-    index = open_videos_index(engine, SETTINGS)
-    found = scan_index(stage.registry, index, enqueue=list, everything=True)
-    assert {one.id: one.reason for one in found} == {"lost": "new", "current": "check"}
-    share.rename(share.with_name("away"))
-    assert stage.ingest("lost").status == "indexed"
-    assert stage.ingest("current").status == "retry"
 
 
 def test_new_subtitles_are_read_without_decoding_the_frames(

@@ -15,7 +15,7 @@ from vidsearch.errors import (
     VideoNotRegisteredError,
 )
 from vidsearch.registry import ErrorRecord, Lease, NewVideo, Registry, State, VideoRecord
-from vidsearch.registry.transitions import HANDED_OVER, SLICES, is_handed_over
+from vidsearch.registry.holders import HANDED_OVER, SLICES, is_handed_over
 from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -468,7 +468,7 @@ def test_a_field_can_be_taken_away_whatever_its_name(registry: Registry) -> None
     bad = {"title": "A", "_id": "x", "a..b": 1}
     # As an earlier version has registered them.
     registry._store.change("a", lambda record, _: record and record.changed(fields=bad))
-    assert registry.set_fields("a", {"_id": None, "a..b": None}).fields == {"title": "A"}
+    assert registry.set_fields("a", {"_id": None, "a..b": None}).record.fields == {"title": "A"}
     with pytest.raises(RegistryError, match="'video' is the object"):
         registry.set_fields("a", {"video": None})
 

@@ -48,8 +48,10 @@ MADE = {
 TRANSITIONS: dict[str, Callable[[VideoRecord, float], VideoRecord]] = {
     "register": partial(transitions.register, video=NewVideo("a", "/b.mp4")),
     "mark_queued": transitions.mark_queued,
-    "claim": partial(transitions.claim, token="w#1", lease_seconds=60, max_attempts=3),
-    "hand_back": partial(transitions.hand_back, owner="w", error=BROKEN),
+    "claim": partial(
+        transitions.claim, token="w#1", owners=["w"], lease_seconds=60, max_attempts=3
+    ),
+    "hand_back": partial(transitions.hand_back, owners=["w"], error=BROKEN),
     "hand_over": partial(transitions.hand_over, lease_seconds=60, content="c"),
     "fields_written": lambda record, now: written.fields_written(
         record.changed(due_at=4.0), now, fields=record.fields
@@ -96,7 +98,7 @@ def test_every_transition_keeps_fields_of_a_newer_version(name: str) -> None:
 
 
 def test_every_transition_is_tested() -> None:
-    tested = {*TRANSITIONS, "is_handed_over", "is_purgeable"}
+    tested = {*TRANSITIONS, "is_purgeable"}
     functions = {name for name in transitions.__all__ if callable(getattr(transitions, name))}
     assert tested == {*functions, *written.__all__}
 

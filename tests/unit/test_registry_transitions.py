@@ -27,7 +27,7 @@ CASES: dict[str, tuple[Callable[[VideoRecord, float], VideoRecord], Ends]] = {
     ),
     "mark_queued": (transitions.mark_queued, {**SAME, State.REGISTERED: State.QUEUED}),
     "claim": (
-        partial(transitions.claim, token="w#1", lease_seconds=60, max_attempts=2),
+        partial(transitions.claim, token="w#1", owners=["w"], lease_seconds=60, max_attempts=2),
         {
             **dict.fromkeys(State, LeaseLostError),
             State.REGISTERED: State.PROCESSING,
@@ -35,7 +35,13 @@ CASES: dict[str, tuple[Callable[[VideoRecord, float], VideoRecord], Ends]] = {
         },
     ),
     "claim one's own": (
-        partial(transitions.claim, token="other#2", lease_seconds=60, max_attempts=1),
+        partial(
+            transitions.claim,
+            token="new#2",
+            owners=["other", "new"],
+            lease_seconds=60,
+            max_attempts=1,
+        ),
         {
             **dict.fromkeys(State, LeaseLostError),
             State.REGISTERED: State.PROCESSING,
@@ -113,7 +119,7 @@ def test_a_transition_leads_to_its_state_or_is_refused(name: str, state: State) 
 def test_a_lease_that_ran_out_is_taken_while_attempts_last(max_attempts: int, end: State) -> None:
     before = record_in(State.PROCESSING)
     after = transitions.claim(
-        before, NOW + 2, token="w#1", lease_seconds=60, max_attempts=max_attempts
+        before, NOW + 2, token="w#1", owners=["w"], lease_seconds=60, max_attempts=max_attempts
     )
     assert after.state is end
 

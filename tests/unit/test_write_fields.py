@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.ingest_stage import SETTINGS, Stage
+from tests.memory_stage import Stage as Application
 
 from vidsearch.engines import BulkResult, Write
 from vidsearch.errors import (
@@ -15,8 +16,9 @@ from vidsearch.errors import (
     BulkError,
     DocumentRejectedError,
     MappingConflictError,
+    RegistryError,
 )
-from vidsearch.index import create_videos_index
+from vidsearch.index import attach_index, create_videos_index
 from vidsearch.index.videos_index import open_videos_index
 from vidsearch.ingest import lack_fields, update_fields, write_fields
 from vidsearch.registry import (
@@ -28,8 +30,10 @@ from vidsearch.registry import (
     State,
     VideoRecord,
 )
+from vidsearch.registry.store import Stored
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch_tasks import register_video
 
 IDS = [f"v{number}" for number in range(120)]
 
@@ -337,3 +341,59 @@ def test_a_refused_update_of_a_video_with_another_file_takes_back_to_what_was_re
         update(refusing, year="of the dragon", draft=True)
     assert refusing.registry.get("a").fields == {"title": "other", "year": 2024}
     assert (document(refusing, "a")["title"], document(refusing, "a")["year"]) == ("old", 2020)
+
+
+def test_a_refused_update_that_broke_off_and_is_repeated_leaves_nothing(refusing: Stage) -> None:
+    refusing.registry.register("a", uri="/other.mp4", fields={"title": "other", "year": 2024})
+    refusing.registry.set_fields("a", {"year": "of the dragon"})
+    for fields in ({"year": "of the dragon"}, {"year": "of the dragon", "draft": True}):
+        with pytest.raises(DocumentRejectedError, match="year"):
+            update(refusing, **fields)
+        assert refusing.registry.get("a").fields == {"title": "other", "year": 2020}
+        refusing.registry.set_fields("a", {"year": "of the dragon"})
+
+
+def test_a_refused_update_leaves_what_others_set_before_its_write(
+    refusing: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing.registry.register("a", uri="/other.mp4", fields={"title": "other", "year": 2024})
+    set_fields = refusing.registry.set_fields
+
+    def late(id: str, fields: Any) -> Stored:
+        monkeypatch.undo()
+        set_fields("a", {"title": "another", "year": 2025})
+        return set_fields(id, fields)
+
+    monkeypatch.setattr(refusing.registry, "set_fields", late)
+    with pytest.raises(DocumentRejectedError, match="year"):
+        update(refusing, title="mine", year="of the dragon")
+    assert refusing.registry.get("a").fields == {"title": "another", "year": 2025}
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_fields_are_refused_in_an_attached_index_and_the_video_stays_as_it_is(
+    clip: Path, reopened: bool
+) -> None:
+    stage = Stage()
+    stage.engine.create_index("videos", {"mappings": {"properties": {"url": {"type": "keyword"}}}})
+    attach_index(stage.engine, SETTINGS, stage.encoder.identity, uri_field="url")
+    stage.engine.put("videos", "a", {"url": str(clip), "title": "own"})
+    assert stage.add("a", clip).status == "indexed"
+    if reopened:
+        stage.registry.reopen("a")
+    before, shown = stage.registry.get("a"), document(stage, "a")
+    application = Application(stage.registry, stage.engine)
+    with pytest.raises(RegistryError, match="write the fields of 'a' to your own document"):
+        register_video("a", uri=str(clip), fields={"title": "x"}, services=application)  # type: ignore[arg-type]
+    (one,) = application.register([NewVideo("a", str(clip), {"title": "x"})])
+    assert isinstance(one.error, RegistryError)
+    after = stage.registry.get("a")
+    assert (after.fields, after.fingerprint) == ({}, before.fingerprint)
+    assert after.state is (State.REGISTERED if reopened else State.INDEXED)
+    assert after.due_at is None
+    (one,) = application.register([NewVideo("a", str(clip), {})])
+    assert one.error is None
+    assert document(stage, "a") == shown
+    if reopened:
+        assert stage.ingest("a").status == "unchanged"
+    application.app.close()

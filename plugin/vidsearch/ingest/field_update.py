@@ -24,6 +24,7 @@ from vidsearch.registry.field_change import FieldChange
 from vidsearch.registry.registration import Registration
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import checked_fields
+from vidsearch.signed_urls import same_file
 from vidsearch_mappings.registry import State, VideoRecord
 
 __all__ = ["lack_fields", "update_fields", "write_fields"]
@@ -48,18 +49,16 @@ def update_fields(
         VersionConflictError: the document keeps changing.
     """
     if index.attached:
-        raise RegistryError(
-            f"index {index.name!r} is attached: write the fields of {id!r} to your own document"
-        )
+        raise _of_application(id, index)
     plain = checked_fields(fields, id=id, reserved=index.field, none_removes=True)
     refuse_changed_numbers(plain, index.properties, own_templates=index.own_templates)
-    before = registry.find(id)
-    record = registry.set_fields(id, plain)
+    stored = registry.set_fields(id, plain)
+    record = stored.record
     if record.indexed_at is None or (record.state is State.INDEXED and not lack_fields(record)):
         return record
     kept = {name: value for name, value in plain.items() if value is not None}
     removed = frozenset(plain.keys() - kept.keys())
-    change = FieldChange(kept, removed, before=before.fields if before is not None else None)
+    change = FieldChange(kept, removed, before=(stored.before or record).fields)
     (written,) = write_fields(registry, index, [id], own={id: change})
     return written.require()
 
@@ -88,13 +87,16 @@ def write_fields(
         index: opened.
         ids: of the videos.
         own: by id, what the caller has changed; by default all fields of the record. Of a video
-            that is not indexed this alone is written: the rest may be of another file.
+            that is not indexed this alone is written, and where it has a ``uri``, into a document
+            of that file only: the rest may be of another file.
 
     Returns one for each id, in their order. ``error`` says why a document does not have the fields:
     the index does not take those of the caller, and record and document have the former ones, but
-    for what others have changed; or the document keeps changing, and the sweep will have a worker
-    write it.
+    for what others have changed; the index is attached, and the record has none now; or the
+    document keeps changing, and the sweep will have a worker write it.
     """
+    if index.attached:
+        return _without_fields(registry, index, ids)
     ends: dict[str, Registration] = {}
     rest = list(ids)
 
@@ -127,10 +129,14 @@ def _write_batch(
         is_shown = document is not None and "vector" in (document.source.get(index.field) or {})
         if record is not None and not is_shown and lack_fields(record):
             lost.append(id)
-        elif record is None or not is_shown or not _is_to_write(record, own.get(id)):
+        elif (
+            record is None
+            or document is None
+            or not is_shown
+            or not _is_to_write(record, own.get(id), document.source[index.field])
+        ):
             done[id] = record.fields if record else {}  # another was faster, or a worker is at it
         else:
-            assert document is not None
             changes[id] = own.get(id) or FieldChange(record.fields, removed=None)
             wanted[id] = _wanted(record, changes[id], document.source, index)
     made, refused = _written(index, wanted, documents)
@@ -144,12 +150,34 @@ def _write_batch(
     return ends | {id: Registration(id, error=error) for id, error in refused.items()}
 
 
-def _is_to_write(record: VideoRecord, own: FieldChange | None) -> bool:
-    """Whether a document that is there is to get fields. What was registered for a video that is
-    not indexed comes with its vectors."""
+def _without_fields(
+    registry: Registry, index: VideosIndex, ids: Sequence[str]
+) -> list[Registration]:
+    """In an attached index documents are the application's own: a worker would fail a video that is
+    registered with fields."""
+    refused: dict[str, RegistryError] = {}
+    for id, record in registry.find_many(ids).items():
+        if record.fields:
+            registry.take_back(id, FieldChange(record.fields, removed=None), kept={})
+            refused[id] = _of_application(id, index)
+    written = {one.id: one for one in registry.mark_fields_written({id: {} for id in ids})}
+    return [Registration(id, error=refused[id]) if id in refused else written[id] for id in ids]
+
+
+def _of_application(id: str, index: VideosIndex) -> RegistryError:
+    return RegistryError(
+        f"index {index.name!r} is attached: write the fields of {id!r} to your own document"
+    )
+
+
+def _is_to_write(record: VideoRecord, own: FieldChange | None, shown: Json) -> bool:
+    """Whether a document that is there is to get fields; ``shown`` is its object ``video``. What
+    was registered for another file comes with the vectors of that."""
     if record.state is State.INDEXED:
         return lack_fields(record)
-    return record.state is not State.DELETED and own is not None and own.removed is not None
+    if record.state is State.DELETED or own is None:
+        return False
+    return own.uri is None or same_file(own.uri, shown.get("uri", ""))
 
 
 def _wanted(

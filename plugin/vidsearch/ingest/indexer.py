@@ -151,13 +151,19 @@ class Indexer:
             )
         planner, plan = self._planner(embedder), SlicePlan()
         with self._opener.opened(record, index, at=attempt.enter) as video:
-            content, mark = video.content, video.fingerprint
+            content, mark, unanswered = video.content, video.fingerprint, video.unanswered
+            if unanswered is not None and stored and _is_whole(stored, index):
+                self._with_fields(attempt, index, stored)
+                attempt.enter("fetch")
+                raise unanswered
             if stored and _is_current(record, stored, mark, index):
                 return self._keep_vectors(attempt, index, stored, content)
             with video.in_turn(embedder):
                 if planner is not None:
                     plan = planner.plan(attempt, content, video.kept, video.file)
                     if plan.missing:
+                        if unanswered is not None:
+                            raise unanswered
                         return planner.hand_over(attempt, content, plan)
                 embedding = video.embed(
                     embedder,
@@ -171,6 +177,10 @@ class Indexer:
             record, embedding, index=index, fingerprint=mark, embedded_at=self._clock()
         )
         written = self._write(attempt, index, document, stored)
+        if unanswered is not None:
+            _log.info("video %r: its document is made again of what was read before", record.id)
+            attempt.enter("fetch")
+            raise unanswered
         after, fills = self._complete(
             attempt,
             index,
@@ -212,17 +222,23 @@ class Indexer:
         self, attempt: Attempt, index: VideosIndex, stored: Document, content: VideoContent
     ) -> Outcome:
         """Only the registered fields or the URI may have changed."""
-        attempt.enter("write")
-        record = attempt.record
-        document, written = with_fields(record, stored.source, index=index), stored.revision
-        if document != stored.source:
-            written = self._write(attempt, index, document, stored)
+        document, written = self._with_fields(attempt, index, stored)
         # All that the record says of the vectors is true.
         after, fills = self._complete(
             attempt, index, written, video=document[index.field], **content.to_record()
         )
-        _log.info("video %r unchanged: its vectors are current", record.id)
+        _log.info("video %r unchanged: its vectors are current", after.id)
         return Outcome("unchanged", record=after, fills=fills)
+
+    def _with_fields(
+        self, attempt: Attempt, index: VideosIndex, stored: Document
+    ) -> tuple[Json, Revision]:
+        """The document with the registered fields and URI, written where it has others."""
+        attempt.enter("write")
+        document = with_fields(attempt.record, stored.source, index=index)
+        if document == stored.source:
+            return document, stored.revision
+        return document, self._write(attempt, index, document, stored)
 
     def _write(
         self, attempt: Attempt, index: VideosIndex, document: Json, stored: Document | None
@@ -334,9 +350,13 @@ def _check_attached(record: VideoRecord, stored: Document | None, index: VideosI
         )
 
 
-def _is_current(record: VideoRecord, stored: Document, mark: str, index: VideosIndex) -> bool:
+def _is_whole(stored: Document, index: VideosIndex) -> bool:
+    """Whether a document has its vectors; an engine that keeps vectors out of the source could not
+    write them back."""
     video = stored.source.get(index.field) or {}
-    # An engine that keeps vectors out of the source could not write them back.
-    complete = "vector" in video and "segments" in video
-    is_made = mark == video.get("fingerprint")
-    return complete and is_made and record.is_current(mark, index=index.name)
+    return "vector" in video and "segments" in video
+
+
+def _is_current(record: VideoRecord, stored: Document, mark: str, index: VideosIndex) -> bool:
+    is_made = mark == (stored.source.get(index.field) or {}).get("fingerprint")
+    return is_made and _is_whole(stored, index) and record.is_current(mark, index=index.name)

@@ -95,11 +95,12 @@ class VideoOpener:
         with open_source(
             record.uri, settings=self._sources, languages=languages, asking=watch
         ) as source:
-            content = self._content(source, record, at)
+            content, unanswered = self._content(source, record, at)
             segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
             yield OpenedVideo(
                 source,
                 content,
+                unanswered=unanswered,
                 fingerprint=fingerprint(
                     content.hash,
                     index=index,
@@ -117,12 +118,12 @@ class VideoOpener:
 
     def _content(
         self, source: Source, record: VideoRecord, at: Callable[[str], None]
-    ) -> VideoContent:
+    ) -> tuple[VideoContent, SourceUnavailableError | None]:
         """Where its place does not answer, or has it no more, it is what it was the last time; but
-        where the question is whether it has changed, a place has to answer."""
+        where the question is whether it has changed, that is no answer of a place that is away."""
         known = VideoContent.of_record(record)
         try:
-            return read_content(
+            content = read_content(
                 source,
                 known=known,
                 trust=self._sources.trust_validators,
@@ -130,11 +131,13 @@ class VideoOpener:
                 at=at,
             )
         except (SourceNotFoundError, SourceUnavailableError) as error:
-            is_away = isinstance(error, SourceUnavailableError)
-            if known is None or (is_away and must_answer(record)):
+            if known is None:
                 raise
+            if isinstance(error, SourceUnavailableError) and must_answer(record):
+                return known, error
             _log.warning("video %r: going by what was read before, as %s", record.id, error)
-            return known
+            return known, None
+        return content, None
 
     def _subtitles(self, content: VideoContent) -> list[str] | None:
         if not self.settings.subtitles:
@@ -148,6 +151,8 @@ class OpenedVideo:
 
     source: Source
     content: VideoContent
+    unanswered: SourceUnavailableError | None
+    """Why it is not known whether the file has changed since, where that is the question."""
     fingerprint: str
     """Of the document that it has in the index."""
     segments: SegmentPolicy

@@ -22,6 +22,9 @@ class FieldChange:
     before: Mapping[str, Any] | None = None
     """The fields that the record had; of a video that is not indexed the document that is there may
     be of another file, and has others."""
+    uri: str | None = None
+    """Of the file that the fields were registered for; ``None`` where they are of the video,
+    whichever file it has."""
 
     def applied(self, record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a document with the change, but for what another caller has changed since.
@@ -35,6 +38,20 @@ class FieldChange:
     def taken_back(self, record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of the record without the change, as the document has kept them."""
         return self._moved(record, to=document, record=record, document=document)
+
+    def former(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the record had before the change, as far as that is known: where it had the same
+        value already, an earlier try of the change broke off, and the document tells."""
+        if self.before is None:
+            return document
+        names = {*self.fields, *(self.removed or ())}
+        again = {
+            name
+            for name in names
+            if self.before.get(name, _ABSENT) == self.fields.get(name, _ABSENT)
+        }
+        kept = {name: value for name, value in self.before.items() if name not in again}
+        return kept | {name: document[name] for name in again & document.keys()}
 
     def _moved(
         self,

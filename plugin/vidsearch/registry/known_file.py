@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vidsearch_mappings.registry import VideoRecord
 
-__all__ = ["must_answer", "to_be_asked", "unasked", "without_content"]
+__all__ = ["must_answer", "to_be_asked", "without_content"]
 
 
 def without_content(record: VideoRecord) -> VideoRecord:
@@ -15,22 +15,13 @@ def without_content(record: VideoRecord) -> VideoRecord:
 def to_be_asked(record: VideoRecord, *, read: bool) -> VideoRecord:
     """The question is whether the file has changed, which only its place can answer.
 
-    What is known still counts where the file is gone, and not where its place is away. ``read`` has
-    the file read, whatever its validator says.
+    It is open until the place does: what is known counts where the file is gone, and does not end
+    the question where its place is away. ``read`` has the file read, whatever its validator says.
     """
     kept = {name: known for name, known in record.source.items() if name != "validator" or not read}
     return record.changed(source={**kept, "must_answer": True})
 
 
 def must_answer(record: VideoRecord) -> bool:
-    """Whether :func:`to_be_asked` was the last that was noted of the file."""
+    """Whether the question of :func:`to_be_asked` is open."""
     return bool(record.source.get("must_answer"))
-
-
-def unasked(record: VideoRecord) -> VideoRecord:
-    """What is known counts again, also where the file's place is away: for a change that is to be
-    seen whether or not the file has changed."""
-    if not must_answer(record):
-        return record
-    kept = {name: known for name, known in record.source.items() if name != "must_answer"}
-    return record.changed(source=kept)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.registry import queueing
+from vidsearch.registry.holders import HANDED_OVER
 from vidsearch.registry.registration import registered
 from vidsearch.registry.store import RecordStore, Stored, in_states
-from vidsearch.registry.transitions import HANDED_OVER
 from vidsearch_mappings.registry import Priority, State, VideoRecord, to_stamp
 
 __all__ = ["Lookups"]

@@ -15,10 +15,10 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.errors import LeaseLostError, RegistryError
 from vidsearch.registry import queueing, transitions
+from vidsearch.registry.changes import Changes, of_registered
 from vidsearch.registry.field_change import FieldChange
-from vidsearch.registry.lookups import Lookups
-from vidsearch.registry.registration import Registration, registered
-from vidsearch.registry.store import Change, Lease, Stored
+from vidsearch.registry.registration import Registration
+from vidsearch.registry.store import Lease, Stored
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, check_id, checked, checked_fields
 from vidsearch.registry.written import fields_taken_back, fields_written, filled
@@ -26,10 +26,8 @@ from vidsearch_mappings.registry import ErrorRecord, Priority, State, VideoRecor
 
 __all__ = ["Registry"]
 
-_Transition = Callable[[VideoRecord, float], VideoRecord]
 
-
-class Registry(Lookups):
+class Registry(Changes):
     """The registry of one videos index. Thread-safe.
 
     The transitions are in :mod:`vidsearch.registry.transitions`. Each is applied by compare-and-set
@@ -134,10 +132,12 @@ class Registry(Lookups):
             for place in places
         )
 
-    def set_fields(self, id: str, fields: Mapping[str, Any]) -> VideoRecord:
+    def set_fields(self, id: str, fields: Mapping[str, Any]) -> Stored:
         """Change some of a video's fields; ``None`` removes one.
 
         Its state stays, but of a video that a worker has begun with, which starts afresh.
+
+        Returns the record, and in ``before`` the one that this call has changed, if it has.
 
         Raises:
             RegistryError: a field that cannot be stored; the message says which.
@@ -145,14 +145,14 @@ class Registry(Lookups):
         """
         check_id(id)
         valid = checked_fields(fields, id=id, reserved=self._reserved, none_removes=True)
-        return self._change(id, partial(transitions.set_fields, fields=valid)).record
+        return self._change(id, partial(transitions.set_fields, fields=valid))
 
     def mark_fields_written(
         self, written: Mapping[str, Mapping[str, Any]]
     ) -> tuple[Registration, ...]:
         """Note by id which fields the documents of indexed videos have; see ``written``."""
         changes = {
-            id: _of_registered(id, partial(fields_written, fields=fields))
+            id: of_registered(id, partial(fields_written, fields=fields))
             for id, fields in written.items()
         }
         ends = self._store.change_many(changes)
@@ -189,6 +189,8 @@ class Registry(Lookups):
     def retry(self, id: str) -> VideoRecord:
         """Give a failed or dead video a new start with all its attempts.
 
+        What is asked of its file (``ask`` of :meth:`reopen_many`) is asked again.
+
         Raises:
             RegistryError: it is neither failed nor dead.
         """
@@ -208,9 +210,10 @@ class Registry(Lookups):
         """Have videos ingested again, whatever came of them before; those on their way stay there.
 
         What was read of a file before counts where its place is away, or has it no more; with
-        ``ask``, for "has it changed?", a place that is away is asked later. ``forget`` does so, and
-        embeds even what has not changed. ``replaced`` has the files read again, and embeds those
-        whose bytes are others; a worker that has begun with a file before loses its video.
+        ``ask``, for "has it changed?", a place that is away is asked again until it answers.
+        ``forget`` does so, and embeds even what has not changed. ``replaced`` has the files read
+        again, and embeds those whose bytes are others; a worker that has begun with a file before
+        loses its video.
         """
         reopen = partial(transitions.reopen, forget=forget, replaced=replaced, ask=ask)
         return self._change_many(ids, reopen)
@@ -252,16 +255,20 @@ class Registry(Lookups):
     def claim(self, id: str, *, owner: str) -> Lease:
         """Take the lease and count an attempt.
 
-        ``owner`` is the message that is followed. Where the lease could not be given back, as the
-        engine was away, the same owner takes it up again, uncounted.
+        ``owner`` is who follows a message. Where the lease could not be given back, as the engine
+        was away, the same owner takes it up again, uncounted, and so does who follows the message
+        that was put back: its ``owner`` has the names of those before it, and ends with its own,
+        with spaces between.
 
         Raises:
             LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
         """
+        names = owner.split()
         take = partial(
             transitions.claim,
             # Used once, so that the holder of a lease knows it again by its token alone.
-            token=f"{owner}#{gethostname()}:{getpid()}:{uuid4().hex[:8]}",
+            token=f"{names[-1]}#{gethostname()}:{getpid()}:{uuid4().hex[:8]}",
+            owners=names,
             lease_seconds=self.lease_seconds,
             max_attempts=self.max_attempts,
         )
@@ -319,7 +326,8 @@ class Registry(Lookups):
 
     def hand_back(self, id: str, *, owner: str, error: ErrorRecord | None = None) -> VideoRecord:
         """Give back the lease that an owner has, if any, without what :meth:`claim` returned."""
-        return self._change(id, partial(transitions.hand_back, owner=owner, error=error)).record
+        give = partial(transitions.hand_back, owners=owner.split(), error=error)
+        return self._change(id, give).record
 
     def hand_over(self, lease: Lease, *, lease_seconds: float, **known: Any) -> VideoRecord:
         """Let the slices of a video have its lease; see ``transitions.hand_over``."""
@@ -364,35 +372,3 @@ class Registry(Lookups):
     def put_back(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
         """Make videos due again that :meth:`take_due` took, and the broker did not take."""
         return self._change_stored(registrations, queueing.put_back)
-
-    def _change(self, id: str, transition: _Transition) -> Stored:
-        return self._store.change(id, _of_registered(id, transition))
-
-    def _change_many(
-        self,
-        ids: Iterable[str],
-        transition: _Transition,
-        *,
-        stored: Mapping[str, Stored] | None = None,
-    ) -> tuple[Registration, ...]:
-        changes = {id: _of_registered(id, transition) for id in ids}
-        ends = self._store.change_many(changes, stored=stored)
-        return tuple(Registration.of(id, ends[id]) for id in changes)
-
-    def _change_stored(
-        self, registrations: Iterable[Registration], transition: _Transition
-    ) -> tuple[Registration, ...]:
-        """As :meth:`_change_many`, without reading again what was read before."""
-        stored = {one.id: one.stored for one in registrations if one.stored}
-        return self._change_many(stored, transition, stored=stored)
-
-    def _change_held(
-        self, lease: Lease, transition: Callable[..., VideoRecord], **arguments: Any
-    ) -> Lease:
-        after = transition(lease.record, self.now(), **arguments)
-        return self._store.change_held(lease, after)
-
-
-def _of_registered(id: str, transition: _Transition) -> Change:
-    """A change of what must be registered."""
-    return lambda record, now: transition(registered(record, id), now)

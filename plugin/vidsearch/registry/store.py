@@ -52,6 +52,8 @@ class Stored:
     revision: Revision
     written: bool = field(default=False, compare=False)
     """Whether the call that returns it wrote it."""
+    before: VideoRecord | None = field(default=None, compare=False, repr=False)
+    """The record that :meth:`RecordStore.change` has changed to this one."""
 
     @property
     def id(self) -> str:
@@ -101,7 +103,10 @@ class RecordStore:
             after = change(before.record if before else None, self._clock())
             if before is not None and after is before.record:
                 return before
-            return Stored(after, self._write(after, expect=before.revision if before else None))
+            if before is None:
+                return Stored(after, self._write(after, expect=None))
+            revision = self._write(after, expect=before.revision)
+            return Stored(after, revision, before=before.record)
 
         return until_unchanged(attempt, of=_called(id))
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import IndexNotFoundError
+from vidsearch.registry.holders import HANDED_OVER
 from vidsearch.registry.index import no_registry
 from vidsearch.registry.store import in_states
-from vidsearch.registry.transitions import HANDED_OVER
 from vidsearch_mappings.registry import (
     GIVEN_UP,
     IN_PROGRESS,

@@ -42,12 +42,13 @@ state, since the lease is what allows them. Nothing in here reads or writes;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from vidsearch.engines import Json
 from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
-from vidsearch.registry.known_file import to_be_asked, unasked, without_content
+from vidsearch.registry.holders import SLICES, is_handed_over, is_of, later
+from vidsearch.registry.known_file import to_be_asked, without_content
 from vidsearch.registry.queueing import WORKER_LOST
 from vidsearch.registry.validation import NewVideo
 from vidsearch.signed_urls import same_file
@@ -62,15 +63,12 @@ from vidsearch_mappings.registry import (
 )
 
 __all__ = [
-    "HANDED_OVER",
-    "SLICES",
     "claim",
     "complete",
     "delete",
     "fail",
     "hand_back",
     "hand_over",
-    "is_handed_over",
     "is_purgeable",
     "mark_gone",
     "mark_queued",
@@ -83,13 +81,6 @@ __all__ = [
     "retry",
     "set_fields",
 ]
-
-SLICES = "slices"
-"""Owner of a lease that slices have; those of workers hold a ``#``."""
-HANDED_OVER: Json = {
-    "bool": {"filter": [{"term": {"state": str(State.PROCESSING)}}, {"term": {"owner": SLICES}}]}
-}
-"""The query for the records that :func:`is_handed_over` is true of."""
 
 
 def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRecord:
@@ -139,10 +130,10 @@ def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) ->
     if after == dict(record.fields):
         return record
     if record.state is State.PROCESSING:
-        return unasked(_afresh(record, now)).changed(fields=after)
+        return _afresh(record, now).changed(fields=after)
     if record.state is State.INDEXED:
         return _with_fields(record, now, after)
-    return unasked(record).changed(fields=after, updated_at=now)
+    return record.changed(fields=after, updated_at=now)
 
 
 def mark_queued(record: VideoRecord, now: float, *, due_at: float | None = None) -> VideoRecord:
@@ -153,20 +144,25 @@ def mark_queued(record: VideoRecord, now: float, *, due_at: float | None = None)
 
 
 def claim(
-    record: VideoRecord, now: float, *, token: str, lease_seconds: float, max_attempts: int
+    record: VideoRecord,
+    now: float,
+    *,
+    token: str,
+    owners: Collection[str],
+    lease_seconds: float,
+    max_attempts: int,
 ) -> VideoRecord:
     """Take the lease and count an attempt.
 
-    ``token`` is ``owner#…``; a lease of the same owner is taken up again, uncounted. A video whose
-    worker was lost in the last attempt is dead.
+    ``token`` is ``owner#…`` of who has the lease now; a lease of one of ``owners`` is taken up
+    again, uncounted. A video whose worker was lost in the last attempt is dead.
 
     Raises:
         LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
     """
-    mine = _is_of(record, token.partition("#")[0])
     attempts = record.attempts + 1
     if record.state is State.PROCESSING:
-        if mine or is_handed_over(record):
+        if is_of(record, owners) or is_handed_over(record):
             attempts = record.attempts
         elif (record.lease_until or 0.0) >= now:
             raise LeaseLostError(f"video {record.id!r} is being worked on by {record.owner}")
@@ -178,7 +174,7 @@ def claim(
         state=State.PROCESSING,
         attempts=attempts,
         owner=token,
-        lease_until=_later(now, lease_seconds),
+        lease_until=later(now, lease_seconds),
         due_at=None,
         updated_at=now,
     )
@@ -186,7 +182,7 @@ def claim(
 
 def renew(record: VideoRecord, now: float, *, lease_seconds: float) -> VideoRecord:
     """Extend the lease from now."""
-    return record.changed(lease_until=_later(now, lease_seconds), updated_at=now)
+    return record.changed(lease_until=later(now, lease_seconds), updated_at=now)
 
 
 def complete(record: VideoRecord, now: float, **made: Any) -> VideoRecord:
@@ -237,14 +233,14 @@ def release(
     if is_last:
         return ended.changed(state=State.DEAD)
     attempts = record.attempts if counted else record.attempts - 1
-    return ended.changed(state=State.REGISTERED, attempts=attempts, due_at=_later(now, delay))
+    return ended.changed(state=State.REGISTERED, attempts=attempts, due_at=later(now, delay))
 
 
 def hand_back(
-    record: VideoRecord, now: float, *, owner: str, error: ErrorRecord | None
+    record: VideoRecord, now: float, *, owners: Collection[str], error: ErrorRecord | None
 ) -> VideoRecord:
     """Give the lease back for another worker to try at once, where an owner has it; uncounted."""
-    if record.state is not State.PROCESSING or not _is_of(record, owner):
+    if record.state is not State.PROCESSING or not is_of(record, owners):
         return record
     return _ended(record, now).changed(
         state=State.REGISTERED,
@@ -265,17 +261,12 @@ def hand_over(
     """
     return record.changed(
         owner=SLICES,
-        lease_until=_later(now, lease_seconds),
+        lease_until=later(now, lease_seconds),
         error=None,
         failing_since=None,
         updated_at=now,
         **known,
     )
-
-
-def is_handed_over(record: VideoRecord) -> bool:
-    """Whether the slices of a video have its lease."""
-    return record.state is State.PROCESSING and record.owner == SLICES
 
 
 def retry(record: VideoRecord, now: float) -> VideoRecord:
@@ -288,7 +279,7 @@ def retry(record: VideoRecord, now: float) -> VideoRecord:
         raise RegistryError(
             f"video {record.id!r} is {record.state}; only failed or dead videos are retried"
         )
-    return unasked(_afresh(record, now))
+    return _afresh(record, now)
 
 
 def reopen(
@@ -390,11 +381,3 @@ def _ended(record: VideoRecord, now: float) -> VideoRecord:
     return record.changed(
         owner=None, lease_until=None, due_at=None, failing_since=None, updated_at=now
     )
-
-
-def _is_of(record: VideoRecord, owner: str) -> bool:
-    return (record.owner or "").partition("#")[0] == owner
-
-
-def _later(now: float, seconds: float) -> float:
-    return round(now + seconds, 3)  # stored times count milliseconds

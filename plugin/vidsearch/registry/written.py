@@ -33,8 +33,8 @@ def fields_taken_back(
     if record.state is State.INDEXED and record.due_at is not None:
         due = None if after == dict(kept) else record.due_at
         return record.changed(fields=after, due_at=due, updated_at=now)
-    if record.state is not State.INDEXED and change.before is not None:
-        after = change.taken_back(record.fields, change.before)
+    if record.state is not State.INDEXED:
+        after = change.taken_back(record.fields, change.former(kept))
     if record.state is State.DELETED or after == dict(record.fields):
         return record
     removed = dict.fromkeys(record.fields.keys() - after.keys())
