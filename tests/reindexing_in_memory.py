@@ -77,6 +77,9 @@ class Copying:
         self._mirror(*ends)
         return True
 
+    def waits_for(self, run: ReindexRun) -> str | None:
+        return None
+
     def retry(self, run: ReindexRun) -> None:
         self.retried.append(run.id)
 

@@ -25,6 +25,7 @@ __all__ = [
     "IN_PROGRESS",
     "PRIORITIES",
     "REGISTRY_VERSION",
+    "UNSETTLED",
     "UNWANTED",
     "WAITING",
     "Column",
@@ -82,6 +83,9 @@ IN_PROGRESS = WAITING | {State.PROCESSING}
 """A worker is at it, or still to begin."""
 GIVEN_UP = frozenset({State.FAILED, State.DEAD})
 """It ended without vectors, and is not tried again by itself."""
+UNSETTLED = IN_PROGRESS | {State.DEAD}
+"""It is not indexed now, and no attempt has found its file at fault: what was indexed of it before
+still stands, and searches show it."""
 UNWANTED = GIVEN_UP | {State.DELETED}
 """Its document is removed, and its record may be purged."""
 

@@ -308,7 +308,7 @@ def request_fills(
     services: Services | None = None,
     app: Celery | None = None,
 ) -> int:
-    """Have workers make the documents of indexed videos in an index, from their frames.
+    """Have workers make the documents of videos in an index, from their frames.
 
     Safe to repeat: what is on its way already, or was given up, is not asked for again.
 

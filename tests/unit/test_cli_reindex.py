@@ -111,6 +111,16 @@ def test_after_an_outage_the_rate_is_that_of_what_was_not_there_yet(
     assert capsys.readouterr().err == "trying again in 2 s: away\n"
 
 
+def test_what_a_run_waits_for_is_told_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    run = reindex_run(step=Step.CATCHING_UP, waits_for="2 videos, such as 'a'")
+    Narrator(lambda done, total=None, note="": None).step(run)
+    assert capsys.readouterr().err == "waiting for 2 videos, such as 'a'\n"
+    show_run(run, as_json=False)
+    assert "waits for\t2 videos, such as 'a'" in capsys.readouterr().out
+    show_run(run.changed(waits_for=None), as_json=False)
+    assert "waits for" not in capsys.readouterr().out
+
+
 def test_each_step_is_told_with_what_follows_from_it(capsys: pytest.CaptureFixture[str]) -> None:
     made = reindex_run(changes={"quantization": "binary", "mapping": True})
     narrator = Narrator(lambda done, total=None, note="": None)

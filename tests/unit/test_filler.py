@@ -180,6 +180,84 @@ def test_a_video_that_changes_meanwhile_is_asked_for_anew(
     assert mirror_to_others(stage.registry, index, ["a"]) == ()
 
 
+def wait_again(stage: Reindexed, id: str) -> None:
+    """As ``vidsearch reindex --changed`` does, before a worker comes."""
+    stage.registry.reopen_many([id], ask=True)
+
+
+def test_of_a_video_that_waits_for_its_place_a_document_is_made_as_searches_show_it(
+    stage: Reindexed, red: Path, tmp_path: Path
+) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    stage.sources = stage.sources.model_copy(update={"roots": (share,)})
+    uri = shutil.copy(red, share / "a.mp4")
+    stage.add("a", uri, title="A")
+    stage.begin(segment_seconds=5)
+    wait_again(stage, "a")
+    stage.registry.register("a", uri=str(uri), fields={"title": "for its next document"})
+    share.rename(tmp_path / "away")
+    (fill,) = stage.request("a")
+    assert stage.fill(fill).status == "indexed"
+    made, record = stage.made("a"), stage.registry.get("a")
+    assert made is not None
+    assert (made["title"], record.state) == ("A", State.REGISTERED)
+    assert record.is_current(made["video"]["fingerprint"], index=NEW)
+    assert record.source["must_answer"]
+
+
+def test_a_video_that_waits_and_has_another_content_now_is_made_after_its_worker(
+    stage: Reindexed, red: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.mp4"
+    shutil.copy(red, file)
+    stage.add("a", file)
+    stage.begin(segment_seconds=5)
+    wait_again(stage, "a")
+    write_clip(file, [i / 10 for i in range(30)], picture=solid((0, 0, 255)), rate=10)
+    (fill,) = stage.request("a")
+    assert stage.fill(fill).status == "failed"
+    (entry,) = stage.fills.given_up()
+    assert "the file of video 'a' has changed since it was indexed" in str(entry.error)
+    assert stage.made("a") is None
+    assert stage.ingest("a").status == "indexed"
+    (again,) = stage.request("a")
+    assert again != fill
+    assert stage.fill(again).status == "indexed"
+
+
+def test_a_video_that_a_worker_takes_meanwhile_is_left_to_it(stage: Reindexed, red: Path) -> None:
+    stage.add("a", red)
+    stage.begin(segment_seconds=5)
+    wait_again(stage, "a")
+    (fill,) = stage.request("a")
+    stage.before_write = lambda: stage.registry.claim("a", owner="x")
+    assert stage.fill(fill).status == "skipped"
+    assert stage.made("a") is None
+
+
+def test_a_field_that_changes_as_the_document_of_a_waiting_video_is_written_is_in_it(
+    stage: Reindexed, red: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.add("a", red, title="A")
+    stage.begin(segment_seconds=5)
+    wait_again(stage, "a")
+    (fill,) = stage.request("a")
+    note, shown = stage.registry.mark_filled, stage.engine.get("videos", "a")
+    assert shown is not None
+
+    def note_late(id: str, **about: Any) -> Any:
+        # By a writer whose mirror has looked at the new index before.
+        stage.engine.put("videos-000001", "a", {**shown.source, "title": "B"})
+        return note(id, **about)
+
+    monkeypatch.setattr(stage.registry, "mark_filled", note_late)
+    assert stage.fill(fill).status == "indexed"
+    made = stage.made("a")
+    assert made is not None
+    assert made["title"] == "B"
+
+
 def test_a_video_that_cannot_be_made_is_listed_and_retried_on_request(
     stage: Reindexed, red: Path, tmp_path: Path
 ) -> None:

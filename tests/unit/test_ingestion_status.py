@@ -296,5 +296,9 @@ def test_a_reindex_that_stopped_needs_a_person(
     found = ingestion_status(services=services)
     assert found.ok, "its process tries again"
     assert any("waits for the engine" in note for _, _, note in _rows(found))
-    runs.update(run.id, lambda run: run.changed(tries_again_at=None, background=True))
+    runs.update(run.id, lambda run: run.changed(tries_again_at=None, waits_for="2 videos"))
+    assert any(
+        "; waits for 2 videos" in note for _, _, note in _rows(ingestion_status(services=services))
+    )
+    runs.update(run.id, lambda run: run.changed(background=True))
     assert ingestion_status(services=services).ok, "a worker tries again by itself"

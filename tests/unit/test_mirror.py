@@ -16,6 +16,7 @@ from vidsearch.errors import (
     ReindexError,
     VersionConflictError,
 )
+from vidsearch.index import VideosIndex
 from vidsearch.ingest import (
     delete_video,
     mirror_to_others,
@@ -296,6 +297,56 @@ def test_what_cannot_be_copied_is_to_be_filled(two: TwoIndices, changes: dict[st
     assert left.ids == ("a",)
     delete_video(two.registry, two.read(), "a")
     assert two.marks("a") == (None, None)
+
+
+def waiting(two: TwoIndices, id: str = "a", **known: Any) -> VideosIndex:
+    """A video that was indexed, and waits for a worker; the index that it is in."""
+    index = two.add(id, "f1", title="A")
+    two.registry.reopen(id)
+    known = {"content": "c1", **known}
+    two.registry._change(id, lambda record, now: record.changed(**known))
+    return index
+
+
+def asked_for(two: TwoIndices, index: VideosIndex) -> tuple[str, ...]:
+    return tuple(id for left in mirror_to_others(two.registry, index, ["a"]) for id in left.ids)
+
+
+@pytest.mark.parametrize(
+    ("known", "is_made"),
+    [
+        ({}, True),
+        ({"state": State.QUEUED, "source": {"validator": "v", "must_answer": True}}, True),
+        ({"state": State.DEAD}, True),
+        ({"state": State.PROCESSING}, False),  # it is left to that worker
+        ({"state": State.FAILED}, False),
+        ({"content": None}, False),  # it was registered with another file
+        ({"source": {"slices": {"count": 2, "seconds": 60}}}, False),  # its content is a new one
+        ({"fingerprint": None}, False),  # it is embedded again in any case
+        ({"fingerprint": "f2"}, False),  # the document that searches show is an older one
+    ],
+)
+def test_of_a_video_that_is_not_indexed_now_what_was_indexed_last_is_made_where_it_is_known(
+    two: TwoIndices, known: dict[str, Any], is_made: bool
+) -> None:
+    two.begin(segment_seconds=5)
+    index = waiting(two, **known)
+    assert asked_for(two, index) == (("a",) if is_made else ())
+    two.engine.put(two.new, "a", {"title": "A", "video": video_of("g1", "/a.mp4")})
+    two.registry.mark_filled("a", index=two.new, of="f1", fingerprint="g1")
+    assert asked_for(two, index) == ()
+
+
+def test_fields_that_change_while_a_video_waits_come_into_the_document_that_was_made(
+    two: TwoIndices,
+) -> None:
+    two.begin(segment_seconds=5)
+    waiting(two)
+    made = {"fingerprint": "g1", "uri": "/a.mp4"}
+    two.engine.put(two.new, "a", {"title": "A", "year": 1, "video": made})
+    two.registry.mark_filled("a", index=two.new, of="f1", fingerprint="g1")
+    update_fields(two.registry, two.read(), "a", {"title": "B", "year": None})
+    assert two.source(two.new, "a") == {"title": "B", "video": made}
 
 
 def test_nothing_counts_as_missing_after_a_swap(two: TwoIndices) -> None:

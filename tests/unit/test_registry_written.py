@@ -55,9 +55,19 @@ def test_a_made_document_is_noted_and_the_last_change_stays() -> None:
     assert more.fingerprints == {**NOTED.fingerprints, "third": {"of": "f", "is": "h"}}
 
 
-@pytest.mark.parametrize("state", [state for state in State if state is not State.INDEXED])
-def test_of_a_video_that_is_not_indexed_nothing_is_noted(state: State) -> None:
-    record = INDEXED.changed(state=state)
+@pytest.mark.parametrize("state", [State.REGISTERED, State.QUEUED, State.DEAD])
+def test_a_made_document_of_what_was_indexed_last_is_noted(state: State) -> None:
+    record = INDEXED.changed(state=state, content="c")
+    after = filled(record, NOW, index="new", of="f", fingerprint="g")
+    assert after == record.changed(fingerprints=NOTED.fingerprints)
+    for known in ({"content": None}, {"source": {"slices": {"count": 2}}}):  # of another file
+        other = record.changed(**known)
+        assert filled(other, NOW, index="new", of="f", fingerprint="g") is other
+
+
+@pytest.mark.parametrize("state", [State.PROCESSING, State.FAILED, State.DELETED])
+def test_of_a_video_that_a_worker_is_at_or_that_has_none_nothing_is_noted(state: State) -> None:
+    record = INDEXED.changed(state=state, content="c")
     assert filled(record, NOW, index="new", of="f", fingerprint="g") is record
 
 

@@ -28,9 +28,11 @@ class Narrator:
         self._most = 0
 
     def step(self, run: ReindexRun) -> None:
-        """A step begins."""
+        """A step begins, or begins to wait."""
         self.run = run
-        if (sentence := _SENTENCES.get(run.step.value)) is not None:
+        if run.waits_for is not None:
+            output.talk(f"waiting for {run.waits_for}")
+        elif (sentence := _SENTENCES.get(run.step.value)) is not None:
             output.talk(sentence(run))
 
     def outage(self, error: VidsearchError, seconds: float) -> None:
@@ -113,6 +115,7 @@ def show_run(run: ReindexRun, *, as_json: bool) -> None:
         "by": run.by,
         "driven by": run.owner,
         "error": run.error,
+        **({} if run.waits_for is None else {"waits for": run.waits_for}),
         **({} if (again := run.tries_again_at) is None else {"tries again": _at(again)}),
         **({"left": ", ".join(run.left)} if run.left else {}),
     }

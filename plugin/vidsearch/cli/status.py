@@ -167,6 +167,8 @@ def _rows(found: IngestionStatus) -> list[tuple[str, Any, str]]:
         if run.waits(found.videos.at):
             note += "; waits for the engine, and tries again"
             note += f": {run.error}" if run.error else ""
+        elif run.waits_for is not None:
+            note += f"; waits for {run.waits_for}"
         rows.append((f"reindex {run.id}", run.done, note))
     for group in videos.errors:
         states = ", ".join(f"{number} {state}" for state, number in group.states.items())

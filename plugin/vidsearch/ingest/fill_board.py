@@ -1,4 +1,4 @@
-"""Documents that workers are to make in another index, from the frames of videos that are indexed.
+"""Documents that workers are to make in another index, from the frames of videos in the index.
 
 During a reindex to another model, or to other segments, no document can be copied. Each has an
 entry on the *board*, a registry of its own, with a lease and attempts as videos have them: so
@@ -16,6 +16,7 @@ from vidsearch.engines import Json
 from vidsearch.errors import IndexNotFoundError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.board import Board
+from vidsearch.registry.known_file import can_be_made
 from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import GIVEN_UP, State, VideoRecord
 
@@ -40,7 +41,7 @@ class Fill:
 
     def is_wanted(self, record: VideoRecord) -> bool:
         """Whether the video is still as it was when the document was asked for."""
-        return record.state is State.INDEXED and record.fingerprint == self.of
+        return can_be_made(record) and record.fingerprint == self.of
 
     def to_fields(self) -> Json:
         """For its entry."""
@@ -61,7 +62,7 @@ class FillBoard(Board):
         return settings.fills
 
     def add(self, records: Sequence[VideoRecord], target: VideosIndex) -> tuple[str, ...]:
-        """Ask for the documents of indexed videos in an index.
+        """Ask for the documents of videos in an index.
 
         What was given up stays so: :meth:`retry` asks for it again.
 

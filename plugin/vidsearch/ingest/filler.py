@@ -21,12 +21,13 @@ from vidsearch.errors import (
     IndexNotFoundError,
     LeaseLostError,
     VersionConflictError,
+    VideoError,
     VideoNotRegisteredError,
 )
 from vidsearch.index.targets import open_concrete
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.attempt import Attempt, Outcome
-from vidsearch.ingest.document import video_document
+from vidsearch.ingest.document import fields_of, video_document
 from vidsearch.ingest.embedders import Embedders, EncoderFor
 from vidsearch.ingest.field_values import explained_rejections
 from vidsearch.ingest.fill_board import Fill, FillBoard
@@ -34,6 +35,7 @@ from vidsearch.ingest.opened_video import OpenedVideo, VideoOpener
 from vidsearch.ingest.slice_plan import SlicePlan, SlicePlanner
 from vidsearch.ingest.slices import SliceBoard
 from vidsearch.metrics import measured
+from vidsearch.registry.known_file import unasked
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch.stop import Stop
@@ -89,8 +91,8 @@ class Filler:
         """Make one document. Whatever happens is on the board afterwards.
 
         Args and errors are those of :meth:`Indexer.ingest`. ``skipped``: there is nothing to be
-        made any more, as the video was deleted or has changed, or the reindex is over. ``sliced``:
-        workers are to embed the slices of a long video first.
+        made any more, as the video was deleted or has changed, or a worker is at it, or the reindex
+        is over. ``sliced``: workers are to embed the slices of a long video first.
         """
         entries = self._board.entries
         try:
@@ -118,7 +120,9 @@ class Filler:
             return self._ended("skipped", attempt)
         embedder = self._embedders.of(target)
         planner, plan = self._planner(fill, embedder), SlicePlan()
-        with self._opener.opened(record, target, at=attempt.enter) as video:
+        # What was indexed counts, also where it is asked whether the file has changed.
+        with self._opener.opened(unasked(record), target, at=attempt.enter) as video:
+            _refuse_changed(record, video)
             made = self._made_already(record, video, target)
             if made is None:
                 with video.in_turn(embedder):
@@ -209,31 +213,52 @@ class Filler:
         if target.attached and stored is None:
             _log.info("%s is not there (any more)", target.called(record.id))
             return False
+        uri, fields = self._about(record)
         with explained_rejections():
-            written = self._put(record, stored, {**video, "uri": record.uri}, target)
+            written = self._put(stored, fields, {**video, "uri": uri}, record.id, target)
         after = self._registry.mark_filled(
             record.id, index=target.name, of=fill.of, fingerprint=video["fingerprint"]
         )
         if after.state is State.DELETED:
             target.remove(record.id, expect=written, routing=routing)
-        if not fill.is_wanted(after) or _written(after) != _written(record):
+        if not fill.is_wanted(after) or self._about(after) != (uri, fields):
             raise VersionConflictError("the record changed meanwhile")
         return True
 
+    def _about(self, record: VideoRecord) -> tuple[str, Json]:
+        """URI and own fields of the document: those of the record. A video that is not indexed may
+        wait with others, for its next document: then those of the one that searches show."""
+        names = () if record.state is State.INDEXED else self._engine.indices_of(self._alias)
+        if len(names) == 1:
+            index = open_concrete(self._engine, names[0], alias=self._alias)
+            shown = index.read(record.id, routing=record.routing)
+            if shown is not None and (video := shown.source.get(index.field)):
+                return video.get("uri", record.uri), fields_of(shown.source, index)
+        return record.uri, dict(record.fields)
+
     def _put(
-        self, record: VideoRecord, stored: Document | None, video: Json, target: VideosIndex
+        self, stored: Document | None, fields: Json, video: Json, id: str, target: VideosIndex
     ) -> Revision:
         if target.attached:
             assert stored is not None
             return target.merge(video, into=stored)
         return self._engine.put(
             target.name,
-            record.id,
-            {**record.fields, target.field: video},
+            id,
+            {**fields, target.field: video},
             expect=stored.revision if stored else "absent",
         )
 
 
-def _written(record: VideoRecord) -> tuple[object, ...]:
-    """What of the record stands in the document."""
-    return record.uri, dict(record.fields)
+def _refuse_changed(record: VideoRecord, video: OpenedVideo) -> None:
+    """Of a video that is not indexed now, the document in the other index is that which searches
+    show, and of nothing newer.
+
+    Raises:
+        VideoError: the file has changed since it was indexed.
+    """
+    if record.state is not State.INDEXED and video.content.hash != record.content:
+        raise VideoError(
+            f"the file of video {record.id!r} has changed since it was indexed: it has to be "
+            f"embedded again first, and is {record.state}"
+        )

@@ -18,7 +18,8 @@ Why no change is lost, and no deleted video comes back:
    that was embedded later; the fields are those of the record (of a video that is not indexed,
    those in which record and document agree). So a writer that was held up over a
    swap, and goes by the old index, undoes nothing in the new one. A video that a worker is at is
-   left to that worker, which mirrors at its end, failed or not.
+   left to that worker, which mirrors at its end, failed or not. One that waits for a worker, or is
+   dead, has what was indexed last, where that is known; see :mod:`vidsearch.ingest.mirror_rule`.
 5. A process that is killed between its write and its mirror, and a worker of an older version, have
    changed the record in any case: :mod:`vidsearch.reindex.registry_changes` goes through all
    records that changed, again and again until nothing is left, and once more after the swap.
@@ -32,7 +33,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 
 from vidsearch import backoff
 from vidsearch.batches import in_batches
@@ -46,12 +46,11 @@ from vidsearch.errors import (
     IndexNotFoundError,
     VersionConflictError,
 )
-from vidsearch.index.targets import are_alike, other_indices
+from vidsearch.index.targets import other_indices
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.ingest.document import fields_of, with_fields
-from vidsearch.registry.field_change import FieldChange
+from vidsearch.ingest.mirror_rule import MirrorRule, Wish
 from vidsearch.registry.registry import Registry
-from vidsearch_mappings.registry import IN_PROGRESS, State, VideoRecord
+from vidsearch_mappings.registry import VideoRecord
 
 __all__ = ["Mirrored", "ToFill", "mirror_to_others", "mirror_videos"]
 
@@ -63,14 +62,6 @@ _TRIES = 15
 """More than of a single writer: a mirror that gives up may leave what it wrote of old values, which
 nobody but the reindex would then find."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
-
-
-class _Wish(Enum):
-    """What is to become of a document, where it is not written."""
-
-    STAY = "stay"
-    GO = "go"
-    FILL = "fill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +154,7 @@ class _Batch:
         self._registry = registry
         self._source = source
         self._target = target
-        self._alike = are_alike(source, target)
+        self._rule = MirrorRule(source, target)
         self._source_is_gone = False
         self._routing: dict[str, str] = {}
         self._written: dict[str, bool] = {}
@@ -196,16 +187,19 @@ class _Batch:
         """One try; returns the ids that are to be looked at again."""
         there = self._documents(self._target, ids)
         records = self._registry.find_many(ids)
-        # Where nothing can be copied, it only matters whether there is something.
-        mark = [f"{self._source.field}.fingerprint"]
-        given = self._documents(self._source, ids, source=True if self._alike else mark)
-        wishes: dict[str, _Wish | Json] = {}
+        given = self._given(ids, records, there)
+        wishes: dict[str, Wish | Json] = {}
         for id in ids:
-            wish = self._wish(records.get(id), given.get(id), there.get(id))
+            wish = self._rule.wish(
+                records.get(id),
+                given.get(id),
+                there.get(id),
+                source_is_gone=self._source_is_gone,
+            )
             self._to_fill.pop(id, None)
-            if wish is _Wish.FILL:
+            if wish is Wish.FILL:
                 self._to_fill[id] = None
-            elif wish is not _Wish.STAY and not self._is_so(wish, there.get(id)):
+            elif wish is not Wish.STAY and not self._rule.is_so(wish, there.get(id)):
                 wishes[id] = wish
         if not wishes:
             return []
@@ -213,79 +207,34 @@ class _Batch:
         ended = [id for id in wishes if id not in conflicts and id not in self._refused]
         return [*conflicts, *self._changed(ended, records, given)]
 
-    def _wish(
-        self, record: VideoRecord | None, given: Document | None, there: Document | None
-    ) -> _Wish | Json:
-        """What the document is to be; see the fourth point above."""
-        source, target = self._source, self._target
-        if target.attached and there is None:
-            return _Wish.STAY  # documents of the application are not ours to make
-        has, had = _has_video(given, source), _has_video(there, target)
-        if record is not None and record.state is State.DELETED:
-            return _Wish.GO
-        if record is not None and record.state is State.INDEXED:
-            if there is not None and _is_current(record, there, target):
-                newest = there.source
-                if self._alike and given is not None and _is_current(record, given, source):
-                    newest = max(newest, self._with_video_of(given, there), key=self._embedded_at)
-                return with_fields(record, newest, index=target)
-            if not self._alike:
-                return _Wish.FILL
-            if given is None and self._source_is_gone:
-                return _Wish.FILL  # it was dropped under a writer that had opened it
-            if given is None or not given.source.get(source.field):
-                return _Wish.STAY
-            return with_fields(record, self._with_video_of(given, there), index=target)
-        if not has and had and (record is None or record.state not in IN_PROGRESS):
-            return _Wish.GO
-        if has and not had and self._alike:
-            assert given is not None
-            return self._with_video_of(given, there)
-        if has and had and self._alike and not target.attached and record is not None:
-            return self._with_updated_fields(record, given, there)
-        return _Wish.STAY
+    def _given(
+        self,
+        ids: Sequence[str],
+        records: Mapping[str, VideoRecord],
+        there: Mapping[str, Document],
+    ) -> dict[str, Document]:
+        """The documents to go by: of what cannot be copied no more than it takes."""
+        if self._rule.alike:
+            return self._documents(self._source, ids)
+        marks = [f"{self._source.field}.fingerprint"]
+        given = self._documents(self._source, ids, source=marks)
+        whole = [
+            id
+            for id in ids
+            if self._rule.goes_by_fields(records.get(id), given.get(id), there.get(id))
+        ]
+        if not whole:
+            return given
+        rest = {id: document for id, document in given.items() if id not in set(whole)}
+        return rest | self._documents(self._source, whole)
 
-    def _with_updated_fields(
-        self, record: VideoRecord, given: Document | None, there: Document | None
-    ) -> Json:
-        """Fields that were changed in a document whose video is not indexed now: those that the
-        record has as well. It may wait with others, for another file."""
-        assert given is not None
-        assert there is not None
-        own, field = fields_of(given.source, self._source), self._target.field
-        updated = FieldChange(own, removed=None)
-        fields = updated.applied(record.fields, fields_of(there.source, self._target))
-        return {**fields, field: there.source[field]}
-
-    def _with_video_of(self, given: Document, there: Document | None) -> Json:
-        if not self._target.attached:
-            return given.source
-        assert there is not None
-        return {**there.source, self._target.field: given.source[self._source.field]}
-
-    def _embedded_at(self, source: Json) -> str:
-        return source[self._target.field].get("embedded_at") or ""
-
-    def _is_so(self, wish: _Wish | Json, there: Document | None) -> bool:
-        """Whether the document is so already, vectors compared by what they were made of."""
-        field = self._target.field
-        if isinstance(wish, _Wish):
-            return not _has_video(there, self._target)
-        if there is None:
-            return False
-        if wish is there.source or wish == there.source:
-            return True
-        return _without_vectors(wish, field) == _without_vectors(there.source, field)
-
-    def _write(
-        self, wishes: Mapping[str, _Wish | Json], there: Mapping[str, Document]
-    ) -> list[str]:
+    def _write(self, wishes: Mapping[str, Wish | Json], there: Mapping[str, Document]) -> list[str]:
         """Returns the ids of those that changed since they were read."""
         if self._target.attached:
             return [id for id, wish in wishes.items() if not self._merge(wish, there[id])]
         writes = [
             Write("delete", id, expect=there[id].revision)
-            if isinstance(wish, _Wish)
+            if isinstance(wish, Wish)
             else Write(
                 "index",
                 id,
@@ -307,10 +256,10 @@ class _Batch:
         }
         return list(conflicts)
 
-    def _merge(self, wish: _Wish | Json, there: Document) -> bool:
+    def _merge(self, wish: Wish | Json, there: Document) -> bool:
         """Change the object ``video`` of the application's document; whether it was as read."""
         try:
-            if isinstance(wish, _Wish):
+            if isinstance(wish, Wish):
                 self._target.remove(there.id, expect=there.revision, routing=there.routing)
             else:
                 self._target.merge(wish[self._target.field], into=there)
@@ -318,7 +267,7 @@ class _Batch:
             return False
         except DocumentNotFoundError:
             return True
-        self._written[there.id] = not isinstance(wish, _Wish)
+        self._written[there.id] = not isinstance(wish, Wish)
         return True
 
     def _changed(
@@ -352,16 +301,6 @@ class _Batch:
             return {}
 
 
-def _has_video(document: Document | None, index: VideosIndex) -> bool:
-    """Whether there is something of vidsearch."""
-    return document is not None and (not index.attached or bool(document.source.get(index.field)))
-
-
-def _is_current(record: VideoRecord, document: Document, index: VideosIndex) -> bool:
-    video = document.source.get(index.field) or {}
-    return record.is_current(video.get("fingerprint"), index=index.name)
-
-
 def _decisive(record: VideoRecord | None) -> VideoRecord | None:
     """A record without what changes while a worker is at it."""
     if record is None:
@@ -371,16 +310,3 @@ def _decisive(record: VideoRecord | None) -> VideoRecord | None:
 
 def _revision(document: Document | None) -> object:
     return None if document is None else document.revision
-
-
-def _without_vectors(source: Json, field: str) -> Json:
-    """A document without its vectors, which are the same where all else is."""
-    video = source.get(field)
-    if not isinstance(video, dict):
-        return source
-    segments = [
-        {key: value for key, value in each.items() if key != "vector"}
-        for each in video.get("segments") or ()
-    ]
-    about = {key: value for key, value in video.items() if key != "vector"}
-    return {**source, field: {**about, "segments": segments, "vector": "vector" in video}}

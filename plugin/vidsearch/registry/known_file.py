@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from vidsearch_mappings.registry import VideoRecord
+from vidsearch_mappings.registry import WAITING, State, VideoRecord
 
-__all__ = ["must_answer", "to_be_asked", "without_content"]
+__all__ = ["can_be_made", "must_answer", "to_be_asked", "without_content"]
+
+
+def can_be_made(record: VideoRecord) -> bool:
+    """Whether the document that searches show of a video can be made in another index as well.
+
+    Of one that waits for a worker, or is dead, what is known of the file has to be what was indexed
+    last: not that of another file, nor of a new content that was being embedded in slices. One that
+    a worker is at is left to that worker.
+    """
+    if record.state is State.INDEXED:
+        return True
+    is_left = record.state in WAITING or record.state is State.DEAD
+    is_known = record.content is not None and "slices" not in record.source
+    return is_left and is_known and record.fingerprint is not None
 
 
 def without_content(record: VideoRecord) -> VideoRecord:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from vidsearch.batches import in_batches
-from vidsearch.engines import Engine
+from vidsearch.engines import Engine, Json
 from vidsearch.registry import queueing
 from vidsearch.registry.holders import HANDED_OVER
 from vidsearch.registry.registration import registered
 from vidsearch.registry.store import RecordStore, Stored, in_states
-from vidsearch_mappings.registry import Priority, State, VideoRecord, to_stamp
+from vidsearch_mappings.registry import UNSETTLED, Priority, State, VideoRecord, to_stamp
 
 __all__ = ["Lookups"]
 
@@ -93,6 +93,19 @@ class Lookups:
         for batch in in_batches(ids):
             yield from self._store.scan({"ids": {"values": batch}})
 
+    def indexed_before(self) -> Iterator[VideoRecord]:
+        """Videos that were indexed once, and are on their way again, or dead; in no order."""
+        return self._store.scan(_indexed_before(*UNSETTLED))
+
+    def count_indexed_before(self, states: Iterable[State] = UNSETTLED) -> int:
+        """Number of them, or of those that are in one of these states."""
+        return self._store.count(_indexed_before(*states))
+
     def counts(self) -> dict[State, int]:
         """Number of videos in each state."""
         return self._store.counts()
+
+
+def _indexed_before(*states: State) -> Json:
+    once = {"exists": {"field": "indexed_at"}}
+    return {"bool": {"filter": [in_states(*states), once]}}

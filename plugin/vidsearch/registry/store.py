@@ -202,6 +202,12 @@ class RecordStore:
             if record := _readable(document.id, document.source):
                 yield record
 
+    def count(self, query: Json) -> int:
+        """Number of records that match."""
+        self._refresh()
+        with self._registry():
+            return self._engine.count(self.index, query)
+
     def counts(self) -> dict[State, int]:
         """Number of records in each state."""
         self._refresh()

@@ -1,4 +1,4 @@
-"""What a record of an indexed video notes of its documents: transitions that leave its state."""
+"""What a record notes of the documents of its video: transitions that leave its state."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vidsearch.registry.field_change import FieldChange
+from vidsearch.registry.known_file import can_be_made
 from vidsearch.registry.transitions import set_fields
 from vidsearch_mappings.registry import State, VideoRecord
 
@@ -49,7 +50,7 @@ def filled(
     ``of`` is the video's fingerprint when that was begun: where it is another one by now, nothing
     is noted. The time of the last change stays: nothing that others could miss has changed.
     """
-    if record.state is not State.INDEXED or record.fingerprint != of or of is None:
+    if not can_be_made(record) or record.fingerprint != of or of is None:
         return record
     after = {**record.fingerprints, index: {"of": of, "is": fingerprint}}
     return record if after == record.fingerprints else record.changed(fingerprints=after)

@@ -79,6 +79,10 @@ class AttachedDocuments:
         self.changes(run, held=held, back=back).until_small()
         return True
 
+    def waits_for(self, run: ReindexRun) -> str | None:
+        """Nothing: workers are not asked for documents."""
+        return None
+
     def changes(self, run: ReindexRun, *, held: Held, back: bool = False) -> Follower:
         """What changes in the source, for the target; ``back``: in the target since the swap, for
         the source. ``held``: see :class:`~vidsearch.reindex.steps.Documents`.

@@ -19,6 +19,7 @@ from vidsearch.reindex.presence import number_of
 from vidsearch.reindex.registry_changes import MARGIN_SECONDS, catch_up
 from vidsearch.reindex.run import ReindexRun
 from vidsearch.reindex.steps import Held, Report
+from vidsearch.reindex.unmade import find_unmade, one_of
 from vidsearch_mappings.registry import IN_PROGRESS, VideoRecord
 
 __all__ = ["ReindexedDocuments"]
@@ -48,7 +49,7 @@ class ReindexedDocuments:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         if run.way == "copy":
             return self.engine.count(run.source)
-        return self.registry.counts()[State.INDEXED]
+        return self.registry.counts()[State.INDEXED] + self.registry.count_indexed_before()
 
     def fill(self, run: ReindexRun, *, held: Held, told: Callable[[int], None]) -> bool:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
@@ -89,6 +90,12 @@ class ReindexedDocuments:
         catch_up(self.registry, source, target, since=run.started_at, fill=ask)
         return not self._wait()
 
+    def waits_for(self, run: ReindexRun) -> str | None:
+        """See :class:`~vidsearch.reindex.steps.Documents`."""
+        if run.way == "copy":
+            return None
+        return find_unmade(self.registry, *self._both(run)).waits_for
+
     def check(self, run: ReindexRun, *, held: Held) -> Report:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         source, target = self._both(run, held)
@@ -96,12 +103,24 @@ class ReindexedDocuments:
 
     def lost(self, run: ReindexRun) -> tuple[str, ...]:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
+        if run.way == "copy":
+            return ()
         lost = self._given_up(run.target)
-        return tuple(
-            f"{number_of('video', len(lost))} could not be made, such as {id!r}: {error}. Mend "
-            "that, or delete what cannot be mended"
-            for id, error in [*lost.items()][:1]
-        )
+        dead = find_unmade(self.registry, *self._both(run)).dead
+        dead = {id: error for id, error in dead.items() if id not in lost}
+        said: list[str] = []
+        if lost:
+            said.append(
+                f"{number_of('video', len(lost))} could not be made{one_of(lost)}. Mend that, or "
+                "delete what cannot be mended"
+            )
+        if dead:
+            said.append(
+                f"searches find {number_of('dead video', len(dead))} that {run.target!r} lacks"
+                f"{one_of(dead)}. Mend that and run `vidsearch videos retry`, or delete what "
+                "cannot be mended"
+            )
+        return tuple(said)
 
     def reopen(self, run: ReindexRun) -> None:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
@@ -142,7 +161,7 @@ class ReindexedDocuments:
         told(counts[State.INDEXED])
         return any(counts[state] for state in IN_PROGRESS)
 
-    def _both(self, run: ReindexRun, held: Held) -> tuple[VideosIndex, VideosIndex]:
+    def _both(self, run: ReindexRun, held: Held = lambda: None) -> tuple[VideosIndex, VideosIndex]:
         """Source and target."""
         engine = guarded(self.engine, held)
         source, target = (

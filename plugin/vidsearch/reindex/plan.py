@@ -23,6 +23,7 @@ from vidsearch.index.videos_index import VideosIndex
 from vidsearch.registry import Registry, State
 from vidsearch.reindex.changes import Target
 from vidsearch.reindex.run import ReindexRun, Way
+from vidsearch_mappings.registry import IN_PROGRESS
 
 __all__ = ["Plan", "lacking_space_of", "log_problem", "plan_of", "problems_of"]
 
@@ -45,7 +46,7 @@ class Plan:
     videos: int
     """To bring into the target; of an attached index all its documents."""
     waiting: int
-    """Registered ones that are not indexed yet; workers write them to both indices."""
+    """Registered ones that were never indexed; workers write them to both indices."""
     bytes: int | None
     """Of the primary shards of the source."""
     needed_bytes: int | None
@@ -100,14 +101,18 @@ def plan_of(
     size, free = store_bytes(engine, source.name), free_bytes(engine)
     problems = [f"{run.called} is open ({run.step})" for run in runs if run.is_open]
     problems += _same(source, target)
+    on_their_way = sum(counts[state] for state in IN_PROGRESS)
+    videos = engine.count(source.name)
+    if way != "copy":
+        videos = counts[State.INDEXED] + registry.count_indexed_before()
     plan = Plan(
         alias=source.alias,
         source=source.name,
         target=source.name,
         way="in place",
         changes=changes,
-        videos=counts[State.INDEXED] if way != "copy" else engine.count(source.name),
-        waiting=sum(counts[s] for s in (State.REGISTERED, State.QUEUED, State.PROCESSING)),
+        videos=videos,
+        waiting=max(0, on_their_way - registry.count_indexed_before(IN_PROGRESS)),
         bytes=size,
         needed_bytes=0,
         free_bytes=free,

@@ -68,11 +68,15 @@ class Documents(Protocol):
         """Bring into the target what changed in the source since the start of the run; ``back``:
         from the target into the source. ``False`` as for :meth:`fill`."""
 
+    def waits_for(self, run: ReindexRun) -> str | None:
+        """What searches find and the target is to get by workers that nobody has asked for it, as
+        they embed it again: part of a sentence, ``None`` where there is nothing."""
+
     def check(self, run: ReindexRun, *, held: Held) -> Report:
         """Compare the target with the source."""
 
     def lost(self, run: ReindexRun) -> tuple[str, ...]:
-        """What workers gave up that is to be in the target, a sentence each."""
+        """What is to be in the target and workers gave up, a sentence each."""
 
     def reopen(self, run: ReindexRun) -> None:
         """Before a rollback ends, have videos ingested anew that workers gave up for the source:
@@ -97,7 +101,7 @@ class RunSteps:
     notice_seconds: float = NOTICE_SECONDS
     """That search clients get to load another model, from the write alias to the swap."""
     on_step: Callable[[ReindexRun], None] = lambda run: None
-    """Told each record when a step has begun."""
+    """Told each record when a step has begun, and when it begins to wait for something."""
     on_progress: Callable[[int, int], None] = lambda done, total: None
     """Told how many videos of how many are in the target."""
 
@@ -127,7 +131,7 @@ class RunSteps:
                 return False
             self.enter(lease, Step.CATCHING_UP, done=done, total=done)
         elif run.step is Step.CATCHING_UP:
-            if not self._catch_up(lease):
+            if not self._complete(lease):
                 return False
             self._check(lease)
         elif run.step is Step.VERIFIED:
@@ -176,6 +180,7 @@ class RunSteps:
     ) -> None:
         """Record that a step begins."""
         began = {**lease.run.began, str(step): self.now()}
+        values["waits_for"] = None
         self.on_step(lease.change(step=step, began=began, error=error, **values))
 
     def _fill(self, lease: RunLease) -> int | None:
@@ -208,13 +213,35 @@ class RunSteps:
             lease, lambda: self.documents.catch_up(run, held=lease.held, back=back)
         )
 
+    def _complete(self, lease: RunLease) -> bool:
+        """As :meth:`_catch_up`, and wait for what searches find and the target still lacks."""
+        is_told = False
+
+        def is_done() -> bool:
+            nonlocal is_told
+            run = lease.run
+            if not self.documents.catch_up(run, held=lease.held):
+                return False
+            waits_for = self.documents.waits_for(run)
+            if waits_for != run.waits_for:
+                run = lease.change(waits_for=waits_for)
+            if waits_for is not None and not is_told:
+                self.on_step(run)
+                is_told = True
+            return waits_for is None
+
+        return self._waited_for(lease, is_done)
+
     def _waited_for(self, lease: RunLease, is_done: Callable[[], bool]) -> bool:
-        """Wait for workers, unless a worker waits itself: it may be the only one."""
-        while not is_done():
+        """Wait for workers, unless a worker waits itself: it may be the only one. Looks take the
+        cluster half of the time at most."""
+        while True:
+            began = time.monotonic()
+            if is_done():
+                return True
             if lease.run.background:
                 return False
-            time.sleep(_LOOK_SECONDS)
-        return True
+            time.sleep(max(_LOOK_SECONDS, time.monotonic() - began))
 
     def _check(self, lease: RunLease) -> None:
         run = lease.run
@@ -227,7 +254,7 @@ class RunSteps:
 
     def _swap(self, lease: RunLease) -> bool:
         run = lease.run
-        if not self._waited_for(lease, lambda: self._is_noticed(run)) or not self._catch_up(lease):
+        if not self._waited_for(lease, lambda: self._is_noticed(run)) or not self._complete(lease):
             return False
         if lost := self.documents.lost(run):  # since the check
             raise _refusal(run, lost)
