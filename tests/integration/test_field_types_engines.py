@@ -99,7 +99,7 @@ def test_first_value_does_not_change_later_ones(engine: Engine, settings: IndexS
 def test_every_form_of_date_that_a_list_may_have_is_a_date(
     engine: Engine, settings: IndexSettings
 ) -> None:
-    times = ["10:00", "10:00:00", "10:00:00.123", "10:00:00.123456"]
+    times = ["10:00", "10:00:00", "10:00:00.123", "10:00:00.123456", "10:00:00.123456789"]
     zones = ["", "Z", "+02:00"]
     forms = ["2026-01-01", *(f"2026-01-01T{time}{zone}" for time in times for zone in zones)]
     columns = {f"c{number}": form for number, form in enumerate(forms)}

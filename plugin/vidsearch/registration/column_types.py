@@ -20,10 +20,11 @@ _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)(?P<exponent>[eE][
 front makes a code: `007`, a postcode. So does an exponent without a sign, `12e4`; programs write
 the sign, `1e-05`."""
 _DATE = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}(\d{3}){0,2})?)?(Z|[+-]\d\d:\d\d)?)?",
+    r"(?P<day>\d{4}-\d\d-\d\d)"
+    r"([T ](?P<minute>\d\d:\d\d)((?P<second>:\d\d)(\.(?P<fraction>\d{1,9}))?)?"
+    r"(?P<zone>Z|[+-]\d\d(:?\d\d)?)?)?",
     re.ASCII,
 )
-_NANOSECONDS = re.compile(r"(?<=\.\d{6})\d{3}")
 
 _Read = Callable[[str], Any]
 """From a text to a value of the type; ``None`` or ``ValueError`` where it is none."""
@@ -48,11 +49,23 @@ def _number_with_comma(text: str) -> float | None:
 
 
 def _date(text: str) -> str | None:
-    if not _DATE.fullmatch(text):
+    """In the one form that the engines know in every length: databases cut zeros at the end of a
+    fraction, and minutes of a zone."""
+    match = _DATE.fullmatch(text)
+    if match is None:
         return None
-    known = _NANOSECONDS.sub("", text).replace("Z", "+00:00")
-    datetime.fromisoformat(known)  # ValueError where there is no such day
-    return text.replace(" ", "T")
+    fraction = match["fraction"] or ""
+    digits = fraction.ljust(-len(fraction) // 3 * -3, "0")
+    zone = match["zone"] or ""
+    if zone not in {"", "Z"}:
+        zone = f"{zone[:3]}:{zone[3:].lstrip(':') or '00'}"
+    whole = match["day"]
+    if match["minute"]:
+        whole = f"{whole}T{match['minute']}{match['second'] or ''}"
+    # Python has no nanoseconds. ValueError where there is no such day.
+    known = f"{whole}{digits and '.'}{digits[:6]}{zone.replace('Z', '+00:00')}"
+    datetime.fromisoformat(known)
+    return f"{whole}{digits and '.'}{digits}{zone}"
 
 
 _NAMES: Mapping[_Read, str] = {
