@@ -107,7 +107,7 @@ def test_every_form_of_date_that_a_list_may_have_is_a_date(
     index = open_videos_index(engine, settings)
     text = f"uri,{','.join(columns)}\nhttps://h/a.mp4,{','.join(columns.values())}\n"
     videos = VideoList(io.BytesIO(text.replace("T", " ").encode()), format="csv")
-    (row,) = videos.rows(column_types(videos, index, as_text=False))
+    (row,) = videos.rows(*column_types([videos], index, as_text=False))
     assert row.video is not None
     assert row.video.fields == columns
     engine.put(index.name, "a", columns)

@@ -237,7 +237,7 @@ def ingest(
         if folder and dry_run:
             _exit(_list_gone(services, folder, selection, as_json=as_json))
             return
-        types = [column_types(each, index, as_text=as_text) for each in opened]
+        types = column_types(opened, index, as_text=as_text)
         rows = chain(
             (Row("", video) for video in {one.id: one for one in videos}.values()),
             *(each.rows(by) for each, by in zip(opened, types, strict=True)),

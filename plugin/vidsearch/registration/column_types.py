@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from vidsearch_mappings.field_kinds import FieldKind
 from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
-__all__ = ["ColumnTypes", "ColumnValues"]
+__all__ = ["ColumnTypes", "ColumnValues", "KindOf", "unmapped"]
+
+KindOf = Callable[[str], FieldKind | None]
+"""What a field of the index takes; ``None`` where its first value will decide."""
 
 _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)(?P<exponent>[eE][+-][0-9]+)?")
 """As JSON writes one, or without the zero before the point, as some databases do: `.5`. A zero in
@@ -28,6 +32,10 @@ _DATE = re.compile(
 
 _Read = Callable[[str], Any]
 """From a text to a value of the type; ``None`` or ``ValueError`` where it is none."""
+
+
+def unmapped(_: str) -> None:
+    """The kind of a field of which no index is known."""
 
 
 def _boolean(text: str) -> bool | None:
@@ -74,14 +82,21 @@ _NAMES: Mapping[_Read, str] = {
     _boolean: "true and false",
     _date: "dates",
 }
+_KINDS: Mapping[_Read, FieldKind] = {
+    _number: "number",
+    _number_with_comma: "number",
+    _boolean: "boolean",
+    _date: "date",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnTypes:
     """What is made of the values of each column."""
 
-    found: Mapping[str, _Read] = field(default_factory=dict)
-    """Of columns whose texts all are of one type."""
+    found: Mapping[str, Sequence[_Read]] = field(default_factory=dict)
+    """How texts are read, of columns whose texts all are of one type, or whose field is. One that
+    is not read by any of these stays as it is, so that the index refuses its row alone."""
     to_text: frozenset[str] = frozenset()
     """Columns in which texts stand beside numbers or booleans: all become text."""
     with_dates: frozenset[str] = frozenset()
@@ -90,8 +105,8 @@ class ColumnTypes:
 
     @property
     def dates(self) -> frozenset[str]:
-        """Columns of dates alone."""
-        return frozenset(name for name, read in self.found.items() if read is _date)
+        """Columns of dates."""
+        return frozenset(name for name, reads in self.found.items() if _date in reads)
 
     def converted(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of one row with these types."""
@@ -99,15 +114,16 @@ class ColumnTypes:
 
     def told(self) -> str:
         """Which columns became what; empty where all stay as they are."""
+        first = {name: reads[0] for name, reads in self.found.items()}
         return "; ".join(
-            f"{', '.join(name for name, by in self.found.items() if by is read)} as {kind}"
+            f"{', '.join(name for name, by in first.items() if by is read)} as {kind}"
             for read, kind in _NAMES.items()
-            if read in self.found.values()
+            if read in first.values()
         )
 
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, str):
-            return self.found[name](value.strip()) if name in self.found else value
+            return _read_by(self.found.get(name, ()), value)
         if name in self.to_text and isinstance(value, (bool, int, float)):
             return json.dumps(value)
         return value
@@ -151,29 +167,57 @@ class ColumnValues:
                 column.read = [read for read in column.read if read is same]
 
     def types(
-        self, *, is_text: Callable[[str], bool] = lambda _: False, as_text: bool = False
+        self,
+        *,
+        kind_of: KindOf = unmapped,
+        as_text: bool = False,
+        beside: Iterable[ColumnValues] = (),
     ) -> ColumnTypes:
-        """The type of each column.
-
-        Args:
-            is_text: whether a field is mapped as text already, so that it stays one.
-            as_text: leave every text as it is.
-        """
-        columns = {name: one for name, one in self._columns.items() if one.texts}
-        found = {
-            name: one.read[0]
-            for name, one in columns.items()
-            if one.read and not as_text and not is_text(name)
-        }
-        rest = columns.keys() - found.keys()
+        """The type of each column; see :meth:`VideoList.types`."""
+        every = [self, *beside]
+        found: dict[str, Sequence[_Read]] = {}
+        to_text: set[str] = set()
+        with_dates: set[str] = set()
+        for name, column in self._columns.items():
+            same = [one for values in every if (one := values._columns.get(name))]
+            kind = "text" if as_text else kind_of(name) or _common_kind(same)
+            if kind != "text":
+                if column.texts:
+                    found[name] = _of_kind(column.read, kind) or _of_kind(self._reads, kind)
+            elif any(one.texts for one in same):
+                if any(one.others for one in same):
+                    to_text.add(name)
+                if any(one.dates for one in same):
+                    with_dates.add(name)
         return ColumnTypes(
             found,
-            to_text=frozenset(name for name in rest if columns[name].others),
-            with_dates=frozenset(name for name in rest if columns[name].dates),
+            to_text=frozenset(to_text),
+            with_dates=frozenset(with_dates),
         )
+
+
+def _common_kind(columns: Iterable[_Column]) -> FieldKind:
+    """What the values of all columns can be read as."""
+    kinds = [{_KINDS[read] for read in column.read} for column in columns]
+    common = set.intersection(*kinds)
+    return next((kind for kind in _KINDS.values() if kind in common), "text")
+
+
+def _of_kind(reads: Iterable[_Read], kind: FieldKind) -> list[_Read]:
+    return [read for read in reads if _KINDS[read] == kind]
 
 
 def _reads(read: _Read, text: str) -> bool:
     with suppress(ValueError):
         return read(text) is not None
     return False
+
+
+def _read_by(reads: Iterable[_Read], text: str) -> Any:
+    """The value of the first that can read a text; the text where none can."""
+    stripped = text.strip()
+    for read in reads:
+        with suppress(ValueError):
+            if (value := read(stripped)) is not None:
+                return value
+    return text
