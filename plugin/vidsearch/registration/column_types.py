@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from vidsearch_mappings.field_kinds import FieldKind
@@ -36,6 +37,10 @@ _Read = Callable[[str], Any]
 
 def unmapped(_: str) -> None:
     """The kind of a field of which no index is known."""
+
+
+def _always_text(_: str) -> FieldKind:
+    return "text"
 
 
 def _boolean(text: str) -> bool | None:
@@ -102,6 +107,7 @@ class ColumnTypes:
     with_dates: frozenset[str] = frozenset()
     """Columns of text with a date among it. An engine that meets the date first takes the whole
     field for dates, unless it is mapped as text."""
+    kind_of: KindOf = unmapped
 
     @property
     def dates(self) -> frozenset[str]:
@@ -126,6 +132,19 @@ class ColumnTypes:
             return _read_by(self.found.get(name, ()), value)
         if name in self.to_text and isinstance(value, (bool, int, float)):
             return json.dumps(value)
+        return self._without_decimals(name, value)
+
+    def _without_decimals(self, path: str, value: Any) -> Any:
+        """A value whose decimals, which Parquet has inside lists and objects, are numbers, or texts
+        where the field takes these."""
+        if isinstance(value, Decimal):
+            return _read_by(() if self.kind_of(path) == "text" else (_number,), format(value, "f"))
+        if isinstance(value, list):
+            return [self._without_decimals(path, each) for each in value]
+        if isinstance(value, Mapping):
+            return {
+                name: self._without_decimals(f"{path}.{name}", each) for name, each in value.items()
+            }
         return value
 
 
@@ -193,6 +212,7 @@ class ColumnValues:
             found,
             to_text=frozenset(to_text),
             with_dates=frozenset(with_dates),
+            kind_of=_always_text if as_text else kind_of,
         )
 
 
