@@ -99,7 +99,7 @@ def test_first_value_does_not_change_later_ones(engine: Engine, settings: IndexS
 def test_every_form_of_date_that_a_list_may_have_is_a_date(
     engine: Engine, settings: IndexSettings
 ) -> None:
-    times = ["10:00", "10:00:00", "10:00:00.123", "10:00:00.123456"]
+    times = ["10:00", "10:00:00", "10:00:00.123", "10:00:00.123456", "10:00:00.123456789"]
     zones = ["", "Z", "+02:00"]
     forms = ["2026-01-01", *(f"2026-01-01T{time}{zone}" for time in times for zone in zones)]
     columns = {f"c{number}": form for number, form in enumerate(forms)}
@@ -107,7 +107,7 @@ def test_every_form_of_date_that_a_list_may_have_is_a_date(
     index = open_videos_index(engine, settings)
     text = f"uri,{','.join(columns)}\nhttps://h/a.mp4,{','.join(columns.values())}\n"
     videos = VideoList(io.BytesIO(text.replace("T", " ").encode()), format="csv")
-    (row,) = videos.rows(column_types(videos, index, as_text=False))
+    (row,) = videos.rows(*column_types([videos], index, as_text=False))
     assert row.video is not None
     assert row.video.fields == columns
     engine.put(index.name, "a", columns)

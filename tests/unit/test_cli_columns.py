@@ -12,40 +12,68 @@ import pytest
 
 from vidsearch.cli.lists import column_types
 from vidsearch.config import IndexSettings
+from vidsearch.errors import MappingConflictError
 from vidsearch.index import VideosIndex, create_videos_index, open_videos_index
 from vidsearch.registration import VideoList
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings.videos import date_field
 
+TEMPLATES = [
+    {"codes": {"match": "*_code", "match_mapping_type": "string", "mapping": {"type": "keyword"}}},
+    {"counts": {"match": "*_n", "mapping": {"type": "integer"}}},
+    {"numbers": {"match_mapping_type": "long", "mapping": {"type": "long"}}},
+]
 
-@pytest.fixture
-def index() -> VideosIndex:
-    settings = IndexSettings(name="videos", mapping={"properties": {"isbn": {"type": "keyword"}}})
+
+def made(**mapping: Any) -> VideosIndex:
+    settings = IndexSettings(name="videos", mapping=mapping)
     engine = MemoryEngine()
     create_videos_index(engine, settings, FakeEncoder().identity)
     return open_videos_index(engine, settings)
 
 
-def read(
-    index: VideosIndex, *rows: Mapping[str, Any], as_text: bool = False, as_json: bool = False
-) -> list[dict[str, Any]]:
-    """The fields of rows of a CSV or JSON file."""
+@pytest.fixture
+def index() -> VideosIndex:
+    return made(properties={"isbn": {"type": "keyword"}})
+
+
+def listed(
+    *rows: Mapping[str, Any], as_json: bool = False, delimiter: str = ",", name: str | None = None
+) -> VideoList:
+    """Rows of a CSV or JSON file."""
     whole = [{"uri": f"https://h/{n}.mp4", **row} for n, row in enumerate(rows)]
     text = io.StringIO()
     if as_json:
         text.writelines(f"{json.dumps(row)}\n" for row in whole)
     else:
-        writer = csv.DictWriter(text, whole[0])
+        writer = csv.DictWriter(text, whole[0], delimiter=delimiter)
         writer.writeheader()
         writer.writerows(whole)
     file = io.BytesIO(text.getvalue().encode())
-    videos = VideoList(file, format="jsonl" if as_json else "csv")
-    types = column_types(videos, index, as_text=as_text)
-    return [dict(row.video.fields or {}) for row in videos.rows(types) if row.video]
+    return VideoList(file, format="jsonl" if as_json else "csv", name=name)
 
 
-def column(index: VideosIndex, *values: Any, name: str = "x", **options: bool) -> list[Any]:
+def fields_of(
+    lists: list[VideoList], index: VideosIndex, *, as_text: bool = False
+) -> list[list[dict[str, Any]]]:
+    """The fields of all rows of each list."""
+    types = column_types(lists, index, as_text=as_text)
+    return [
+        [dict(row.video.fields or {}) for row in each.rows(by) if row.video]
+        for each, by in zip(lists, types, strict=True)
+    ]
+
+
+def read(
+    index: VideosIndex, *rows: Mapping[str, Any], as_text: bool = False, **options: Any
+) -> list[dict[str, Any]]:
+    """The fields of rows of a CSV or JSON file."""
+    (found,) = fields_of([listed(*rows, **options)], index, as_text=as_text)
+    return found
+
+
+def column(index: VideosIndex, *values: Any, name: str = "x", **options: Any) -> list[Any]:
     return [fields[name] for fields in read(index, *({name: v} for v in values), **options)]
 
 
@@ -58,6 +86,10 @@ def column(index: VideosIndex, *values: Any, name: str = "x", **options: bool) -
         (["true", "FALSE"], [True, False]),
         (["2024-01-31", "2024-02-29T12:00:00Z"], ["2024-01-31", "2024-02-29T12:00:00Z"]),
         (["2024-01-31 12:00:00"], ["2024-01-31T12:00:00"]),
+        (["2024-01-31 10:00:00.12345"], ["2024-01-31T10:00:00.123450"]),
+        (["2024-01-31T10:00:00.1Z"], ["2024-01-31T10:00:00.100Z"]),
+        (["2024-01-31 10:00:00.1234567+05"], ["2024-01-31T10:00:00.123456700+05:00"]),
+        (["2024-01-31 10:00:00-0330", "2024-01-31"], ["2024-01-31T10:00:00-03:30", "2024-01-31"]),
     ],
 )
 def test_column_of_one_type_becomes_that_type(
@@ -79,11 +111,9 @@ def test_a_column_of_dates_is_mapped_so_unless_it_is_mapped_already(index: Video
 
 def test_templates_of_the_user_decide_how_a_column_of_dates_is_mapped() -> None:
     template = {"times": {"match": "*_at", "mapping": {"type": "date_nanos"}}}
-    settings = IndexSettings(name="videos", mapping={"dynamic_templates": [template]})
-    engine = MemoryEngine()
-    create_videos_index(engine, settings, FakeEncoder().identity)
-    read(open_videos_index(engine, settings), {"made_at": "2026-01-01T10:00Z"})
-    assert "made_at" not in engine.mapping("videos")["properties"]
+    index = made(dynamic_templates=[template])
+    read(index, {"made_at": "2026-01-01T10:00Z"})
+    assert "made_at" not in index.engine.mapping("videos")["properties"]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +127,8 @@ def test_templates_of_the_user_decide_how_a_column_of_dates_is_mapped() -> None:
         ["true", "1"],
         ["9007199254740993"],
         ["2024-13-01"],
+        ["2024-01-31 10:00.5"],
+        ["2024-01-31 10:00:00.1234567890"],
         ["2024", "later"],
         ["nan"],
         ["٣"],
@@ -168,3 +200,97 @@ def test_column_of_texts_and_other_values_becomes_one_type(
 ) -> None:
     rows = [value for value in values if value is not None]
     assert column(index, *rows, as_json=True) == read
+
+
+@pytest.mark.parametrize(
+    ("type", "values", "read", "delimiter"),
+    [
+        ("boolean", ["True", "False", "n/a"], [True, False, "n/a"], ","),
+        ("double", ["4.5", "n/a", "30", "007"], [4.5, "n/a", 30, "007"], ","),
+        ("long", ["4", str(2**60), "?"], [4, str(2**60), "?"], ","),
+        ("double", ["4,5", "n/a", "30"], [4.5, "n/a", 30], ";"),
+        ("double", ["4,5", "n/a", "30"], ["4,5", "n/a", 30], ","),
+        ("date", ["2024-01-31 12:00", "unknown"], ["2024-01-31T12:00", "unknown"], ","),
+        ("date_nanos", ["2024-01-31 12:00", "?"], ["2024-01-31T12:00", "?"], ","),
+    ],
+)
+def test_texts_of_a_field_that_takes_no_texts_are_read_one_by_one(
+    type: str, values: list[str], read: list[Any], delimiter: str
+) -> None:
+    index = made(properties={"x": {"type": type}})
+    assert column(index, *values, delimiter=delimiter) == read
+    assert column(index, *values, delimiter=delimiter, as_text=True) == values
+
+
+def test_odd_text_leaves_numbers_of_json_as_they_are_where_the_index_takes_numbers() -> None:
+    index = made(properties={"x": {"type": "double"}})
+    assert column(index, 4.5, "n/a", "5", as_json=True) == [4.5, "n/a", 5]
+
+
+def test_texts_stay_as_they_are_where_a_date_has_a_format_of_its_own() -> None:
+    day = {"type": "date", "format": "yyyy-MM-dd HH:mm:ss"}
+    assert column(made(properties={"x": day}), "2024-01-31 12:00:00") == ["2024-01-31 12:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [
+        ("x", {"type": "version"}),
+        ("x", {"type": "search_as_you_type"}),
+        ("x", {"type": "ip"}),
+        ("x", {"type": "a_type_of_a_plugin"}),
+        ("x.y", {"type": "flattened"}),
+    ],
+)
+def test_texts_stay_such_in_a_field_of_any_other_type(
+    name: str, definition: dict[str, Any]
+) -> None:
+    index = made(properties={"x": definition})
+    assert column(index, "1.10", "3.00", name=name) == ["1.10", "3.00"]
+    assert column(index, "2024-01-31", "?", name=name) == ["2024-01-31", "?"]
+    assert index.engine.mapping(index.name)["properties"]["x"] == definition
+
+
+def test_templates_that_name_a_new_field_say_what_it_takes() -> None:
+    index = made(dynamic_templates=TEMPLATES)
+    rows = [{"item_code": "1.10", "frames_n": "3", "price": "1.50"}]
+    assert read(index, *rows, {"item_code": "4.50", "frames_n": "n/a", "price": "2"}) == [
+        {"item_code": "1.10", "frames_n": 3, "price": 1.5},
+        {"item_code": "4.50", "frames_n": "n/a", "price": 2},
+    ]
+    read(index, {"item_code": "2024-01-31"}, {"item_code": "x"})
+    mapped = index.engine.mapping(index.name)["properties"]
+    assert mapped["item_code"] == {"type": "keyword"}, "the first date would decide the type"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_new_column_has_the_type_of_the_values_of_all_lists(
+    index: VideosIndex, turned: bool
+) -> None:
+    one = listed({"day": "2024-01-31", "n": "1", "size": "4,5", "v": "1.10"}, delimiter=";")
+    rows = [{"day": "2024-01-31", "n": 2, "size": 3.5, "v": "x"}, {"day": "unknown", "n": 3}]
+    lists = [one, listed(*rows, as_json=True)]
+    found = fields_of(lists[::-1] if turned else lists, index)
+    assert (found[::-1] if turned else found) == [
+        [{"day": "2024-01-31", "n": 1, "size": 4.5, "v": "1.10"}],
+        rows,
+    ]
+    assert index.engine.mapping(index.name)["properties"]["day"]["type"] == "text"
+
+
+def test_numbers_of_a_list_become_texts_where_another_has_texts(index: VideosIndex) -> None:
+    numbers, texts = listed({"x": 5}, as_json=True), listed({"x": "n/a"})
+    assert fields_of([numbers, texts], index) == [[{"x": "5"}], [{"x": "n/a"}]]
+
+
+def test_columns_that_the_index_does_not_take_are_named_with_their_list(
+    index: VideosIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise MappingConflictError("cannot be changed from type [long] to [date]")
+
+    monkeypatch.setattr(index.engine, "put_mapping", refuse)
+    with pytest.raises(
+        MappingConflictError, match=r"^'day' of a\.csv cannot be mapped: .* to \[date\]"
+    ):
+        fields_of([listed({"day": "2024-01-31"}, name="a.csv")], index)

@@ -11,8 +11,15 @@ from click.testing import CliRunner
 
 from vidsearch.cli.folder import PassedOver, videos_below
 from vidsearch.cli.ingest import ingest
-from vidsearch.cli.sources import from_files, from_uris, parse_columns, parse_fields
+from vidsearch.cli.sources import (
+    field_values,
+    from_files,
+    from_uris,
+    parse_columns,
+    parse_fields,
+)
 from vidsearch.registration import VideoList, stable_id
+from vidsearch.registration.column_types import unmapped
 
 
 def test_ids_are_stable_readable_and_unique() -> None:
@@ -112,7 +119,7 @@ def test_folder_gives_titles_by_file_names(tmp_path: Path, name: str, title: str
 
 def test_field_options_become_typed_values() -> None:
     pairs = ["title=Red = round", "year=2020", "live=true", "tags=a", "tags=b", "code=007", "e="]
-    assert parse_fields(pairs) == {
+    assert field_values(parse_fields(pairs), kind_of=unmapped) == {
         "title": "Red = round",
         "year": 2020,
         "live": True,
@@ -121,9 +128,33 @@ def test_field_options_become_typed_values() -> None:
         "e": "",
     }
     names = ["title=Infinity", "series=NaN", "sku=12e450"]  # which Python takes for numbers
-    assert parse_fields(names) == {"title": "Infinity", "series": "NaN", "sku": "12e450"}
+    assert field_values(parse_fields(names), kind_of=unmapped) == {
+        "title": "Infinity",
+        "series": "NaN",
+        "sku": "12e450",
+    }
     with pytest.raises(click.UsageError, match="must look like name=value"):
         parse_fields(["title"])
+
+
+@pytest.mark.parametrize(
+    ("text", "of_number", "of_text"),
+    [
+        ("1.10", 1.1, "1.10"),
+        ("12e4", 120000.0, "12e4"),
+        ("true", True, "true"),
+        ('"1.10"', "1.10", "1.10"),
+        ('["1.10", 2]', ["1.10", 2], ["1.10", 2]),
+        ("null", "null", "null"),
+        ('{"a": 1}', '{"a": 1}', '{"a": 1}'),
+        ('"open', '"open', '"open'),
+    ],
+)
+def test_field_options_stay_as_written_where_the_index_takes_texts(
+    text: str, of_number: object, of_text: object
+) -> None:
+    for kind, value in (("number", of_number), (None, of_number), ("text", of_text)):
+        assert field_values({"x": [text]}, kind_of={"x": kind}.get) == {"x": value}  # type: ignore[arg-type]
 
 
 def test_map_options_become_columns() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.claiming import race_for
 
@@ -442,6 +443,14 @@ def test_a_missing_registry_names_index_create(memory: MemoryEngine) -> None:
             "^field 'when' of video 'a' is an object, which JSON lacks",
         ),
         ("a", "/a.mp4", {"score": float("nan")}, "is nan, which JSON lacks"),
+        ("a", "/a.mp4", {"score": np.float32(4.2)}, r"a float32, .* float\(str\(value\)\)$"),
+        (
+            "a",
+            "/a.mp4",
+            {"score": np.ones(2, "f4")},
+            r"\[float\(str\(each\)\) for each in value\]$",
+        ),
+        ("a", "/a.mp4", {"score": np.int64(4)}, r"value\.tolist\(\)$"),
         ("a", "/a.mp4", {"": 1}, "name must be a text"),
         ("a", "/a.mp4", {"a..b": 1}, "two in a row, not 'a..b'"),
         ("a", "/a.mp4", {".a": 1}, "without a dot in front"),

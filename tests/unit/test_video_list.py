@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from vidsearch.errors import MissingExtraError, VideoListError
@@ -372,6 +373,66 @@ def test_times_of_parquet_keep_their_nanoseconds() -> None:
         {"plain": "1970-01-01T00:00:00.000002", "zoned": "1970-01-01T05:30:00.000002+05:30"},
     ]
     assert videos.types().told() == "plain, zoned as dates"
+
+
+def test_short_numbers_of_parquet_have_the_digits_that_they_were_written_with() -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow (extra parquet) is not installed")
+    short = pyarrow.float32()
+    cells = {
+        "rating": pyarrow.array([4.2, None, float("nan"), 2.0**40], short),
+        "half": pyarrow.array(np.array([4.2, 0.1, 1, 2], "f2")),
+        "scores": pyarrow.array([[4.2, None], None, [], [1e-10]], pyarrow.list_(short)),
+        "pair": pyarrow.array([[0.1, 0.2]] * 4, pyarrow.list_(short, 2)),
+        "about": pyarrow.array([{"a": 4.2}] + [None] * 3, pyarrow.struct({"a": short})),
+        "named": pyarrow.array([[("x", 4.2)]] + [None] * 3, pyarrow.map_(pyarrow.string(), short)),
+        "long": [4.2, 4.199999809265137, 1.0, 2.0],
+    }
+    first, second, third, last = (dict(one.fields or {}) for one in parquet_list(cells).videos())
+    assert first == {
+        "rating": 4.2,
+        "half": 4.2,
+        "scores": [4.2, None],
+        "pair": [0.1, 0.2],
+        "about": {"a": 4.2},
+        "named": {"x": 4.2},
+        "long": 4.2,
+    }
+    pair = {"pair": [0.1, 0.2]}
+    assert second == {"half": 0.1, "long": 4.199999809265137, **pair}
+    assert third == {"half": 1.0, "scores": [], "long": 1.0, **pair}
+    assert last == {"rating": 2.0**40, "half": 2.0, "scores": [1e-10], "long": 2.0, **pair}
+
+
+def test_decimals_inside_lists_and_objects_of_parquet_are_numbers_as_those_of_a_column() -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow (extra parquet) is not installed")
+    decimal = pyarrow.decimal128(30, 2)
+    price, long = Decimal("4.50"), Decimal(2**60)
+    cells = {
+        "price": pyarrow.array([price], decimal),
+        "prices": pyarrow.array([[price, long, None]], pyarrow.list_(decimal)),
+        "meta": pyarrow.array([{"price": price, "code": price}]),
+        "deep": pyarrow.array([{"rows": [{"price": price}]}]),
+    }
+    videos = parquet_list(cells)
+    (numbers,) = videos.videos()
+    assert numbers.fields == {
+        "price": 4.5,
+        "prices": [4.5, f"{2**60}.00", None],
+        "meta": {"price": 4.5, "code": 4.5},
+        "deep": {"rows": [{"price": 4.5}]},
+    }
+    texts = {
+        "price": "4.50",
+        "prices": ["4.50", f"{2**60}.00", None],
+        "meta": {"price": "4.50", "code": "4.50"},
+        "deep": {"rows": [{"price": "4.50"}]},
+    }
+    (row,) = videos.rows(videos.types(as_text=True))
+    assert row.video is not None
+    assert row.video.fields == texts
+    (row,) = videos.rows(videos.types(kind_of={"meta.code": "text"}.get))  # type: ignore[arg-type]
+    assert row.video is not None
+    assert row.video.fields == {**(numbers.fields or {}), "meta": {"price": 4.5, "code": "4.50"}}
 
 
 def test_column_of_parquet_that_is_left_out_is_not_read() -> None:

@@ -25,7 +25,13 @@ from vidsearch.cli.options import (
 )
 from vidsearch.cli.records import record_json, report, wait_for
 from vidsearch.cli.registering import Registering
-from vidsearch.cli.sources import from_files, from_uris, parse_columns, parse_fields
+from vidsearch.cli.sources import (
+    field_values,
+    from_files,
+    from_uris,
+    parse_columns,
+    parse_fields,
+)
 from vidsearch.cli.watch import FolderWatch
 from vidsearch.file_names import printable
 from vidsearch.registration import Format, IdFrom, Row
@@ -126,7 +132,9 @@ _list = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
     "pairs",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Field of every document; repeat for more.",
+    help="Field of every document; repeat for more. VALUE is read as JSON where it is a number, "
+    "true, false, a list or a quoted text ('\"1.10\"'). Numbers, true and false stay as written "
+    "where the index maps the field as text.",
 )
 @click.option(
     "--titles/--no-titles",
@@ -182,7 +190,7 @@ def ingest(
     lists = [(format, path) for format, path in files.items() if path]
     stdins = [format for format, path in lists if str(path) == "-"]
     selection = Selection(globs, excludes, depth)
-    fields, columns = parse_fields(pairs), parse_columns(column_pairs)
+    texts, columns = parse_fields(pairs), parse_columns(column_pairs)
     _refuse(
         (timeout is not None and not wait, "--timeout goes with --wait"),
         (not lists and as_text, "--as-text goes with --csv, --jsonl or --parquet"),
@@ -200,7 +208,7 @@ def ingest(
         ("parquet" in stdins, "Parquet cannot be read from stdin: name a file"),
         (len(stdins) > 1, "one list only can be read from stdin"),
     )
-    titles = titles and "title" not in fields
+    titles = titles and "title" not in texts
     passed = PassedOver()
     with ExitStack() as stack:
         videos = [] if watch else _given(uris, id_from, passed)
@@ -220,6 +228,7 @@ def ingest(
 
         services = stack.enter_context(Services())
         index = _require_managed_index(services)
+        fields = field_values(texts, kind_of=index.kind_of)
         if folder and watch:
             watching = FolderWatch(
                 services,
@@ -237,7 +246,7 @@ def ingest(
         if folder and dry_run:
             _exit(_list_gone(services, folder, selection, as_json=as_json))
             return
-        types = [column_types(each, index, as_text=as_text) for each in opened]
+        types = column_types(opened, index, as_text=as_text)
         rows = chain(
             (Row("", video) for video in {one.id: one for one in videos}.values()),
             *(each.rows(by) for each, by in zip(opened, types, strict=True)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from vidsearch.errors import RegistryError
 from vidsearch.file_names import composed
 from vidsearch.registration import IdFrom, absolute_uri, stable_id
 from vidsearch.registry import NewVideo
+from vidsearch_mappings.field_kinds import FieldKind
 
-__all__ = ["from_files", "from_uris", "parse_columns", "parse_fields", "title_of"]
+__all__ = ["field_values", "from_files", "from_uris", "parse_columns", "parse_fields", "title_of"]
 
 
 def from_uris(uris: Sequence[str], *, id_from: IdFrom) -> list[NewVideo]:
@@ -51,31 +52,47 @@ def title_of(path: Path) -> str:
     return " ".join(re.sub(r"[_.]+|(?<=\w)-(?=\w)", " ", stem).split())
 
 
-def parse_fields(pairs: Sequence[str], *, option: str = "--field ") -> dict[str, Any]:
-    """Fields from ``name=value`` pairs. JSON numbers, booleans and lists keep their type; ``NaN``
-    and ``Infinity`` are words.
-
-    A repeated name makes a list. ``option`` is what an error calls them.
-    """
-    fields: dict[str, Any] = {}
+def parse_fields(pairs: Sequence[str], *, option: str = "--field ") -> dict[str, list[str]]:
+    """The texts of ``name=value`` pairs by name. ``option`` is what an error calls them."""
+    texts: dict[str, list[str]] = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not sign or not name:
             raise click.UsageError(f"{option}{pair!r} must look like name=value")
-        value = _value(text)
-        if name in fields:
-            before = fields[name]
-            value = [*(before if isinstance(before, list) else [before]), value]
-        fields[name] = value
+        texts.setdefault(name, []).append(text)
+    return texts
+
+
+def field_values(
+    texts: Mapping[str, Sequence[str]], *, kind_of: Callable[[str], FieldKind | None]
+) -> dict[str, Any]:
+    """Fields from the texts of :func:`parse_fields`. Several of one name make a list.
+
+    A value is read as JSON where it is a number, true, false, a list or a quoted text. Numbers,
+    true and false stay as written where the index takes texts: ``1.10`` may be a code. ``NaN`` and
+    ``Infinity`` are words.
+
+    Args:
+        texts: by name.
+        kind_of: says what the index takes in a field.
+    """
+    fields: dict[str, Any] = {}
+    for name, given in texts.items():
+        first, *rest = (_value(text, kind_of(name)) for text in given)
+        for each in rest:
+            first = [*(first if isinstance(first, list) else [first]), each]
+        fields[name] = first
     return fields
 
 
-def _value(text: str) -> Any:
+def _value(text: str, kind: FieldKind | None) -> Any:
     try:
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return text
-    return value if isinstance(value, (bool, int, float, list)) else text
+    if isinstance(value, (str, list)):
+        return value
+    return value if isinstance(value, (bool, int, float)) and kind != "text" else text
 
 
 def _refuse_constant(name: str) -> None:

@@ -13,7 +13,7 @@ from vidsearch.batches import in_batches
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option, yes_option
 from vidsearch.cli.records import record_json
-from vidsearch.cli.sources import parse_fields
+from vidsearch.cli.sources import field_values, parse_fields
 from vidsearch_mappings.registry import GIVEN_UP, UNWANTED, State, VideoRecord
 
 if TYPE_CHECKING:
@@ -105,14 +105,18 @@ def show(id: str, as_json: bool) -> None:
 def set_(id: str, values: tuple[str, ...], removed: tuple[str, ...], as_json: bool) -> None:
     """Change fields of a video's document. Its file is not read.
 
-    Numbers, true and false, and lists in JSON keep their type; a NAME that repeats makes a list.
+    VALUE is read as JSON where it is a number, true, false, a list or a quoted text ('"1.10"').
+    Numbers, true and false stay as written where the index maps the field as text. A NAME that
+    repeats makes a list.
     """
     from vidsearch_tasks import Services, update_fields
 
     if not values and not removed:
         raise click.UsageError("give at least one NAME=VALUE or --unset NAME")
-    fields = {**dict.fromkeys(removed), **parse_fields(values, option="")}
+    texts = parse_fields(values, option="")
     with Services() as services:
+        given = field_values(texts, kind_of=services.open_index().kind_of)
+        fields = {**dict.fromkeys(removed), **given}
         record = update_fields(id, fields, services=services)
     _tell([record], done="changed", as_json=as_json)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from vidsearch.index.copy_note import note_of, what_became_of
 from vidsearch.index.size import IndexSize
 from vidsearch_mappings import IndexMeta, MetaError, read_meta
 from vidsearch_mappings.attached import attachment_in
+from vidsearch_mappings.field_kinds import FieldKind, field_kind, mapped_field, template_field
 from vidsearch_mappings.queries import Level, vector_path
 from vidsearch_mappings.scores import Similarity, similarity_of
 from vidsearch_mappings.vectors import oversample_of
@@ -57,8 +58,8 @@ class IndexDescription(IndexMeta):
     runtime: Mapping[str, Any] = field(default_factory=dict)
     """Fields that Elasticsearch computes in a search; of those of OpenSearch (``derived``) the
     names alone."""
-    own_templates: bool = False
-    """Whether its mapping has dynamic templates besides those of vidsearch."""
+    templates: Sequence[Mapping[str, Any]] = ()
+    """Dynamic templates of its mapping, besides those of vidsearch."""
     size: IndexSize | None = field(default=None, compare=False)
     """How many vectors it holds, where that was asked for."""
     is_replacement: bool = False
@@ -77,6 +78,18 @@ class IndexDescription(IndexMeta):
     def oversample(self) -> float | None:
         """Candidates per hit to rescore with exact vectors; ``None`` where they are exact."""
         return oversample_of(self.quantization)
+
+    @property
+    def own_templates(self) -> bool:
+        """Whether the user has dynamic templates."""
+        return bool(self.templates)
+
+    def kind_of(self, name: str) -> FieldKind | None:
+        """What a field of the user takes; ``None`` where its first value will decide."""
+        definition = mapped_field(self.properties, name)
+        if definition is None:
+            definition = template_field(self.templates, name)
+        return None if definition is None else field_kind(definition)
 
     @property
     def why_replacement(self) -> str:
@@ -280,7 +293,9 @@ def description_of(mapping: Mapping[str, Any], *, name: str, alias: str) -> Inde
         identity=identity,
         properties=mapping.get("properties", {}),
         runtime=mapping.get("runtime") or dict.fromkeys(mapping.get("derived", ()), _DERIVED),
-        own_templates=any(
-            not TEMPLATES.issuperset(template) for template in mapping.get("dynamic_templates", ())
-        ),
+        templates=[
+            template
+            for template in mapping.get("dynamic_templates", ())
+            if not TEMPLATES.issuperset(template)
+        ],
     )

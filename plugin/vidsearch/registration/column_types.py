@@ -5,28 +5,42 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from vidsearch_mappings.field_kinds import FieldKind
 from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
-__all__ = ["ColumnTypes", "ColumnValues"]
+__all__ = ["ColumnTypes", "ColumnValues", "KindOf", "unmapped"]
+
+KindOf = Callable[[str], FieldKind | None]
+"""What a field of the index takes; ``None`` where its first value will decide."""
 
 _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)(?P<exponent>[eE][+-][0-9]+)?")
 """As JSON writes one, or without the zero before the point, as some databases do: `.5`. A zero in
 front makes a code: `007`, a postcode. So does an exponent without a sign, `12e4`; programs write
 the sign, `1e-05`."""
 _DATE = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}(\d{3}){0,2})?)?(Z|[+-]\d\d:\d\d)?)?",
+    r"(?P<day>\d{4}-\d\d-\d\d)"
+    r"([T ](?P<minute>\d\d:\d\d)((?P<second>:\d\d)(\.(?P<fraction>\d{1,9}))?)?"
+    r"(?P<zone>Z|[+-]\d\d(:?\d\d)?)?)?",
     re.ASCII,
 )
-_NANOSECONDS = re.compile(r"(?<=\.\d{6})\d{3}")
 
 _Read = Callable[[str], Any]
 """From a text to a value of the type; ``None`` or ``ValueError`` where it is none."""
+
+
+def unmapped(_: str) -> None:
+    """The kind of a field of which no index is known."""
+
+
+def _always_text(_: str) -> FieldKind:
+    return "text"
 
 
 def _boolean(text: str) -> bool | None:
@@ -48,11 +62,23 @@ def _number_with_comma(text: str) -> float | None:
 
 
 def _date(text: str) -> str | None:
-    if not _DATE.fullmatch(text):
+    """In the one form that the engines know in every length: databases cut zeros at the end of a
+    fraction, and minutes of a zone."""
+    match = _DATE.fullmatch(text)
+    if match is None:
         return None
-    known = _NANOSECONDS.sub("", text).replace("Z", "+00:00")
-    datetime.fromisoformat(known)  # ValueError where there is no such day
-    return text.replace(" ", "T")
+    fraction = match["fraction"] or ""
+    digits = fraction.ljust(-len(fraction) // 3 * -3, "0")
+    zone = match["zone"] or ""
+    if zone not in {"", "Z"}:
+        zone = f"{zone[:3]}:{zone[3:].lstrip(':') or '00'}"
+    whole = match["day"]
+    if match["minute"]:
+        whole = f"{whole}T{match['minute']}{match['second'] or ''}"
+    # Python has no nanoseconds. ValueError where there is no such day.
+    known = f"{whole}{digits and '.'}{digits[:6]}{zone.replace('Z', '+00:00')}"
+    datetime.fromisoformat(known)
+    return f"{whole}{digits and '.'}{digits}{zone}"
 
 
 _NAMES: Mapping[_Read, str] = {
@@ -61,24 +87,32 @@ _NAMES: Mapping[_Read, str] = {
     _boolean: "true and false",
     _date: "dates",
 }
+_KINDS: Mapping[_Read, FieldKind] = {
+    _number: "number",
+    _number_with_comma: "number",
+    _boolean: "boolean",
+    _date: "date",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnTypes:
     """What is made of the values of each column."""
 
-    found: Mapping[str, _Read] = field(default_factory=dict)
-    """Of columns whose texts all are of one type."""
+    found: Mapping[str, Sequence[_Read]] = field(default_factory=dict)
+    """How texts are read, of columns whose texts all are of one type, or whose field is. One that
+    is not read by any of these stays as it is, so that the index refuses its row alone."""
     to_text: frozenset[str] = frozenset()
     """Columns in which texts stand beside numbers or booleans: all become text."""
     with_dates: frozenset[str] = frozenset()
     """Columns of text with a date among it. An engine that meets the date first takes the whole
     field for dates, unless it is mapped as text."""
+    kind_of: KindOf = unmapped
 
     @property
     def dates(self) -> frozenset[str]:
-        """Columns of dates alone."""
-        return frozenset(name for name, read in self.found.items() if read is _date)
+        """Columns of dates."""
+        return frozenset(name for name, reads in self.found.items() if _date in reads)
 
     def converted(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of one row with these types."""
@@ -86,17 +120,31 @@ class ColumnTypes:
 
     def told(self) -> str:
         """Which columns became what; empty where all stay as they are."""
+        first = {name: reads[0] for name, reads in self.found.items()}
         return "; ".join(
-            f"{', '.join(name for name, by in self.found.items() if by is read)} as {kind}"
+            f"{', '.join(name for name, by in first.items() if by is read)} as {kind}"
             for read, kind in _NAMES.items()
-            if read in self.found.values()
+            if read in first.values()
         )
 
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, str):
-            return self.found[name](value.strip()) if name in self.found else value
+            return _read_by(self.found.get(name, ()), value)
         if name in self.to_text and isinstance(value, (bool, int, float)):
             return json.dumps(value)
+        return self._without_decimals(name, value)
+
+    def _without_decimals(self, path: str, value: Any) -> Any:
+        """A value whose decimals, which Parquet has inside lists and objects, are numbers, or texts
+        where the field takes these."""
+        if isinstance(value, Decimal):
+            return _read_by(() if self.kind_of(path) == "text" else (_number,), format(value, "f"))
+        if isinstance(value, list):
+            return [self._without_decimals(path, each) for each in value]
+        if isinstance(value, Mapping):
+            return {
+                name: self._without_decimals(f"{path}.{name}", each) for name, each in value.items()
+            }
         return value
 
 
@@ -138,29 +186,58 @@ class ColumnValues:
                 column.read = [read for read in column.read if read is same]
 
     def types(
-        self, *, is_text: Callable[[str], bool] = lambda _: False, as_text: bool = False
+        self,
+        *,
+        kind_of: KindOf = unmapped,
+        as_text: bool = False,
+        beside: Iterable[ColumnValues] = (),
     ) -> ColumnTypes:
-        """The type of each column.
-
-        Args:
-            is_text: whether a field is mapped as text already, so that it stays one.
-            as_text: leave every text as it is.
-        """
-        columns = {name: one for name, one in self._columns.items() if one.texts}
-        found = {
-            name: one.read[0]
-            for name, one in columns.items()
-            if one.read and not as_text and not is_text(name)
-        }
-        rest = columns.keys() - found.keys()
+        """The type of each column; see :meth:`VideoList.types`."""
+        every = [self, *beside]
+        found: dict[str, Sequence[_Read]] = {}
+        to_text: set[str] = set()
+        with_dates: set[str] = set()
+        for name, column in self._columns.items():
+            same = [one for values in every if (one := values._columns.get(name))]
+            kind = "text" if as_text else kind_of(name) or _common_kind(same)
+            if kind != "text":
+                if column.texts:
+                    found[name] = _of_kind(column.read, kind) or _of_kind(self._reads, kind)
+            elif any(one.texts for one in same):
+                if any(one.others for one in same):
+                    to_text.add(name)
+                if any(one.dates for one in same):
+                    with_dates.add(name)
         return ColumnTypes(
             found,
-            to_text=frozenset(name for name in rest if columns[name].others),
-            with_dates=frozenset(name for name in rest if columns[name].dates),
+            to_text=frozenset(to_text),
+            with_dates=frozenset(with_dates),
+            kind_of=_always_text if as_text else kind_of,
         )
+
+
+def _common_kind(columns: Iterable[_Column]) -> FieldKind:
+    """What the values of all columns can be read as."""
+    kinds = [{_KINDS[read] for read in column.read} for column in columns]
+    common = set.intersection(*kinds)
+    return next((kind for kind in _KINDS.values() if kind in common), "text")
+
+
+def _of_kind(reads: Iterable[_Read], kind: FieldKind) -> list[_Read]:
+    return [read for read in reads if _KINDS[read] == kind]
 
 
 def _reads(read: _Read, text: str) -> bool:
     with suppress(ValueError):
         return read(text) is not None
     return False
+
+
+def _read_by(reads: Iterable[_Read], text: str) -> Any:
+    """The value of the first that can read a text; the text where none can."""
+    stripped = text.strip()
+    for read in reads:
+        with suppress(ValueError):
+            if (value := read(stripped)) is not None:
+                return value
+    return text

@@ -1,11 +1,13 @@
-"""The rows of a Parquet file, as values of JSON."""
+"""The rows of a Parquet file, as values of JSON, with decimals inside lists and objects."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from vidsearch.errors import MissingExtraError, VideoListError
 from vidsearch.json_values import to_json_value
@@ -13,6 +15,9 @@ from vidsearch.json_values import to_json_value
 __all__ = ["open_parquet"]
 
 _BATCH = 1000
+
+
+_Read = Callable[[Any], Any]
 
 
 class _Bad(str):
@@ -67,10 +72,16 @@ def open_parquet(
 
 def _cells(name: str, column: Any) -> list[Any]:
     """The values of a column; one that cannot be had spoils its own row only."""
-    if not (_is_map(column.type) or _has_nanoseconds(column.type)):
+    read = _reading(column.type)
+    if not _has_nanoseconds(column.type):
         with suppress(*_unreadable()):
-            return [_plain(value) for value in column.to_pylist()]  # faster
-    return [_cell(name, each) for each in column]
+            return [_cell_value(read(value)) for value in column.to_pylist()]  # faster
+    return [_cell(name, each, read) for each in column]
+
+
+def _cell_value(value: Any) -> Any:
+    """A decimal of a column becomes a text, which the column's type may change."""
+    return format(value, "f") if isinstance(value, Decimal) else value
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
@@ -79,9 +90,9 @@ def _unreadable() -> tuple[type[Exception], ...]:
     return ArrowException, OverflowError, ValueError, LookupError
 
 
-def _cell(name: str, scalar: Any) -> Any:
+def _cell(name: str, scalar: Any, read: _Read) -> Any:
     try:
-        return _plain(_value(scalar))
+        return _cell_value(read(_value(scalar)))
     except UnicodeDecodeError:
         return _Bad(f"column {name!r} holds bytes that are not UTF-8: leave it out (--map {name}=)")
     except _unreadable() as error:
@@ -90,19 +101,9 @@ def _cell(name: str, scalar: Any) -> Any:
 
 def _value(scalar: Any) -> Any:
     """A value of Arrow as Python has it; a time with nanoseconds, which Python lacks, as text."""
-    if not scalar.is_valid:
-        return None
-    if _is_map(scalar.type):
-        return dict(scalar.as_py())
-    if _has_nanoseconds(scalar.type) and scalar.value % 1000:
+    if scalar.is_valid and _has_nanoseconds(scalar.type) and scalar.value % 1000:
         return _with_nanoseconds(scalar)
     return scalar.as_py()
-
-
-def _is_map(type: Any) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_map(type))
 
 
 def _has_nanoseconds(type: Any) -> bool:
@@ -122,14 +123,52 @@ def _with_nanoseconds(scalar: Any) -> str:
     return f"{text[:end]}{nanos:03d}{text[end:]}"
 
 
+def _reading(type: Any) -> _Read:
+    """How Python's values of a type of Arrow become those of JSON, all that is inside included."""
+    from pyarrow import types
+
+    read: _Read = _plain
+    if types.is_float32(type):
+        read = _in_few_digits(np.float32)
+    elif types.is_float16(type):
+        read = _in_few_digits(np.float16)
+    elif types.is_map(type):
+        read = _reading_of_map(_reading(type.key_type), _reading(type.item_type))
+    elif types.is_struct(type):
+        read = _reading_of_struct({field.name: _reading(field.type) for field in type})
+    elif types.is_dictionary(type):
+        return _reading(type.value_type)
+    elif hasattr(type, "value_type"):  # a list, of which Arrow has several kinds
+        read = _reading_of_list(_reading(type.value_type))
+    return lambda value: None if value is None else read(value)
+
+
+def _reading_of_map(key: _Read, item: _Read) -> _Read:
+    return lambda pairs: {str(key(name)): item(value) for name, value in pairs}
+
+
+def _reading_of_struct(fields: Mapping[str, _Read]) -> _Read:
+    return lambda struct: {name: read(struct[name]) for name, read in fields.items()}
+
+
+def _reading_of_list(item: _Read) -> _Read:
+    return lambda values: [item(value) for value in values]
+
+
+def _in_few_digits(kind: Callable[[float], Any]) -> _Read:
+    """A short number in as few digits as tell it from its neighbours: 4.2, as it was written, and
+    not 4.199999809265137."""
+
+    def read(value: Any) -> float | None:
+        number: float | None = to_json_value(value)
+        if number is None or number.is_integer():
+            return number
+        return float(str(kind(number)))
+
+    return read
+
+
 def _plain(value: Any) -> Any:
-    """A value as JSON has it. Decimals become text, which the column's type may change."""
     if isinstance(value, bytes):
         return value.decode()
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return to_json_value(value)
+    return value if isinstance(value, Decimal) else to_json_value(value)

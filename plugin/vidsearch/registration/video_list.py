@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 from vidsearch.errors import RegistryError, VideoListError
-from vidsearch.registration.column_types import ColumnTypes, ColumnValues
+from vidsearch.registration.column_types import ColumnTypes, ColumnValues, KindOf, unmapped
 from vidsearch.registration.datasets import Dataset, recognized
 from vidsearch.registration.ids import IdFrom, absolute_uri, stable_id
 from vidsearch.registration.repeats import Repeats
@@ -104,10 +104,23 @@ class VideoList:
         return self._survey[0]
 
     def types(
-        self, *, is_text: Callable[[str], bool] = lambda _: False, as_text: bool = False
+        self,
+        *,
+        kind_of: KindOf = unmapped,
+        as_text: bool = False,
+        beside: Iterable[VideoList] = (),
     ) -> ColumnTypes:
-        """The types of its columns; see :meth:`ColumnValues.types`."""
-        return self._survey[1].types(is_text=is_text, as_text=as_text)
+        """The types of its columns.
+
+        Args:
+            kind_of: says what the index takes in a field: ``number``, ``boolean``, ``date`` or
+                ``text``, and ``None`` where the first value will decide. Each text is read as that
+                by itself.
+            as_text: leave every text as it is.
+            beside: other lists for the same index. A new column has the type of the values of all.
+        """
+        values = [each._survey[1] for each in beside]
+        return self._survey[1].types(kind_of=kind_of, as_text=as_text, beside=values)
 
     def rows(self, types: ColumnTypes | None = None) -> Iterator[Row]:
         """Every row but the empty ones. A row that is no video does not end the list.

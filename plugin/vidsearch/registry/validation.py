@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from datetime import date, time
 from functools import partial
+from numbers import Real
 from typing import Any
 
 from vidsearch.credentials import holds_credentials
@@ -206,6 +207,10 @@ def _plain(value: Any, *, what: str) -> Any:
 def _way_out(value: Any) -> str:
     if isinstance(value, (date, time)):
         return "give its text, value.isoformat()"
+    if str(getattr(value, "dtype", "")) in {"float16", "float32"}:  # 4.2 is 4.199999… in 64 bits
+        if isinstance(value, Real):
+            return "give Python's own number in its digits, float(str(value))"
+        return "give a list of Python's own numbers, [float(str(each)) for each in value]"
     if hasattr(value, "tolist"):
         return "give Python's own number or list, value.tolist()"
     return "give a text, number, truth value, None, list or dict"

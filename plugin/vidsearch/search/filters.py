@@ -17,7 +17,6 @@ from vidsearch.json_values import GREATEST, LEAST, is_finite, quoted
 from vidsearch.search.clauses import CLAUSES, checked_clause, field_names, is_clause
 from vidsearch.search.mapping_fields import (
     ANALYZED_TYPES,
-    NUMBER_TYPES,
     OPEN_TYPES,
     WORD_TYPES,
     Field,
@@ -26,6 +25,7 @@ from vidsearch.search.mapping_fields import (
     takes_iso_dates,
     walk,
 )
+from vidsearch_mappings.field_kinds import NUMBER_TYPES
 
 __all__ = [
     "CONDITION_KEYS",

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from vidsearch_mappings.field_kinds import is_iso_date
 from vidsearch_mappings.videos import SUBTITLES
 
 __all__ = [
     "ANALYZED_TYPES",
-    "NUMBER_TYPES",
     "OPEN_TYPES",
     "WORD_TYPES",
     "Field",
@@ -34,17 +34,6 @@ ANALYZED_TYPES = frozenset({"text", "match_only_text", "search_as_you_type"})
 OPEN_TYPES = frozenset({"flattened", "flat_object"})
 _WHOLE_WORDS = WORD_TYPES - ANALYZED_TYPES
 _KEYWORD = ".keyword"
-_ISO_FORMATS = (
-    *("strict_date_optional_time", "date_optional_time", "iso8601"),
-    "strict_date_optional_time_nanos",
-)
-"""Formats of dates with and without a time of day."""
-NUMBER_TYPES = frozenset(
-    {
-        *("byte", "short", "integer", "long", "unsigned_long"),
-        *("half_float", "float", "double", "scaled_float"),
-    }
-)
 
 
 class Field(NamedTuple):
@@ -123,8 +112,7 @@ def takes_iso_dates(properties: Mapping[str, Any], path: str) -> bool:
     definition = _definition(properties, path) or {}
     if definition.get("type") == "alias":
         return takes_iso_dates(properties, definition.get("path", ""))
-    formats = str(definition.get("format") or _ISO_FORMATS[0]).split("||")
-    return any(one.strip() in _ISO_FORMATS for one in formats)
+    return is_iso_date(definition)
 
 
 def names_of(properties: Mapping[str, Any], path: str) -> frozenset[str]:

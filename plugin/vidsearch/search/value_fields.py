@@ -15,7 +15,6 @@ from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription, found_once
 from vidsearch.search.mapping_fields import (
     ANALYZED_TYPES,
-    NUMBER_TYPES,
     Field,
     find_field,
     has_doc_values,
@@ -23,6 +22,7 @@ from vidsearch.search.mapping_fields import (
     with_runtime,
 )
 from vidsearch_mappings.facets import DATE_FORMAT
+from vidsearch_mappings.field_kinds import NUMBER_TYPES
 from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
 __all__ = ["Value", "ValueField", "value_field"]
