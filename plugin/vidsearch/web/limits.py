@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -148,10 +148,14 @@ def check_text(text: str, settings: Settings) -> None:
         raise QueryError(f"text has {len(text)} characters, more than {longest}", argument="text")
 
 
-def names_fields(request: SearchRequest) -> bool:
-    """Whether the client chose fields or values of the index, which the engine may refuse."""
-    chosen = (getattr(request, name, None) for name in ("filter", *_NAMES))
-    return any(value and not isinstance(value, bool) for value in chosen)
+def names_fields(request: SearchRequest, *, but: Collection[str] = ()) -> bool:
+    """Whether a request names fields of the index, which the engine may refuse, or their values.
+
+    Args:
+        request: within the limits.
+        but: arguments that do not count.
+    """
+    return any(names for argument, names in _named(request).items() if argument not in but)
 
 
 def _named(request: SearchRequest) -> dict[str, list[str]]:

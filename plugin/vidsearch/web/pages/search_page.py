@@ -108,7 +108,7 @@ class SearchPage:
             facets=facets,
             source=shown,
         )
-        found = await self._context.find(wanted)
+        found = await self._context.find(wanted, own=("source", "facets"))
         values = {
             **self._form(query, root),
             **_pages(found, query, root, size=size),
