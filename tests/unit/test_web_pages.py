@@ -284,6 +284,13 @@ def test_a_page_has_no_more_results_than_a_client_may_ask_for(limit: dict[str, A
             assert len(cards(few.get(unescape(beyond[1])).text)) == 1
 
 
+def test_the_page_can_be_searched_where_clients_may_give_one_condition() -> None:
+    with open_page(web={"max_conditions": 1}) as strict:
+        assert cards(strict.get("/?q=red").text)
+        assert cards(strict.get("/?q=red&f.tags=sea").text)
+        assert strict.get("/?q=red&f.tags=sea&f.tags=day").status_code == 422
+
+
 _COPIED = {"type": "keyword", "copy_to": ["all"]}
 _ALIAS_OF_ALL = {"type": "alias", "path": "all"}
 

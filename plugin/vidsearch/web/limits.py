@@ -33,6 +33,8 @@ _PER_CONDITION = 10
 """Values, names and lists that a condition may be written with."""
 _NAMES = ("source", "highlight", "collapse", "facets", "sort")
 """Arguments that name fields."""
+_MOST_NAMES = 50
+"""Fields that one of these may name; the page itself asks for eight, and for five facets."""
 
 
 def max_k(settings: Settings) -> int:
@@ -114,10 +116,9 @@ def check_limits(request: SearchRequest, settings: Settings) -> None:
     values = [value for _, each in _conditions(request.filter) for value in each]
     _check_values(values, settings)
     for argument, names in _named(request).items():
-        if len(names) > web.max_conditions:
-            raise QueryError(
-                f"{argument} names more than {web.max_conditions} fields", argument=argument
-            )
+        most = web.max_conditions if argument == "filter" else _MOST_NAMES
+        if len(names) > most:
+            raise QueryError(f"{argument} names more than {most} fields", argument=argument)
     check_hidden(request, lambda name: is_hidden(name, settings))
 
 
