@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.page_stage import Page, open_page, picture
 
+from vidsearch.config import FusionName
 from vidsearch.errors import BackendUnavailableError
 from vidsearch.search import request_fields
 
@@ -100,6 +101,16 @@ def _form_of(html: str) -> dict[str, list[str]]:
         chosen = re.search(r'value="([^"]*)" selected', options)
         found[name_] = [chosen[1] if chosen else ""]
     return found
+
+
+@pytest.mark.parametrize("fusion", get_args(FusionName))
+def test_every_fusion_is_offered_and_that_of_the_address_stays_chosen(
+    page: Page, fusion: str
+) -> None:
+    for query in ("q=red", "q=red&mode=keyword"):  # whether the engine has it or not
+        html = page.get(f"/?{query}&fusion={fusion}").text
+        assert _form_of(html)["fusion"] == [fusion]
+        assert f"({fusion})</option>" in html
 
 
 @pytest.mark.parametrize(
