@@ -90,7 +90,7 @@ def load_tower(
         model, report = getattr(transformers, family.towers[tower]).from_pretrained(
             str(folder),
             config=config,
-            **{_dtype_argument(transformers): torch.float32},
+            dtype=torch.float32,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, by name
             local_files_only=True,
@@ -123,7 +123,8 @@ def load_model(checkpoint: Checkpoint, *, device: Any, precision: FramePrecision
         plain = {"attn_implementation": "eager"} if few else {}
         model, report = transformers.AutoModel.from_pretrained(
             str(folder),
-            **{_dtype_argument(transformers): torch.float32, **plain},
+            dtype=torch.float32,
+            **plain,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             local_files_only=True,
@@ -187,10 +188,6 @@ def _torch() -> Any:
             "worker", needed_for="running a checkpoint with torch"
         ) from error
     return torch
-
-
-def _dtype_argument(transformers: Any) -> str:
-    return "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
 
 
 @contextmanager
