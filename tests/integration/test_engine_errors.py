@@ -16,6 +16,7 @@ from tests.http_stub import ELASTIC, Asked, Reply, http_stub, wait_until
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import Engine, Write, connect
+from vidsearch.engines.errors import RequestRejectedError
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import (
     BackendAccessDeniedError,
@@ -343,7 +344,7 @@ def test_a_scan_whose_next_page_nobody_knows_of_is_an_outage(
 
 def test_index_with_a_bad_mapping_is_not_created(engine: Engine, index_name: str) -> None:
     body = {"mappings": {"properties": {"n": {"type": "no-such-type"}}}}
-    said = message(lambda: engine.create_index(index_name, body), MappingConflictError)
+    said = message(lambda: engine.create_index(index_name, body), RequestRejectedError)
     assert said.startswith(
         f"index '{index_name}' at {engine.info().url} rejected the request (400): "
     )
@@ -372,7 +373,7 @@ def test_vector_with_wrong_dims_is_refused_with_the_reason(engine: Engine, index
     source = {"video": {"vector": [1.0, 0.0]}}
     reason = WRONG_DIMS[engine.kind]
     where = f"{index_name!r} at {engine.info().url}"
-    assert message(lambda: engine.put(index_name, "a", source), MappingConflictError) == (
+    assert message(lambda: engine.put(index_name, "a", source), RequestRejectedError) == (
         f"index {where} rejected the request (400): {reason}"
     )
     error = raised(

@@ -239,7 +239,7 @@ def test_a_method_that_a_path_does_not_take_is_answered_with_those_that_it_does(
     client: httpx.Client, document: dict[str, Any]
 ) -> None:
     for path, methods in document["paths"].items():
-        answer = client.put(path.format(id="x"))
+        answer = client.put(path.format(id="x", key="x"))
         assert answer.status_code == 405, path
         allowed = {each.strip() for each in answer.headers["allow"].split(",")}
         assert allowed - {"HEAD"} == {method.upper() for method in methods}, path
@@ -355,6 +355,8 @@ def _hold(
         ("POST /api/videos", 30),
         ("GET /api/videos/{id}", 20),
         ("GET /api/status", 3),
+        ("GET /video/{id}", 5),
+        ("GET /thumbnail/{key}", 5),
     ],
 )
 def test_no_request_is_an_error_of_the_server_or_answered_otherwise_than_described(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,18 +19,23 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.programs import program
+from tests.reindex_runs import reindex_run
 from tests.services import RunningServices
 from tests.waiting import until
 from tests.web_site import Site, indexed_clips, serve
 
 from vidsearch.config import Settings
 from vidsearch.demo import DemoClip
+from vidsearch.registry import ErrorRecord, State
+from vidsearch.reindex import Step
+from vidsearch_tasks import run_store
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 _SCREEN = "document.getElementById('screen')"
 PHONE = {"width": 360, "height": 740}
 IN_BUCKET = "demo-08"
+TOKEN = "a-token-of-these-tests"
 OpenTab = Callable[..., Page]
 
 
@@ -97,6 +103,15 @@ def site(
         services.drop(name)
 
 
+@pytest.fixture(scope="module")
+def writing(site: Site) -> Iterator[Site]:
+    """A second server of the same index, with a token, retries, and four videos on a page."""
+    web = {"token": TOKEN, "allow_writes": True, "max_k": 4}
+    settings = Settings(**{**dict(site.context.settings), "web": web})
+    with serve(settings, site.clips) as running:
+        yield running
+
+
 def _uri_of(clip: DemoClip) -> str:
     """The last one lies in the bucket."""
     if clip.id != IN_BUCKET:
@@ -116,7 +131,7 @@ def tab(browser: Browser, site: Site) -> Iterator[OpenTab]:
     contexts = []
 
     def open_tab(path: str = "/", **options: Any) -> Page:
-        context = browser.new_context(base_url=site.url, **options)
+        context = browser.new_context(**{"base_url": site.url, **options})
         context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
@@ -459,10 +474,7 @@ def test_admin_shows_what_failed(tab: OpenTab) -> None:
     ],
 )
 def test_axe_finds_no_violation_by_day_and_by_night(tab: OpenTab, path: str) -> None:
-    page = tab(path, color_scheme="light")
-    _require_accessible(page)
-    page.emulate_media(color_scheme="dark")
-    _require_accessible(page)
+    _require_accessible_by_day_and_by_night(tab(path))
 
 
 def test_axe_finds_no_violation_in_the_player(tab: OpenTab) -> None:
@@ -471,6 +483,76 @@ def test_axe_finds_no_violation_in_the_player(tab: OpenTab) -> None:
     playing(page)
     page.get_by_role("button", name="Search by a part of it").click()
     _require_accessible(page)
+
+
+def test_next_back_clear_and_a_condition_lead_through_the_results(
+    tab: OpenTab, writing: Site
+) -> None:
+    page = tab(
+        "/?q=circle&mode=vector&twins=show",
+        base_url=writing.url,
+        extra_http_headers={"authorization": f"Bearer {TOKEN}"},
+    )
+    first = ids(page)
+    page.get_by_role("link", name="Next").click()
+    page.wait_for_url("**page=2")
+    assert len(ids(page)) == len(first) == 4
+    assert set(ids(page)).isdisjoint(first)
+    page.get_by_role("link", name="Back").click()
+    page.wait_for_url(lambda url: "page=" not in url)
+    assert ids(page) == first
+    page.get_by_role("checkbox", name=re.compile("^dark")).check()
+    page.wait_for_url("**f.tags=dark**")
+    chosen = ids(page)
+    assert chosen != first
+    page.get_by_role("link", name="Clear").click()
+    page.wait_for_url(lambda url: "f.tags" not in url)
+    expect(page.get_by_role("checkbox", name=re.compile("^dark"))).not_to_be_checked()
+    assert ids(page) == first
+    page.get_by_text("More options").click()
+    page.get_by_label("Only where").fill("tags=dark")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**where=tags**")
+    assert ids(page) == chosen
+
+
+def test_who_signs_in_sees_what_is_paused_and_retries_what_failed(
+    tab: OpenTab, writing: Site
+) -> None:
+    services, id = writing.context.services, f"gone-{uuid.uuid4().hex[:6]}"
+    services.registry.register(id, uri=str(writing.clips[0].path.with_name("gone.mp4")))
+    services.registry.mark_queued(id)
+    services.indexer.ingest(id, owner="the test")
+    error = ErrorRecord("SourceUnavailableError", "fetch", "videos.example.com timed out")
+    host = "source:videos.example.com"
+    services.operations.pause(host, error=error, until=time.time() + 3600, by="the test")
+    run = run_store(services).begin(
+        lambda id, now: reindex_run(id, now, step=Step.ROLLED_BACK, error=error)
+    )
+    page = tab("/admin", base_url=writing.url)
+    for token in (TOKEN[::-1], TOKEN):
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        if token != TOKEN:
+            expect(page.get_by_role("alert")).to_contain_text("not the token")
+    page.wait_for_url("**/admin")
+    expect(page.get_by_role("group", name="Paused")).to_contain_text(host)
+    expect(page.get_by_role("group", name="Reindex runs")).to_contain_text(run.target)
+    _require_accessible_by_day_and_by_night(page)
+    other = page.context.new_page()
+    forged = f'<form method="post" action="{writing.url}/admin/retry"><button>Go</button></form>'
+    other.set_content(forged)
+    other.get_by_role("button").click()
+    expect(other.get_by_role("heading", name="That is not allowed here")).to_be_visible()
+    assert services.registry.get(id).state is State.FAILED
+    page.get_by_role("button", name="Retry the videos with SourceNotFoundError").click()
+    page.wait_for_url("**/admin?retried=*")
+    expect(page.get_by_role("status")).to_contain_text("queued again")
+    assert services.registry.get(id).state is State.QUEUED
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/login")
+    page.goto("/admin")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def test_a_search_waits_for_the_model_and_goes_on_by_itself(tab: OpenTab, site: Site) -> None:
@@ -482,6 +564,12 @@ def test_a_search_waits_for_the_model_and_goes_on_by_itself(tab: OpenTab, site: 
     finally:
         site.context.readiness.state = "ready"
     page.wait_for_selector(".card")
+
+
+def _require_accessible_by_day_and_by_night(page: Page) -> None:
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        _require_accessible(page)
 
 
 def _require_accessible(page: Page) -> None:

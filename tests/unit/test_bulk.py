@@ -18,6 +18,7 @@ from vidsearch.engines import BulkResult, Json, Revision, Write, connect
 from vidsearch.engines.bulk import ATTEMPTS, Item, Progress, as_stored, chunks, encoded
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.elasticsearch import ElasticsearchDialect
+from vidsearch.engines.errors import RequestRejectedError
 from vidsearch.engines.steps import Answer, Request, run
 from vidsearch.engines.vectors import decode_vector, encode_vector, holds_arrays, to_json
 from vidsearch.errors import (
@@ -26,7 +27,6 @@ from vidsearch.errors import (
     BackendUnavailableError,
     BulkError,
     IndexNotFoundError,
-    MappingConflictError,
     RequestTooLargeError,
     VersionConflictError,
 )
@@ -142,7 +142,7 @@ def test_rejected_items_have_the_errors_of_single_writes() -> None:
     with pytest.raises(BulkError) as raised:
         server.run(_writes("a", "b", "c", "d", "e"))
     assert {id: type(error) for id, error in raised.value.failures.items()} == {
-        "a": MappingConflictError,
+        "a": RequestRejectedError,
         "b": BackendAccessDeniedError,
         "c": VersionConflictError,
         "d": RequestTooLargeError,

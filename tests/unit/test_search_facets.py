@@ -11,6 +11,7 @@ from tests.search_index import TableEncoder, Video, create_index, make_videos, n
 
 from vidsearch.config import SearchSettings
 from vidsearch.engines import Write
+from vidsearch.engines.errors import RequestRejectedError
 from vidsearch.errors import MappingConflictError, QueryError, TooManyBucketsError
 from vidsearch.search import Facet, SearchRequest, SearchResult, Total, VideoSearch, counting
 from vidsearch.search.past_searches import CutSize, PastSearches
@@ -621,7 +622,7 @@ def test_what_the_engine_refuses_of_a_filter_is_told_without_its_words(
     search: VideoSearch, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(index: str, bodies: Any) -> Any:
-        raise MappingConflictError("index 'videos' at http://search: no number")
+        raise RequestRejectedError("index 'videos' at http://search: no number")
 
     monkeypatch.setattr(engine, "msearch", refuse)
     filter = [{"tags": "odd"}, {"term": {"tags": "x"}}, {"tags": "red"}]
@@ -632,6 +633,17 @@ def test_what_the_engine_refuses_of_a_filter_is_told_without_its_words(
     assert "http://search" in str(caught.value.engine)
     with pytest.raises(QueryError, match=r"^texts\[1\]: filter: .* \('tags', 'term'\)$"):
         search.search_many(["red", request])
+
+
+def test_what_vidsearch_finds_wrong_with_the_index_is_no_fault_of_the_filter(
+    search: VideoSearch, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(index: str, bodies: Any) -> Any:
+        raise MappingConflictError("alias 'videos' stands for 2 indices")
+
+    monkeypatch.setattr(engine, "msearch", refuse)
+    with pytest.raises(MappingConflictError, match="2 indices"):
+        search.search("red", mode="keyword", filter={"tags": "odd"})
 
 
 # -- moments as hits

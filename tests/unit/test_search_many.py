@@ -10,8 +10,9 @@ from tests.search_index import TableEncoder, create_index, make_videos
 
 from vidsearch.config import SearchSettings
 from vidsearch.engines import Json
+from vidsearch.engines.errors import RequestRejectedError
 from vidsearch.engines.steps import Steps, Work
-from vidsearch.errors import MappingConflictError, QueryError
+from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest, SearchResult, VideoSearch
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -201,7 +202,7 @@ def test_a_refused_query_names_the_requests_with_a_filter(
     search: VideoSearch, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
-        raise MappingConflictError("failed to parse date field [soon]")
+        raise RequestRejectedError("failed to parse date field [soon]")
 
     monkeypatch.setattr(engine, "msearch", refuse)
     late = SearchRequest(text="dog", filter={"recorded": "soon"})

@@ -54,6 +54,22 @@ def test_a_video_is_sent_whole_or_in_part(page: Page, video: str) -> None:
     assert rest.content == CONTENT[2000:]
 
 
+def test_an_id_with_a_line_break_or_blanks_is_another_one(page: Page, folder: Path) -> None:
+    ids = {"line": "%0Aline%0A", "a\nb\n": "a%0Ab%0A", " blank ": "%20blank%20"}
+    for at, id in enumerate(ids):
+        path = folder / "in" / f"{at}.mp4"
+        path.write_bytes(id.encode())
+        page.put_record(id, path)
+    for id, quoted in ids.items():
+        status = 404 if id == "line" else 200
+        shown = page.client.get(f"/api/videos/{quoted}")
+        assert shown.status_code == page.get(f"/video/{quoted}").status_code == status
+        if status == 200:
+            assert shown.json()["id"] == id
+            assert page.get(f"/video/{quoted}").content == id.encode()
+    assert page.client.get("/api/videos/a%0Ab").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("asked", "ranges"),
     [

@@ -27,6 +27,7 @@ def read(url: str) -> PageQuery:
         PageQuery(q="a red boat & more", mode="vector", level="both", fusion="linear", page=3),
         PageQuery(like="a/b ü", at=12.5, twins="show", sort="-shot"),
         *(PageQuery(like="a", at=at) for at in (0.0, 30.0, 1000.004, 33.36666666666667, 1234567.5)),
+        PageQuery(like=" a\n"),
         PageQuery(v="0123", pic="my boat.jpg", where="year>=2020; tags=a,b"),
         PageQuery(q="x", facets={"tags": ("sea", "a,b"), "day": ("true",), "crew": ("",)}),
     ],
@@ -41,7 +42,7 @@ def test_links_leave_out_defaults_and_go_to_the_first_page() -> None:
 
 
 def test_blanks_and_unknown_parameters_are_passed_over() -> None:
-    given = read("/?q=+&mode=&utm_source=mail&page=0&like=")
+    given = read("/?q=+&mode=&utm_source=mail&page=0&like=+")
     assert given == PageQuery()
     assert not given.asks
 

@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.page_stage import Page, open_page, picture
 
+from vidsearch.config import FusionName
 from vidsearch.errors import BackendUnavailableError
 from vidsearch.search import request_fields
 
@@ -100,6 +101,16 @@ def _form_of(html: str) -> dict[str, list[str]]:
         chosen = re.search(r'value="([^"]*)" selected', options)
         found[name_] = [chosen[1] if chosen else ""]
     return found
+
+
+@pytest.mark.parametrize("fusion", get_args(FusionName))
+def test_every_fusion_is_offered_and_that_of_the_address_stays_chosen(
+    page: Page, fusion: str
+) -> None:
+    for query in ("q=red", "q=red&mode=keyword"):  # whether the engine has it or not
+        html = page.get(f"/?{query}&fusion={fusion}").text
+        assert _form_of(html)["fusion"] == [fusion]
+        assert f"({fusion})</option>" in html
 
 
 @pytest.mark.parametrize(
@@ -282,6 +293,13 @@ def test_a_page_has_no_more_results_than_a_client_may_ask_for(limit: dict[str, A
         assert (beyond is None) is ("search" in limit)
         if beyond:
             assert len(cards(few.get(unescape(beyond[1])).text)) == 1
+
+
+def test_the_page_can_be_searched_where_clients_may_give_one_condition() -> None:
+    with open_page(web={"max_conditions": 1}) as strict:
+        assert cards(strict.get("/?q=red").text)
+        assert cards(strict.get("/?q=red&f.tags=sea").text)
+        assert strict.get("/?q=red&f.tags=sea&f.tags=day").status_code == 422
 
 
 _COPIED = {"type": "keyword", "copy_to": ["all"]}

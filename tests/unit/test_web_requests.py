@@ -152,7 +152,8 @@ _LIMITED = Settings(
         ({"text": "x", "filter": [{"notes": "b"}]}, "filter"),
         ({"text": "x", "filter": {"notes.of_us": {"exists": True}}}, "filter"),
         ({"text": "x", "filter": {"tags": "long" * 10}}, "filter"),
-        ({"text": "x", "source": ["a", "b", "c", "d"]}, "source"),
+        ({"text": "x", "source": [f"a{at}" for at in range(51)]}, "source"),
+        ({"text": "x", "filter": {"a": [], "b": [], "c": [], "d": []}}, "filter"),
         ({"like": "x" * 513}, "like"),
         ({"text": "x", "highlight": ["notes"]}, "highlight"),
         ({"text": "x", "collapse": "video.uri"}, "collapse"),
@@ -229,7 +230,7 @@ def test_request_within_the_limits_passes() -> None:
     for options in (
         {"text": "x" * 10, "k": 20},
         {"text": "x", "filter": {"tags": ["a", "b"], "year": {"gte": 2000}}},
-        {"text": "x", "filter": {"licence": {"exists": False}}, "source": ["title", "notes"]},
+        {"text": "x", "filter": {"licence": {"exists": False}}, "source": [*"abcdefgh"]},
         {"image": PNG},
         {"vector": [0.5] * 4096},
     ):

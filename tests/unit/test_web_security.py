@@ -244,6 +244,20 @@ def test_path_that_the_app_is_mounted_at_is_as_browsers_send_it(root_path: str, 
         ({"origin": "null"}, 403),
         ({"sec-fetch-site": "same-origin", "origin": "http://localhost:8800"}, 200),
         ({"origin": "http://localhost:8800"}, 200),
+        ({"origin": "http://LOCALHOST:8800"}, 200),
+        ({"origin": "http://localhost:8801"}, 403),
+        ({"origin": "http://localhost"}, 403),
+        ({"origin": "http://localhost:x"}, 403),
+        # As proxies pass it on.
+        ({"host": "localhost", "origin": "http://localhost:8080"}, 200),
+        ({"host": "localhost", "origin": "https://localhost"}, 200),
+        ({"host": "localhost", "origin": "http://localhost.evil.com:8080"}, 403),
+        ({"host": "localhost", "origin": "null"}, 403),
+        ({"host": "localhost:80", "origin": "http://localhost"}, 200),
+        ({"host": "localhost:443", "origin": "https://localhost"}, 200),
+        ({"host": "localhost:80", "origin": "https://localhost"}, 200),
+        ({"host": "localhost:80", "origin": "http://evil.com"}, 403),
+        ({"host": "[::1]", "origin": "http://[::1]:8080"}, 200),
         ({}, 200),
     ],
 )
@@ -281,6 +295,23 @@ def test_body_above_the_limit_is_refused_with_and_without_its_length() -> None:
     ):
         answer = _ask(settings, "/api/search", method="POST", content=content)
         assert answer.status_code == status
+
+
+def test_body_that_signs_in_is_small_as_nobody_needs_a_token_to_send_it() -> None:
+    for content, status in (
+        (b"x" * 32 * 1024, 200),
+        (b"x" * (32 * 1024 + 1), 413),
+        (_chunks(32 * 1024), 200),
+        (_chunks(33 * 1024), 413),
+    ):
+        answer = _ask(LOCKED, "/login", method="POST", content=content)
+        assert answer.status_code == status
+        if status == 413:
+            told = "the body has more than 32768 bytes (signing in takes no more)"
+            assert answer.json()["detail"] == told
+    few = WebSettings(max_upload_bytes=1024)
+    answer = _ask(few, "/login", method="POST", content=b"x" * 1025)
+    assert "(web.max_upload_bytes)" in answer.json()["detail"]
 
 
 def test_slow_body_of_a_request_that_is_being_answered_is_taken_for_a_client_that_went() -> None:

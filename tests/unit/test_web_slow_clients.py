@@ -26,7 +26,7 @@ from uvicorn.server import ServerState
 from vidsearch.cli import slow_clients
 from vidsearch.cli.serving import serve
 from vidsearch.config import WebSettings
-from vidsearch.web import security
+from vidsearch.web import watched
 from vidsearch.web.security import Guard
 
 SECONDS = 1.0
@@ -224,7 +224,7 @@ def test_a_body_that_does_not_come_is_not_waited_for_and_leaves_its_room(
 
 
 def test_a_large_body_has_more_time_than_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(security, "_SLOWEST", 1)
+    monkeypatch.setattr(watched, "_SLOWEST", 1)
     settings = WebSettings(timeout=SECONDS)
     with (
         served(_guarded(settings), settings, monkeypatch) as place,

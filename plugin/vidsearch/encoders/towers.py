@@ -91,7 +91,7 @@ def load_tower(
         model, report = getattr(transformers, family.towers[tower]).from_pretrained(
             str(folder),
             config=config,
-            **{_dtype_argument(transformers): torch.float32},
+            dtype=torch.float32,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, by name
             local_files_only=True,
@@ -124,7 +124,8 @@ def load_model(checkpoint: Checkpoint, *, device: Any, precision: FramePrecision
         plain = {"attn_implementation": "eager"} if few else {}
         model, report = transformers.AutoModel.from_pretrained(
             str(folder),
-            **{_dtype_argument(transformers): torch.float32, **plain},
+            dtype=torch.float32,
+            **plain,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             local_files_only=True,
@@ -188,10 +189,6 @@ def _torch() -> Any:
             "worker", needed_for="running a checkpoint with torch"
         ) from error
     return torch
-
-
-def _dtype_argument(transformers: Any) -> str:
-    return "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
 
 
 @contextmanager

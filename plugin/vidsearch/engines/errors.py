@@ -29,6 +29,7 @@ from vidsearch.errors import (
 
 __all__ = [
     "ContextLostError",
+    "RequestRejectedError",
     "TextTooLongError",
     "busy",
     "error_of",
@@ -76,7 +77,14 @@ class ContextLostError(BackendError):
     """The cluster no longer has what it kept for a scan or a point in time."""
 
 
-class TextTooLongError(MappingConflictError):
+class RequestRejectedError(MappingConflictError):
+    """The engine refuses a query, a value or a mapping of the request (400).
+
+    Other errors of its base class are vidsearch's own findings about the index.
+    """
+
+
+class TextTooLongError(RequestRejectedError):
     """A text has more characters than the index lets be analyzed for highlights."""
 
     def __init__(self, message: str, *, most: int = 0) -> None:
@@ -148,7 +156,7 @@ def error_of(
     if status == 400 and (limit := _TOO_LONG.search(reason)) and "max_analyzed_offset" in reason:
         return TextTooLongError(f"{where} rejected {request} {said}", most=int(limit[1]))
     if status == 400:
-        return MappingConflictError(f"{where} rejected {request} {said}")
+        return RequestRejectedError(f"{where} rejected {request} {said}")
     if status == 413:
         return RequestTooLargeError(
             f"{where} does not take a request of that size {said}. Raise http.max_content_length "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vidsearch_mappings.registry import WAITING, State, VideoRecord
 
-__all__ = ["can_be_made", "must_answer", "to_be_asked", "without_content"]
+__all__ = ["can_be_made", "must_answer", "to_be_asked", "unasked", "without_content"]
 
 
 def can_be_made(record: VideoRecord) -> bool:
@@ -39,3 +39,11 @@ def to_be_asked(record: VideoRecord, *, read: bool) -> VideoRecord:
 def must_answer(record: VideoRecord) -> bool:
     """Whether the question of :func:`to_be_asked` is open."""
     return bool(record.source.get("must_answer"))
+
+
+def unasked(record: VideoRecord) -> VideoRecord:
+    """The record without that question: what is known counts, also where the place is away."""
+    if not must_answer(record):
+        return record
+    kept = {name: known for name, known in record.source.items() if name != "must_answer"}
+    return record.changed(source=kept)

@@ -40,7 +40,7 @@ from vidsearch.search.query_vector import (
     stored_vector,
 )
 from vidsearch.search.ranking import Ranking
-from vidsearch.search.refusals import refused
+from vidsearch.search.refusals import REFUSALS, refused
 from vidsearch.search.request import Leg
 from vidsearch.search.types import FacetCounts, Hit, SearchResult
 from vidsearch.search.values import Values
@@ -334,7 +334,7 @@ class SearchCore:
         try:
             bodies = [each.first_bodies() for each in rankings]
             answers = yield from self._ask(calls, plans[0].index, bodies)
-        except MappingConflictError as error:
+        except REFUSALS as error:
             told = refused(error, plans)
             if told is error:
                 raise

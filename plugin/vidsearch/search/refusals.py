@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from vidsearch.errors import MappingConflictError, QueryError, TooManyBucketsError
+from vidsearch.engines.errors import RequestRejectedError
+from vidsearch.errors import QueryError, TooManyBucketsError
 from vidsearch.search.counting import FacetField
 from vidsearch.search.plan import Plan
 
-__all__ = ["refused"]
+__all__ = ["REFUSALS", "refused"]
+
+REFUSALS = (RequestRejectedError, TooManyBucketsError)
+"""What an engine raises where it refuses a search. Other errors about a mapping are vidsearch's
+own, such as of an alias that stands for two indices, and no argument is at fault."""
+_Refusal = RequestRejectedError | TooManyBucketsError
 
 
-def refused(
-    error: MappingConflictError, plans: Sequence[Plan]
-) -> MappingConflictError | QueryError:
+def refused(error: _Refusal, plans: Sequence[Plan]) -> _Refusal | QueryError:
     """The error about the argument that the engine refused; the same one where it can be none.
 
     The engine does not say which of several searches it refused. What it does say names its URL and

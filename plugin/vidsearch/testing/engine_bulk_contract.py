@@ -11,12 +11,8 @@ import numpy as np
 import pytest
 
 from vidsearch.engines import BulkResult, Engine, Json, Revision, Write
-from vidsearch.errors import (
-    BulkError,
-    DocumentNotFoundError,
-    MappingConflictError,
-    VersionConflictError,
-)
+from vidsearch.engines.errors import RequestRejectedError
+from vidsearch.errors import BulkError, DocumentNotFoundError, VersionConflictError
 from vidsearch.testing.small_index import small_index
 
 __all__ = ["EngineBulkContract", "together"]
@@ -286,7 +282,7 @@ class EngineBulkContract:
         failures = raised.value.failures
         assert {id: type(error) for id, error in failures.items()} == {
             "there": VersionConflictError,
-            "bad": MappingConflictError,
+            "bad": RequestRejectedError,
             "absent": DocumentNotFoundError,
         }
         assert all(index in str(error) and id in str(error) for id, error in failures.items())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vidsearch.engines import Engine, Json, Write
-from vidsearch.errors import MappingConflictError
+from vidsearch.engines.errors import RequestRejectedError
 from vidsearch.testing.small_index import small_index
 from vidsearch_mappings import vector_query
 from vidsearch_mappings.facets import (
@@ -123,9 +123,9 @@ class EngineSearchContract:
         assert before - 1 < now < time.time() + 0.1
 
     def test_a_malformed_search_is_rejected(self, engine: Engine, filled: str) -> None:
-        with pytest.raises(MappingConflictError, match="no_such_query"):
+        with pytest.raises(RequestRejectedError, match="no_such_query"):
             engine.search(filled, {"query": {"no_such_query": {}}})
-        with pytest.raises(MappingConflictError, match="no_such_key"):
+        with pytest.raises(RequestRejectedError, match="no_such_key"):
             engine.search(filled, {"no_such_key": 1})
 
     def test_msearch_answers_in_order(self, engine: Engine, filled: str) -> None:
@@ -146,7 +146,7 @@ class EngineSearchContract:
         assert (hit["fields"], "_source" in hit) == ({"n": [3]}, False)
 
     def test_msearch_raises_what_one_of_them_would(self, engine: Engine, filled: str) -> None:
-        with pytest.raises(MappingConflictError, match="no_such_query"):
+        with pytest.raises(RequestRejectedError, match="no_such_query"):
             engine.msearch(filled, [{}, {"query": {"no_such_query": {}}}, {}])
 
     def test_count_gives_the_number_of_matches(self, engine: Engine, filled: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vidsearch.engines import Document, Json
-from vidsearch.errors import MappingConflictError
+from vidsearch.engines.errors import RequestRejectedError
 from vidsearch.testing.memory_dates import period_start
 from vidsearch.testing.memory_query import score, values_at
 
@@ -23,7 +23,7 @@ def aggregated(found: Sequence[Match], wanted: Json, hits: Hits) -> Json:
     """The answer to each aggregation, by its name.
 
     Raises:
-        MappingConflictError: a kind of aggregation that this stand-in does not know.
+        RequestRejectedError: a kind of aggregation that this stand-in does not know.
     """
     return {name: _one(found, each, hits) for name, each in wanted.items()}
 
@@ -69,7 +69,7 @@ def _one(found: Sequence[Match], each: Json, hits: Hits) -> Json:
         return {"buckets": [{"from": round(time.time() * 1000), **bucket([])}]}
     if kind == "top_hits":
         return {"hits": hits(found, {"size": 3, **body})}
-    raise MappingConflictError(f"unknown aggregation: {kind}")
+    raise RequestRejectedError(f"unknown aggregation: {kind}")
 
 
 def _bucket_key(body: Json, value: Any) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vidsearch.engines import Json
-from vidsearch.errors import MappingConflictError
+from vidsearch.engines.errors import RequestRejectedError
 
 __all__ = ["among", "highlights", "nearest_segments", "score", "split_conditions", "values_at"]
 
@@ -30,7 +30,7 @@ def values_at(source: Any, path: str) -> Iterator[Any]:
 
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
     if len(one) != len(other):
-        raise MappingConflictError(f"the query vector has {len(one)} dims, the index {len(other)}")
+        raise RequestRejectedError(f"the query vector has {len(one)} dims, the index {len(other)}")
     product = sum(a * b for a, b in zip(one, other, strict=True))
     return product / (math.hypot(*one) * math.hypot(*other))
 
@@ -39,10 +39,10 @@ def score(query: Mapping[str, Any], id: str, source: Json) -> float | None:
     """Score of one document for a query, ``None`` where it does not match.
 
     Raises:
-        MappingConflictError: a kind of query that this stand-in does not know.
+        RequestRejectedError: a kind of query that this stand-in does not know.
     """
     if len(query) != 1:
-        raise MappingConflictError(f"a query holds one clause, not {sorted(query)}")
+        raise RequestRejectedError(f"a query holds one clause, not {sorted(query)}")
     ((kind, body),) = query.items()
     if kind == "bool":
         return _bool(body, id, source)
@@ -53,7 +53,7 @@ def score(query: Mapping[str, Any], id: str, source: Json) -> float | None:
     if kind in {"match", "multi_match"}:
         return _text(kind, body, source)
     if kind not in {"match_all", "match_none", "ids", "exists", "range", "prefix", "term", "terms"}:
-        raise MappingConflictError(f"unknown query [{kind}]")
+        raise RequestRejectedError(f"unknown query [{kind}]")
     return 1.0 if _filter(kind, body, id, source) else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidsearch.engines import Document, Json
-from vidsearch.errors import MappingConflictError
+from vidsearch.engines.errors import RequestRejectedError
 from vidsearch.testing.memory_aggs import aggregated
 from vidsearch.testing.memory_dates import doc_values
 from vidsearch.testing.memory_query import (
@@ -37,14 +37,14 @@ def search(documents: Stored, body: Json) -> Json:
     """The response to one search body.
 
     Raises:
-        MappingConflictError: the body asks for something this stand-in does not know.
+        RequestRejectedError: the body asks for something this stand-in does not know.
     """
     unknown = body.keys() - _KNOWN
     if unknown:
-        raise MappingConflictError(f"unknown key of a search body: {', '.join(sorted(unknown))}")
+        raise RequestRejectedError(f"unknown key of a search body: {', '.join(sorted(unknown))}")
     counts_only = {"stored_fields": "_none_", "_source": False}
     if "stored_fields" in body and not body.items() >= counts_only.items():
-        raise MappingConflictError("stored_fields is known as _none_ alone, and without _source")
+        raise RequestRejectedError("stored_fields is known as _none_ alone, and without _source")
     knn = body.get("knn")
     clauses: list[Json] = [] if knn is None else knn if isinstance(knn, list) else [knn]
     found = _matches(documents, body.get("query"), clauses)

@@ -9,9 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 from vidsearch.engines import Document, Json, Revision, Write
-from vidsearch.engines.errors import no_json
+from vidsearch.engines.errors import RequestRejectedError, no_json
 from vidsearch.engines.vectors import to_json
-from vidsearch.errors import DocumentNotFoundError, MappingConflictError, VersionConflictError
+from vidsearch.errors import DocumentNotFoundError, VersionConflictError
 
 __all__ = ["MemoryIndex", "apply_write", "as_json"]
 
@@ -59,8 +59,8 @@ def apply_write(
         source = _merged(stored.source, source)
     try:
         check(source, target.mapping)
-    except MappingConflictError as error:
-        raise MappingConflictError(f"{rejected}: {error}") from error
+    except RequestRejectedError as error:
+        raise RequestRejectedError(f"{rejected}: {error}") from error
     target.seq_no += 1
     revision = Revision(target.seq_no, 1)
     number = before + 1 if version is None else version
@@ -85,7 +85,7 @@ def check(source: Mapping[str, Any], mapping: Mapping[str, Any], *, path: str = 
         declared = properties.get(name)
         if declared is None:
             if mapping.get("dynamic") in {"strict", "STRICT"}:
-                raise MappingConflictError(f"field {where!r} is not declared in a strict object")
+                raise RequestRejectedError(f"field {where!r} is not declared in a strict object")
             continue
         _check_value(value, declared, where)
 
@@ -94,11 +94,11 @@ def _check_value(value: Any, declared: Mapping[str, Any], where: str) -> None:
     dims = declared.get("dims", declared.get("dimension"))
     if dims is not None and value is not None:
         if len(value) != dims:
-            raise MappingConflictError(f"field {where!r} takes {dims} dims, not {len(value)}")
+            raise RequestRejectedError(f"field {where!r} takes {dims} dims, not {len(value)}")
         if not any(value):
-            raise MappingConflictError(f"field {where!r} takes no zero vector")
+            raise RequestRejectedError(f"field {where!r} takes no zero vector")
     elif "properties" in declared and value is not None:
         for item in value if isinstance(value, list) else [value]:
             if not isinstance(item, Mapping):
-                raise MappingConflictError(f"field {where!r} is an object, not {item!r}")
+                raise RequestRejectedError(f"field {where!r} is an object, not {item!r}")
             check(item, declared, path=f"{where}.")

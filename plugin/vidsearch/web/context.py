@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidsearch.config import Settings
+from vidsearch.engines.errors import RequestRejectedError
 from vidsearch.engines.steps import working_by
-from vidsearch.errors import MappingConflictError
 from vidsearch.once import build_once, built
 from vidsearch.web.latest import Latest
 from vidsearch.web.limits import check_hidden, check_limits, check_text, names_fields
@@ -126,12 +126,19 @@ class WebContext:
         """
         return await self._files.call(lambda: self._media.call(work))
 
-    async def find(self, request: SearchRequest, *, within: str | None = None) -> SearchResult:
+    async def find(
+        self,
+        request: SearchRequest,
+        *,
+        within: str | None = None,
+        own: Collection[str] = (),
+    ) -> SearchResult:
         """Search within the limits that the settings give to requests from outside.
 
         Args:
             request: of a client.
             within: id of the one video to search in; ``None`` searches all.
+            own: arguments whose fields the server has chosen, and not the client.
 
         Raises:
             QueryError: a limit is exceeded; the message names the argument.
@@ -142,10 +149,10 @@ class WebContext:
         if request.needs_model:
             self.readiness.require_ready()
         completed = self._completed(request, within)
-        is_picture = completed.image is not None
+        is_picture, of_client = completed.image is not None, names_fields(request, but=own)
 
         async def searched() -> SearchResult:
-            if names_fields(request):
+            if of_client:
                 index = await self.search.describe_index()
                 check_hidden(request, tells_of_hidden(index, self.settings))
             opened = {"image": await self._opened(completed.image)} if is_picture else {}
@@ -153,8 +160,8 @@ class WebContext:
 
         try:
             return await self._limited(searched, self._pictures if is_picture else self._searches)
-        except MappingConflictError as error:
-            if not names_fields(request):
+        except RequestRejectedError as error:
+            if not of_client:
                 raise
             _log.info("the engine refused a search: %s", error)
             raise Problem.of_status(

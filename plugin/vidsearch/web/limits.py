@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -33,6 +33,8 @@ _PER_CONDITION = 10
 """Values, names and lists that a condition may be written with."""
 _NAMES = ("source", "highlight", "collapse", "facets", "sort")
 """Arguments that name fields."""
+_MOST_NAMES = 50
+"""Fields that one of these may name; the page itself asks for eight, and for five facets."""
 
 
 def max_k(settings: Settings) -> int:
@@ -114,10 +116,9 @@ def check_limits(request: SearchRequest, settings: Settings) -> None:
     values = [value for _, each in _conditions(request.filter) for value in each]
     _check_values(values, settings)
     for argument, names in _named(request).items():
-        if len(names) > web.max_conditions:
-            raise QueryError(
-                f"{argument} names more than {web.max_conditions} fields", argument=argument
-            )
+        most = web.max_conditions if argument == "filter" else _MOST_NAMES
+        if len(names) > most:
+            raise QueryError(f"{argument} names more than {most} fields", argument=argument)
     check_hidden(request, lambda name: is_hidden(name, settings))
 
 
@@ -148,10 +149,14 @@ def check_text(text: str, settings: Settings) -> None:
         raise QueryError(f"text has {len(text)} characters, more than {longest}", argument="text")
 
 
-def names_fields(request: SearchRequest) -> bool:
-    """Whether the client chose fields or values of the index, which the engine may refuse."""
-    chosen = (getattr(request, name, None) for name in ("filter", *_NAMES))
-    return any(value and not isinstance(value, bool) for value in chosen)
+def names_fields(request: SearchRequest, *, but: Collection[str] = ()) -> bool:
+    """Whether a request names fields of the index, which the engine may refuse, or their values.
+
+    Args:
+        request: within the limits.
+        but: arguments that do not count.
+    """
+    return any(names for argument, names in _named(request).items() if argument not in but)
 
 
 def _named(request: SearchRequest) -> dict[str, list[str]]:

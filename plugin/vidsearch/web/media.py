@@ -23,6 +23,7 @@ from vidsearch.media import ThumbnailStore, open_source
 from vidsearch.once import Once
 from vidsearch.web.file_answers import file_answer
 from vidsearch.web.problems import Problem
+from vidsearch.web.rest_of_path import REST
 from vidsearch_mappings.registry import State
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ def media_routes(context: WebContext) -> list[BaseRoute]:
         data, format = found
         return Response(data, media_type=f"image/{format}", headers={"cache-control": _FOR_EVER})
 
-    return [Route("/video/{id:path}", video), Route("/thumbnail/{key:path}", thumbnail)]
+    return [
+        Route(f"/video/{{id:{REST}}}", video),
+        Route(f"/thumbnail/{{key:{REST}}}", thumbnail),
+    ]
 
 
 def thumbnail_path(settings: Settings, key: str | None) -> str | None:

@@ -5,7 +5,6 @@ A pure ASGI middleware, so that it also holds for apps that are mounted.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import logging
@@ -13,13 +12,14 @@ import re
 from collections.abc import Callable, Iterable
 from urllib.parse import quote, unquote, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vidsearch.config import WebSettings
 from vidsearch.web.problems import RETRY_SECONDS, Problem, problem_of
+from vidsearch.web.watched import Bodies, Limit, Watched
 
 __all__ = [
     "CROWDED",
@@ -47,10 +47,12 @@ _log = logging.getLogger(__name__)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FOR_PROGRAMS = ("/api", "/mcp", "/metrics")
 """Paths that answer no person: neither with a page nor by sending them to sign in."""
+_USUAL_PORTS = {"http": 80, "https": 443}
 _LOCAL = re.compile(r"/(?![/\\])[^\\\x00-\x20]*")
 _WEEK = 7 * 86_400
-_SLOWEST = 32 * 1024
-"""Bytes per second that a large body has to bring; a small one has the time of a search."""
+_LOGIN_BYTES = 32 * 1024
+"""Of a body that signs in, for which there is no token yet: it holds one, and the address of a
+search."""
 
 
 class Guard:
@@ -75,8 +77,8 @@ class Guard:
         self._settings = settings
         self._failed = failed
         self._headers = _response_headers(settings.media_origins)
-        self._bodies = _Bodies(
-            settings.max_upload_bytes, settings.max_searches, seconds=settings.timeout
+        self._bodies = Bodies(
+            settings.max_upload_bytes * settings.max_searches, seconds=settings.timeout
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +88,8 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        watched = _Watched(receive, send, self._bodies, self._headers)
+        limit = _limit_of_body(scope, self._settings)
+        watched = Watched(receive, send, self._bodies, self._headers, limit=limit)
         try:
             if (to_login := self._checked(scope)) is not None:
                 await to_login(scope, receive, watched.send)
@@ -132,8 +135,9 @@ class Guard:
                 415, "the body must not be compressed", headers={"accept-encoding": "identity"}
             )
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._settings.max_upload_bytes:
-            raise _too_large(self._settings.max_upload_bytes)
+        limit = _limit_of_body(scope, self._settings)
+        if length.isdecimal() and int(length) > limit.most:
+            raise limit.exceeded()
         if path == LOGIN or path.startswith("/static/") or _is_signed_in(scope, self._settings):
             return None
         is_for_people = "text/html" in headers.get("accept", "")
@@ -229,7 +233,28 @@ def _comes_from_elsewhere(headers: Headers) -> bool:
     if site is not None:
         return site not in {"same-origin", "none"}
     origin = headers.get("origin")
-    return origin is not None and origin.partition("://")[2] != headers.get("host")
+    return origin is not None and not _is_same_host(origin, headers.get("host", ""))
+
+
+def _is_same_host(origin: str, host: str) -> bool:
+    """Whether an ``Origin`` is of the server that ``Host`` names.
+
+    A proxy may pass on the name without the port that people use, or with a usual one of its own:
+    then the names alone are compared. Cookies are not told apart by ports either.
+    """
+    try:
+        page, server = urlsplit(origin), urlsplit(f"//{host}")
+        ports = page.port or _USUAL_PORTS.get(page.scheme), server.port
+    except ValueError:
+        return False
+    is_same_name = page.hostname is not None and page.hostname == server.hostname
+    return is_same_name and (ports[1] in {None, *_USUAL_PORTS.values()} or ports[0] == ports[1])
+
+
+def _limit_of_body(scope: Scope, settings: WebSettings) -> Limit:
+    if route_path(scope) == LOGIN and settings.max_upload_bytes > _LOGIN_BYTES:
+        return Limit(_LOGIN_BYTES, "signing in takes no more")
+    return Limit(settings.max_upload_bytes, "web.max_upload_bytes")
 
 
 def _is_compressed(headers: Headers) -> bool:
@@ -294,81 +319,3 @@ def _response_headers(media_origins: Iterable[str]) -> dict[str, str]:
         "permissions-policy": "camera=(), geolocation=(), microphone=()",
         "cache-control": "no-store",
     }
-
-
-def _too_large(limit: int) -> Problem:
-    return Problem.of_status(413, f"the body has more than {limit} bytes (web.max_upload_bytes)")
-
-
-class _Bodies:
-    """The bodies of the requests that are being answered.
-
-    Args:
-        limit: bytes of one.
-        number: of such bodies that all of them together may be as large as.
-        seconds: for which a small one is waited for.
-    """
-
-    def __init__(self, limit: int, number: int, *, seconds: float) -> None:
-        self.limit = limit
-        self.most = limit * number
-        self.seconds = seconds
-        self.held = 0
-        """Bytes."""
-
-
-class _Watched:
-    """Counts the bytes and seconds of a request's body, and adds headers to its answer."""
-
-    def __init__(
-        self, receive: Receive, send: Send, bodies: _Bodies, headers: dict[str, str]
-    ) -> None:
-        self._receive = receive
-        self._send = send
-        self._bodies = bodies
-        self._headers = headers
-        self._is_whole = False
-        self._waited = 0.0
-        self.received = 0
-        self.answered = False
-
-    async def receive(self) -> Message:
-        message = await (self._receive() if self._is_whole else self._received_in_time())
-        if message["type"] == "http.request":
-            self._is_whole = not message.get("more_body", False)
-            length = len(message.get("body", b""))
-            self.received += length
-            self._bodies.held += length
-            if self.received > self._bodies.limit:
-                raise _too_large(self._bodies.limit)
-            if self._bodies.held > self._bodies.most:
-                raise Problem.of_status(
-                    503, "other requests are too large already", retry_after=RETRY_SECONDS
-                )
-        return message
-
-    async def _received_in_time(self) -> Message:
-        """The next part of the body; only the time that it is waited for counts."""
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        allowed = self._bodies.seconds + self.received / _SLOWEST
-        try:
-            return await asyncio.wait_for(self._receive(), max(0.0, allowed - self._waited))
-        except asyncio.TimeoutError:
-            if self.answered:  # and only listens for whether the client goes away
-                return {"type": "http.disconnect"}
-            raise Problem.of_status(
-                408,
-                f"the body came too slowly: {self.received} bytes in {allowed:.1f} seconds",
-                headers={"connection": "close"},
-            ) from None
-        finally:
-            self._waited += loop.time() - begun
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.answered = True
-            headers = MutableHeaders(scope=message)
-            for name, value in self._headers.items():
-                headers.setdefault(name, value)
-        await self._send(message)

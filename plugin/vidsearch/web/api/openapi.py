@@ -13,55 +13,21 @@ from pydantic import TypeAdapter
 from vidsearch import __version__
 from vidsearch.config import Settings
 from vidsearch.search import SearchRequest, SearchResult
+from vidsearch.web.api.answers import PROBLEM, READ, REFERENCE, Json, answer, at, problems
+from vidsearch.web.api.beside import files, probes
 from vidsearch.web.api.searching import FORM, NOT_IN_SIMILAR
 from vidsearch.web.api.status import PublicStatus
 from vidsearch.web.api.videos import NewVideoBody, PublicVideo
 from vidsearch.web.described import markdown
 from vidsearch.web.limits import default_k, max_k
-from vidsearch.web.metrics import has_metrics
-from vidsearch.web.problems import PROBLEM_JSON
+from vidsearch.web.problems import HTTP_NAMES
 
 __all__ = ["description"]
-
-Json = dict[str, Any]
-
-_REFERENCE = "#/components/schemas/{model}"
-_STATUSES = {
-    400: "The request cannot be read.",
-    401: "A token is needed, or the one given is wrong.",
-    403: "A page of another site sent the request, or this server takes no writes.",
-    404: "There is no such video.",
-    408: "The body came too slowly.",
-    409: "Somebody else changed it at the same moment.",
-    413: "The body has too many bytes.",
-    415: "The body is of another media type, or compressed.",
-    421: "The server is not called by that name.",
-    422: "An argument is wrong; `argument` names it, `detail` says how.",
-    500: "An error of the server.",
-    503: "Search engine, model or broker are away, or are not set up right.",
-}
-_PROBLEM = {
-    "type": "object",
-    "description": "Problem details (RFC 9457).",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "argument": {"type": "string", "description": "Name of the argument at fault."},
-        "instance": {
-            "type": "string",
-            "format": "uri-reference",
-            "description": "Where an error was logged for this request: what names it in the log.",
-        },
-    },
-}
 
 
 def description(settings: Settings) -> Json:
     """The whole document, with the limits of these settings."""
-    schemas: Json = {"Problem": _PROBLEM}
+    schemas: Json = {"Problem": PROBLEM}
     request = _request(settings, schemas)
     for name, kind in (
         ("SearchResult", SearchResult),
@@ -69,15 +35,18 @@ def description(settings: Settings) -> Json:
         ("Status", PublicStatus),
     ):
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
-        schema = adapter.json_schema(mode="serialization", ref_template=_REFERENCE)
+        schema = adapter.json_schema(mode="serialization", ref_template=REFERENCE)
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
+    schemas["Moment"]["properties"]["thumbnail"]["description"] = (
+        "Path on this server of a picture of it; `null` where there is none."
+    )
     schemas["Vector"] = {
         "type": "object",
         "required": ["vector"],
         "properties": {"vector": {"type": "array", "items": {"type": "number"}}},
     }
-    schemas["NewVideo"] = NewVideoBody.model_json_schema(ref_template=_REFERENCE)
+    schemas["NewVideo"] = NewVideoBody.model_json_schema(ref_template=REFERENCE)
     schemas["SearchRequest"] = request
     document: Json = {
         "openapi": "3.1.0",
@@ -86,7 +55,7 @@ def description(settings: Settings) -> Json:
             "version": __version__,
             "description": "Search videos by what is to be seen in them.",
         },
-        "paths": {**_paths(request), **_probes()},
+        "paths": {**_paths(request), **files(), **probes()},
         "components": {"schemas": {name: _told(each) for name, each in schemas.items()}},
     }
     if settings.web.token is not None:
@@ -97,7 +66,7 @@ def description(settings: Settings) -> Json:
 
 def _request(settings: Settings, schemas: Json) -> Json:
     """The schema of a search request, with what holds for clients; adds what it refers to."""
-    schema = SearchRequest.model_json_schema(ref_template=_REFERENCE)
+    schema = SearchRequest.model_json_schema(ref_template=REFERENCE)
     schemas |= schema.pop("$defs", {})
     properties = schema["properties"]
     del properties["clip"]
@@ -127,19 +96,22 @@ def _request(settings: Settings, schemas: Json) -> Json:
     )
     schema["description"] = "A search. Give a text, an image, a vector or `like`."
     told: Json = _told(schema)
+    for each in told["properties"].values():
+        for ours, theirs in HTTP_NAMES.items():
+            each["description"] = each["description"].replace(f"`{ours}`", f"`{theirs}`")
     return told
 
 
 def _paths(request: Json) -> Json:
     form = {**request["properties"], "image": {"type": "string", "format": "binary"}}
-    found = _answer("The videos that were found, best first.", "SearchResult")
+    found = answer("The videos that were found, best first.", "SearchResult")
     return {
         "/api/search": {
             "get": {
                 "operationId": "search",
                 "summary": "Search videos by text, vector or another video",
                 "parameters": list(_parameters(request, without={"image"})),
-                "responses": {"200": found, **_problems(401, 421, 422, 500, 503)},
+                "responses": {"200": found, **problems(*READ, 422)},
             },
             "post": {
                 "operationId": "searchPosted",
@@ -147,7 +119,7 @@ def _paths(request: Json) -> Json:
                 "requestBody": {
                     "required": True,
                     "content": {
-                        "application/json": {"schema": {"$ref": _at("SearchRequest")}},
+                        "application/json": {"schema": {"$ref": at("SearchRequest")}},
                         FORM: {
                             "schema": {
                                 "type": "object",
@@ -165,7 +137,7 @@ def _paths(request: Json) -> Json:
                 },
                 "responses": {
                     "200": found,
-                    **_problems(400, 401, 403, 408, 413, 415, 421, 422, 500, 503),
+                    **problems(400, 401, 403, 408, 413, 415, 421, 422, 500, 503),
                 },
             },
         },
@@ -174,7 +146,7 @@ def _paths(request: Json) -> Json:
                 "operationId": "similar",
                 "summary": "Videos like another one",
                 "parameters": list(_parameters(request, without=NOT_IN_SIMILAR, required={"like"})),
-                "responses": {"200": found, **_problems(401, 421, 422, 500, 503)},
+                "responses": {"200": found, **problems(*READ, 422)},
             }
         },
         "/api/embed": {
@@ -190,8 +162,8 @@ def _paths(request: Json) -> Json:
                     }
                 ],
                 "responses": {
-                    "200": _answer("A vector of unit length, as the index holds them.", "Vector"),
-                    **_problems(401, 421, 422, 500, 503),
+                    "200": answer("A vector of unit length, as the index holds them.", "Vector"),
+                    **problems(*READ, 422),
                 },
             }
         },
@@ -201,12 +173,12 @@ def _paths(request: Json) -> Json:
                 "summary": "Register a video, which a worker then ingests",
                 "requestBody": {
                     "required": True,
-                    "content": {"application/json": {"schema": {"$ref": _at("NewVideo")}}},
+                    "content": {"application/json": {"schema": {"$ref": at("NewVideo")}}},
                 },
                 "responses": {
-                    "200": _answer("It is indexed already, with the same file.", "Video"),
-                    "202": _answer("It waits for a worker.", "Video"),
-                    **_problems(400, 401, 403, 408, 409, 413, 415, 421, 422, 500, 503),
+                    "200": answer("It is indexed already, with the same file.", "Video"),
+                    "202": answer("It waits for a worker.", "Video"),
+                    **problems(400, 401, 403, 408, 409, 413, 415, 421, 422, 500, 503),
                 },
             }
         },
@@ -223,8 +195,8 @@ def _paths(request: Json) -> Json:
                     }
                 ],
                 "responses": {
-                    "200": _answer("The video.", "Video"),
-                    **_problems(401, 404, 421, 422, 500, 503),
+                    "200": answer("The video.", "Video"),
+                    **problems(*READ, 404, 422),
                 },
             }
         },
@@ -233,61 +205,12 @@ def _paths(request: Json) -> Json:
                 "operationId": "status",
                 "summary": "How ingestion is doing",
                 "responses": {
-                    "200": _answer("Numbers, at most some seconds old.", "Status"),
-                    **_problems(401, 421, 500, 503),
+                    "200": answer("Numbers, at most some seconds old.", "Status"),
+                    **problems(*READ),
                 },
             }
         },
     }
-
-
-def _probes() -> Json:
-    """What needs no token, for whatever watches the server; and the metrics."""
-    state = {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["status"],
-                "properties": {"status": {"enum": ["alive", "ready"]}},
-            }
-        }
-    }
-    paths: Json = {
-        "/healthz": {
-            "get": {
-                "operationId": "alive",
-                "summary": "Whether the server is alive",
-                "security": [],
-                "responses": {"200": {"description": "It is.", "content": state}},
-            }
-        },
-        "/readyz": {
-            "get": {
-                "operationId": "ready",
-                "summary": "Whether texts and images can be embedded",
-                "security": [],
-                "responses": {
-                    "200": {"description": "They can: the model is loaded.", "content": state},
-                    **_problems(503),
-                },
-            }
-        },
-    }
-    if has_metrics():
-        paths["/metrics"] = {
-            "get": {
-                "operationId": "metrics",
-                "summary": "What the server counts, for Prometheus",
-                "responses": {
-                    "200": {
-                        "description": "Metrics as text.",
-                        "content": {"text/plain": {"schema": {"type": "string"}}},
-                    },
-                    **_problems(401, 421),
-                },
-            }
-        }
-    return paths
 
 
 def _parameters(
@@ -318,42 +241,14 @@ def _is_plain(schema: Json) -> bool:
 
 
 def _without_null(schema: Json) -> Json:
-    """Of an argument that is left out where there is no value."""
-    others = {name: value for name, value in schema.items() if name not in {"anyOf", "default"}}
+    """Of an argument that is left out where there is no value, unless that is not its default."""
     if schema.get("default") is not None:
-        others["default"] = schema["default"]
+        return dict(schema)
+    others = {name: value for name, value in schema.items() if name not in {"anyOf", "default"}}
     each = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
     if not each:
         return others
     return {**others, **each[0]} if len(each) == 1 else {**others, "anyOf": each}
-
-
-def _answer(told: str, schema: str) -> Json:
-    return {
-        "description": told,
-        "content": {"application/json": {"schema": {"$ref": _at(schema)}}},
-    }
-
-
-def _problems(*statuses: int) -> Json:
-    answers: Json = {}
-    for status in statuses:
-        answers[str(status)] = {
-            "description": _STATUSES[status],
-            "content": {PROBLEM_JSON: {"schema": {"$ref": _at("Problem")}}},
-        }
-        if status == 503:
-            answers["503"]["headers"] = {
-                "Retry-After": {
-                    "description": "Seconds, where it may pass by itself.",
-                    "schema": {"type": "integer"},
-                }
-            }
-    return answers
-
-
-def _at(schema: str) -> str:
-    return _REFERENCE.format(model=schema)
 
 
 def _told(schema: Any) -> Any:

@@ -17,6 +17,7 @@ from vidsearch.web.api.bodies import json_answer, json_body
 from vidsearch.web.context import WebContext
 from vidsearch.web.problems import Problem
 from vidsearch.web.public import public_fields
+from vidsearch.web.rest_of_path import REST
 from vidsearch_mappings.registry import Priority, State, VideoRecord
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def routes(context: WebContext) -> list[Route]:
 
     return [
         Route("/api/videos", register, methods=["POST"]),
-        Route("/api/videos/{id:path}", show, methods=["GET"]),
+        Route(f"/api/videos/{{id:{REST}}}", show, methods=["GET"]),
     ]
 
 

@@ -35,7 +35,7 @@ class PageQuery:
 
     q: str = ""
     like: str | None = None
-    """Id of a video."""
+    """Id of a video, which may begin and end with blanks."""
     at: float | None = None
     """Seconds into it."""
     v: str = ""
@@ -67,7 +67,7 @@ class PageQuery:
             if name.startswith(FACET):  # whose value may be an empty text
                 facets.setdefault(name.removeprefix(FACET), []).append(value)
             elif name in _TEXTS and value.strip():
-                given[name] = value.strip()
+                given[name] = value if name == "like" else value.strip()
             elif name in NUMBERS and value:
                 given[name] = _number(name, value)
         given["pic"] = given.get("pic", "")[:LONGEST_LABEL]

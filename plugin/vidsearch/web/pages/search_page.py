@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from vidsearch.config import FusionName
 from vidsearch.errors import VidsearchError
 from vidsearch.search import Facet, Hit, SearchResult
 from vidsearch.search.timecode import seconds_text
@@ -38,12 +39,16 @@ _LEVELS = (
     ("video", "the whole of it"),
     ("both", "the better of both"),
 )
+_FUSION_WORDS: dict[FusionName, str] = {
+    "rrf": "by ranks",
+    "linear": "by scores",
+    "sum": "sum of scores",
+    "native": "by the engine, by scores",
+    "native_rrf": "by the engine, by ranks",
+}
 _FUSIONS = (
     ("", "as the server is set"),
-    ("rrf", "by ranks (rrf)"),
-    ("linear", "by scores (linear)"),
-    ("sum", "sum of scores (sum)"),
-    ("native", "by the engine (native)"),
+    *((name, f"{_FUSION_WORDS[name]} ({name})") for name in get_args(FusionName)),
 )
 _TWINS = (("fold", "folded into the best"), ("show", "all shown"))
 _MODE_WORDS = {"hybrid": "by look and words", "vector": "by look", "keyword": "by words"}
@@ -109,7 +114,7 @@ class SearchPage:
             facets=facets,
             source=shown,
         )
-        found = await self._context.find(wanted)
+        found = await self._context.find(wanted, own=("source", "facets"))
         values = {
             **self._form(query, root),
             **_pages(found, query, root, size=size),
