@@ -14,6 +14,7 @@ from tests.registry_layouts import unversioned_layout
 from vidsearch import errors
 from vidsearch.cli.registering import Registering
 from vidsearch.engines import BulkResult, Document, Write
+from vidsearch.engines.errors import RequestRejectedError
 from vidsearch.errors import (
     BackendUnavailableError,
     MappingConflictError,
@@ -256,7 +257,7 @@ def test_what_the_engine_rejects_is_told_of_that_video_alone(
 ) -> None:
     def check(source: Any, mapping: Any) -> None:
         if source["uri"] == "/1.mp4":
-            raise MappingConflictError("too long")
+            raise RequestRejectedError("too long")
 
     monkeypatch.setattr("vidsearch.testing.memory_writes.check", check)
     done = registry.register_many(videos(3))
