@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -173,6 +173,7 @@ class _Copying:
             confirm=still_ours.ask,
             interrupts=self.interrupts,
             moved_off=self._moved_off,
+            prepared=self._note_stop,
             blocked_before=self.note.blocked_before,
         )
 
@@ -186,7 +187,7 @@ class _Copying:
         state = f"has the incomplete copy {self.copy!r}"
         if refused.has_perhaps_moved:
             state = f"may have been replaced by its copy {self.copy!r}; else it takes no writes"
-        elif refused.ongoing and not self.note.blocked_before:
+        elif refused.ongoing and not self.swap.is_blocked_by_others:
             state = "may take no writes"
         return (
             f"index {self.name!r} {state} until `vidsearch index attach` is run again, as the copy "
@@ -235,10 +236,11 @@ class _Copying:
 
     def undo(self) -> None:
         """Leave things as they were, but for what others may rely on by now."""
-        if note_of(self.engine.mapping(self.name)) != self.note:
+        if not self._is_ours():
             return  # another run has taken over
         if self.swap.undo():  # else the application uses it now
-            undo_copy(self.engine, self.name, self.note)
+            blocked = self.swap.is_blocked_by_others
+            undo_copy(self.engine, self.name, replace(self.note, blocked_before=blocked))
 
     def _follower(self) -> Follower:
         self._changes = self.following.follower(
@@ -253,8 +255,20 @@ class _Copying:
             "attach` again attaches to what it stands for"
         )
 
+    def _note_stop(self) -> None:
+        """Note that a block which is found after a kill is of this copy, unless there is one."""
+        if not self.note.stopped:
+            blocked = self.swap.blocked_before or is_blocked(self.engine.settings(self.name))
+            note = replace(self.note, blocked_before=blocked, stopped=True)
+            leave_note(self.held, self.name, note)
+            self.note, self.swap.blocked_before = note, blocked
+
+    def _is_ours(self) -> bool:
+        note = note_of(self.engine.mapping(self.name))
+        return note is not None and note.run == self.note.run
+
     def _require_ours(self) -> None:
-        if note_of(self.engine.mapping(self.name)) != self.note:
+        if not self._is_ours():
             raise MappingConflictError(
                 f"another process has undone this copy of index {self.name!r} meanwhile, and may "
                 "have begun one of its own: leave it to that, or attach again"

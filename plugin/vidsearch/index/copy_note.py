@@ -51,6 +51,9 @@ class CopyNote:
     """Whether the index took no writes anyway."""
     run: str
     """Who copies; another run that took over has another."""
+    stopped: bool = False
+    """Whether writes were to be stopped: else a block that the index has by now is not the copy's
+    (``blocked_before`` is of then, too)."""
 
 
 def note_of(mapping: Mapping[str, Any]) -> CopyNote | None:
@@ -58,7 +61,8 @@ def note_of(mapping: Mapping[str, Any]) -> CopyNote | None:
     note = (mapping.get("_meta") or {}).get(_NOTE)
     if not isinstance(note, Mapping):
         return None
-    return CopyNote(note["to"], note["blocked_before"], note["run"])
+    stopped = note.get("stopped", True)  # an earlier version did not say
+    return CopyNote(note["to"], note["blocked_before"], note["run"], stopped)
 
 
 def leave_note(engine: Engine, name: str, note: CopyNote | None) -> None:
@@ -120,7 +124,7 @@ def refuse_complete_copy(engine: Engine, name: str, note: CopyNote) -> None:
 
 def undo_copy(engine: Engine, name: str, note: CopyNote) -> None:
     """Let the index take writes again, and delete its copy. Safe to repeat where it breaks off."""
-    if not note.blocked_before:
+    if note.stopped and not note.blocked_before:
         engine.put_settings(name, {"blocks.write": None})
     delete_leftover(engine, note.to, of=name)
     leave_note(engine, name, None)

@@ -55,6 +55,8 @@ class RefusedWrites:
     _before: float = 0.0
     _since: float | None = None
     _move_sent: float | None = None
+    by_others: bool = False
+    """Whether it took none already when this process first stopped them: that is not undone."""
 
     @property
     def seconds(self) -> float:
@@ -214,10 +216,19 @@ class Swap:
             self.engine.block_writes(self.new)
         return True
 
+    @property
+    def is_blocked_by_others(self) -> bool:
+        """Whether ``old`` took no writes anyway when they were stopped, and is left so."""
+        return self.blocked_before or self.refused.by_others
+
+    @property
+    def _may_be_ours(self) -> bool:
+        """Whether a block of ``old`` may be of this swap: of an earlier try, or come late."""
+        return self.after_kill or self.refused.seconds > 0
+
     def _prepare(self) -> tuple[Follower, Kept]:
-        # Of one that nobody here has set it is not known whose it is.
-        ours = self.after_kill or self.refused.seconds > 0
-        if self.refused.ongoing or (ours and is_blocked(self.engine.settings(self.old))):
+        blocked = self._may_be_ours and is_blocked(self.engine.settings(self.old))
+        if self.refused.ongoing or blocked:
             # An earlier try was killed while writes waited, or its engine was away then. What is to
             # be brought before the next one may take long.
             self.refused.begin()
@@ -240,6 +251,8 @@ class Swap:
         with ThreadPoolExecutor(thread_name_prefix="swap") as pool:
 
             def stop_writes() -> tuple[Future[Json], Future[object], Future[object]]:
+                if not self._may_be_ours:
+                    self.refused.by_others = is_blocked(self.engine.settings(self.old))
                 self.refused.begin()
                 self.engine.block_writes(self.old)
                 # Aliases may have been added until now.
@@ -271,7 +284,8 @@ class Swap:
                     if self.in_doubt or not (hurried and changes.is_cheap):
                         raise
                 self.confirm()
-                self._allow_writes()
+                if self.refused.ongoing:
+                    self._allow_writes()
                 self.interrupts.check()
                 with self.interrupts.allowed():
                     if last := kept.at_swap():  # what is brought has been through it
@@ -299,6 +313,6 @@ class Swap:
             self.engine.block_writes(self.old)
 
     def _allow_writes(self) -> None:
-        if not self.blocked_before:
+        if not self.is_blocked_by_others:
             self.engine.put_settings(self.old, {"blocks.write": None})
         self.refused.end()

@@ -73,7 +73,8 @@ class AttachedSteps(RunSteps):
         run = lease.run
         if self.engine.indices_of(run.source):
             self._put_in_place(lease)
-            self.engine.put_settings(run.source, {"blocks.write": None})
+            if run.swapped_at is not None or run.stops_writes_to is not None:
+                self.engine.put_settings(run.source, {"blocks.write": None})
             self._refused.clear()
             self._keep_attachment(lease, run.source)
         self._delete_target(run)
@@ -136,9 +137,10 @@ class AttachedSteps(RunSteps):
         old, new = (run.target, run.source) if is_back else (run.source, run.target)
 
         def mark() -> None:
+            marks = run.marks
             if not is_back:  # a way back that begins some writes earlier than it must loses none
-                marked = following(run).mark(self.engine, new)
-                lease.change(marks={**run.marks, "target": marked})
+                marks = {**marks, "target": following(run).mark(self.engine, new)}
+            lease.change(marks=marks, stops_writes_to=old)
 
         return Swap(
             engine=self.engine,
@@ -154,7 +156,7 @@ class AttachedSteps(RunSteps):
             same=lambda: indices.refuse_another(self.engine, run, old),
             is_back=is_back,
             in_doubt=True,  # of a process that was killed
-            after_kill=True,
+            after_kill=run.stops_writes_to == old,
             refused=self._refused.setdefault(old, RefusedWrites()),
         )
 

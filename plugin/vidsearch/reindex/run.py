@@ -91,6 +91,9 @@ class ReindexRun:
     of the source when the copy began; ``target``: of the target at the swap."""
     uuids: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Of source and target, by their names: an index that is created anew has another."""
+    stops_writes_to: str | None = None
+    """The index whose writes a swap, or a rollback, was about to stop: a block of it that is found
+    after a kill is this run's."""
     step: Step = Step.PLANNED
     began: Mapping[str, float] = field(default_factory=dict)
     """When each step began, by its name."""
