@@ -23,7 +23,6 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine
 from vidsearch.errors import BackendError, BackendUnavailableError
 from vidsearch.index.following import (
-    BATCH,
     IDS,
     LONGEST_PASS,
     SHORTER,
@@ -172,7 +171,12 @@ class CatchUp(Follower):
             self._refresh_last(hurried=hurried)
             until = {shard: self._until.get(shard, -1) for shard in sorted(self._shards)}
             tail = read_tail(
-                self._engine, self._source, until=until, ahead=self._ahead, before=self._before
+                self._engine,
+                self._source,
+                until=until,
+                ahead=self._ahead,
+                before=self._before,
+                page=self._page,
             )
             self._tail = tail
             for one in asked:
@@ -217,8 +221,8 @@ class CatchUp(Follower):
         """Bring what the refresh after the last pass shows, of shards with little of it."""
         ahead: dict[int, Ahead] = {}
         for shard, last in self._shown.items():
-            documents = [*islice(self._changed(shard, last), BATCH)]
-            if len(documents) < BATCH:
+            documents = [*islice(self._changed(shard, last), self._page)]
+            if len(documents) < self._page:
                 ahead[shard] = Ahead(last, documents)
         self._ahead = ahead
         if some := [one for of_shard in ahead.values() for one in of_shard.documents]:
@@ -254,7 +258,7 @@ class CatchUp(Follower):
         at_the_end = {} if self._tail is None else self._tail.changes
         for shard, point in now.items():
             ahead = self._ahead[shard].documents if shard in self._ahead else ()
-            for brought in in_batches([*ahead, *at_the_end.get(shard, ())], BATCH):
+            for brought in in_batches([*ahead, *at_the_end.get(shard, ())], self._page):
                 there = point.among([one.id for one in brought])
                 yield from (one for one in brought if place_of(one) not in there)
 
@@ -314,6 +318,7 @@ class CatchUp(Follower):
                         vanished(
                             before[shard],
                             seen[shard],
+                            window=self._window,
                             there=there and partial(there, shard),
                             later=later.get(shard),
                         )
@@ -331,12 +336,12 @@ class CatchUp(Follower):
             self._source,
             after={shard: self._until.get(shard, -1)},
             until={shard: until},
-            page_size=BATCH,
+            page_size=self._page,
         )
 
     def _write(self, documents: Iterable[Document]) -> int:
         written = 0
-        for batch in in_batches(documents, BATCH):
+        for batch in in_batches(documents, self._page):
             self._interrupted()
             written += len(batch)
             self._put(batch)
@@ -349,7 +354,8 @@ class CatchUp(Follower):
         any point in time was kept.
         """
         self._engine.refresh(self._target)
-        for batch in in_batches(self._engine.scan(self._target, source=False), IDS):
+        size = min(IDS, self._window)
+        for batch in in_batches(self._engine.scan(self._target, source=False), size):
             ids = [one.id for one in batch]
             there = {place for point in now for place in point.among(ids)}
             yield from (one for one in batch if place_of(one) not in there)

@@ -14,7 +14,7 @@ from typing import Any
 from vidsearch.engines import Document, Engine, Json, routing_of
 from vidsearch.errors import MappingConflictError
 from vidsearch.index.copy_documents import batches_by_id
-from vidsearch.index.following import BATCH, IDS, Follower, Pass
+from vidsearch.index.following import IDS, Follower, Pass
 from vidsearch.index.point_in_time import place_of
 
 __all__ = ["CompareVersions", "FollowField", "greatest", "require_changed_field"]
@@ -81,7 +81,7 @@ class CompareVersions(Follower):
     def _copy(self, documents: Iterable[Document]) -> int:
         """Bring documents as they are now; those that are gone are left to the next pass."""
         written = 0
-        for batch in batches_by_id(documents, BATCH):
+        for batch in batches_by_id(documents, self._page):
             self._interrupted()
             ids = [one.id for one in batch]
             found = self._engine.mget(self._source, ids, routing=routing_of(batch))
@@ -143,7 +143,7 @@ class FollowField(CompareVersions):
     def _bring(self, *, last: bool) -> tuple[int, int]:
         self._engine.refresh(self._source)
         until = greatest(self._engine, self._source, self._field)
-        written = sum(map(self._brought, batches_by_id(self._changed(), BATCH)))
+        written = sum(map(self._brought, batches_by_id(self._changed(), self._page)))
         self._until = until
         if not last:
             return written, 0
@@ -160,7 +160,7 @@ class FollowField(CompareVersions):
             if self._is_date:
                 bounds["format"] = "epoch_millis"
             query = {"range": {self._field: bounds}}
-        return self._engine.scan(self._source, query=query, page_size=BATCH)
+        return self._engine.scan(self._source, query=query, page_size=self._page)
 
     def _brought(self, batch: list[Document]) -> int:
         """Write those of them that the copy does not have as they are."""

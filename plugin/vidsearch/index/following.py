@@ -19,6 +19,8 @@ from typing import ClassVar, TypeVar
 from vidsearch.batches import in_batches
 from vidsearch.engines import BulkResult, Document, Engine, Json, Write
 from vidsearch.errors import IndexNotFoundError, MappingConflictError, ReindexTakenOverError
+from vidsearch.index.copy_documents import page_of
+from vidsearch.index.point_in_time import window_of
 
 __all__ = [
     "BATCH",
@@ -36,9 +38,12 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 BATCH = 100
-"""Documents of one bulk."""
+"""Documents of one bulk at most, where they are small."""
 IDS = 1000
 """Documents of one request that brings no sources."""
+_BATCH_BYTES = 10_000_000
+"""Of the documents of one bulk, about. Not less, as changes that fill no page are brought in fewer
+requests while writes wait."""
 SMALL_PASS = 200
 """Changes that are few enough for the pass that writes wait for."""
 LONGEST_PASS = 5.0
@@ -112,6 +117,10 @@ class Follower(ABC):
         self._target = target
         self._without = without
         self._alias = alias
+        self._window = window_of(engine, source)
+        most = min(BATCH, self._window)
+        # With their vectors, documents may have megabytes, and several shards are read at once.
+        self._page = page_of(engine, source, bytes=_BATCH_BYTES, most=most)
         self._interrupted: Callable[[], object] = never
         self._is_there = False
         self._fields: Json = {}
