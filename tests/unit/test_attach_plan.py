@@ -216,7 +216,7 @@ def test_attach_says_what_speaks_against_a_copy_also_where_it_does_not_ask(
 
 def test_plan_says_what_has_to_be_mended_first(lacking: MemoryEngine) -> None:
     by_name = SETTINGS.model_copy(update={"name": "shop-1"})
-    leave_note(lacking, "shop-1", CopyNote(to="gone", blocked_before=False, run="r"))
+    leave_note(lacking, "shop-1", CopyNote(to="gone", run="r"))
     plan = plan_attachment(lacking, by_name, IDENTITY, uri_field="url")
     broken, own_name = plan.problems
     assert "to 'gone' broke off" in broken

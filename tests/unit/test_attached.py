@@ -532,7 +532,7 @@ def test_a_change_that_others_are_waited_for_by_is_one_and_leaves_nothing() -> N
     assert len({str(one) for one in (first, after, second)}) == 3, "an engine may skip an empty one"
     # Of a process that was killed between the two.
     engine.put_mapping("shop-1", {"_meta": first})
-    note = CopyNote(to="copy", blocked_before=False, run="1")
+    note = CopyNote(to="copy", run="1")
     leave_note(engine, "shop-1", note)
     leave_note(engine, "shop-1", None)
     assert engine.metas[-1] == {"a": 1}
@@ -714,12 +714,11 @@ def test_a_block_of_an_earlier_try_that_came_late_is_lifted_before_the_next_one(
 ) -> None:
     monkeypatch.setattr(outages, "_FIRST_PAUSE", 0.0)
     engine = Mortal(changes=10**6)
-    finish, until_short, tries = CatchUp.finish, CatchUp.until_short, count(1)
+    block, until_short, tries = engine.block_writes, CatchUp.until_short, count(1)
     blocks: list[Any] = []
 
-    def away_once(self: CatchUp, stop_writes: Any, **options: Any) -> Any:
-        monkeypatch.setattr(CatchUp, "finish", finish)
-        stop_writes()
+    def away_once(name: str) -> None:
+        monkeypatch.setattr(engine, "block_writes", block)
         raise BackendUnavailableError("HTTP 503")
 
     def short(self: CatchUp) -> None:
@@ -729,7 +728,7 @@ def test_a_block_of_an_earlier_try_that_came_late_is_lifted_before_the_next_one(
             raise BackendUnavailableError("HTTP 503")
         until_short(self)
 
-    monkeypatch.setattr(CatchUp, "finish", away_once)
+    monkeypatch.setattr(engine, "block_writes", away_once)
     monkeypatch.setattr(CatchUp, "until_short", short)
     copy_with_settings(engine, "shop-1", **COPY, alias="shop")
     assert blocks == [None, None, None]

@@ -705,6 +705,8 @@ def _swap(
         follower=lambda: changes,
         confirm=confirm,
         interrupts=interrupts,
+        keep=lambda ours: None,
+        ours=True,  # as from before the short passes on
         moved_off=lambda there: MappingConflictError("moved off"),
     )
     swap.act = between  # type: ignore[method-assign]

@@ -21,7 +21,6 @@ from vidsearch.index.copy_note import (
     complete,
     delete_leftover,
     incomplete,
-    is_blocked,
     is_complete,
     leave_note,
     note_of,
@@ -93,7 +92,7 @@ def copy_with_settings(
     if engine.indices_of(copy) and not delete_leftover(engine, copy, of=name):
         raise MappingConflictError(f"{copy!r} exists already; name another copy (--copy-to NAME)")
     kept = kept_of(engine, name)
-    note = CopyNote(to=copy, blocked_before=is_blocked(engine.settings(name)), run=uuid4().hex)
+    note = CopyNote(to=copy, run=uuid4().hex)
     leave_note(engine, name, note)
     with Uninterrupted("the swap") as interrupts:
 
@@ -173,8 +172,7 @@ class _Copying:
             confirm=still_ours.ask,
             interrupts=self.interrupts,
             moved_off=self._moved_off,
-            prepared=self._note_stop,
-            blocked_before=self.note.blocked_before,
+            keep=self._keep_whose_block,
         )
 
     @property
@@ -187,7 +185,7 @@ class _Copying:
         state = f"has the incomplete copy {self.copy!r}"
         if refused.has_perhaps_moved:
             state = f"may have been replaced by its copy {self.copy!r}; else it takes no writes"
-        elif refused.ongoing and not self.swap.is_blocked_by_others:
+        elif refused.ongoing and self.swap.ours:
             state = "may take no writes"
         return (
             f"index {self.name!r} {state} until `vidsearch index attach` is run again, as the copy "
@@ -239,8 +237,7 @@ class _Copying:
         if not self._is_ours():
             return  # another run has taken over
         if self.swap.undo():  # else the application uses it now
-            blocked = self.swap.is_blocked_by_others
-            undo_copy(self.engine, self.name, replace(self.note, blocked_before=blocked))
+            undo_copy(self.engine, self.name, self.note)
 
     def _follower(self) -> Follower:
         self._changes = self.following.follower(
@@ -255,13 +252,10 @@ class _Copying:
             "attach` again attaches to what it stands for"
         )
 
-    def _note_stop(self) -> None:
-        """Note that a block which is found after a kill is of this copy, unless there is one."""
-        if not self.note.stopped:
-            blocked = self.swap.blocked_before or is_blocked(self.engine.settings(self.name))
-            note = replace(self.note, blocked_before=blocked, stopped=True)
-            leave_note(self.held, self.name, note)
-            self.note, self.swap.blocked_before = note, blocked
+    def _keep_whose_block(self, ours: bool) -> None:
+        note = replace(self.note, may_have_stopped=ours)
+        leave_note(self.held, self.name, note)
+        self.note = note
 
     def _is_ours(self) -> bool:
         note = note_of(self.engine.mapping(self.name))
