@@ -47,6 +47,7 @@ def application(of_shop: Services, index_name: str) -> Application:
     return application
 
 
+@pytest.mark.one_node("es-9.5.3")
 def test_a_reindex_lists_no_ids_of_such_an_index_while_writes_are_refused(
     application: Application, of_shop: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_reindex_lists_no_ids_of_such_an_index_while_writes_are_refused(
     application.check(old)
 
 
+@pytest.mark.one_node("os-2.19.1")
 def test_a_copy_that_broke_off_is_gone_on_with_in_such_an_index(
     application: Application, of_shop: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +89,7 @@ def test_a_copy_that_broke_off_is_gone_on_with_in_such_an_index(
     assert application.engine.count(run.target) == COUNT
 
 
+@pytest.mark.one_node("os-2.19.1")
 def test_a_scan_of_such_an_index_sees_all_of_its_documents(
     application: Application, of_shop: Services
 ) -> None:

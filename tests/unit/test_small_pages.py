@@ -126,23 +126,73 @@ def test_what_vanished_is_found_in_lists_as_long_as_the_index_gives(window: int,
     assert {one.id for one in found} == gone
 
 
+def pair(**settings: Any) -> Narrow:
+    engine = Narrow()
+    for name in ("old", "new"):
+        engine.create_index(name, {"settings": {"index": settings}})
+    return engine
+
+
+def whole(engine: Engine, index: str) -> dict[str, Any]:
+    return {one.id: (one.source, one.routing) for one in engine.scan(index)}
+
+
 @pytest.mark.parametrize(("size", "page"), [(500, 20), (5_000, 2), (50_000, 1), (5, 100)])
 def test_passes_read_pages_of_about_as_many_bytes(
     monkeypatch: pytest.MonkeyPatch, size: int, page: int
 ) -> None:
-    """A document with all its vectors may have megabytes."""
-    monkeypatch.setattr(following, "_BATCH_BYTES", 10_300)
-    engine = Narrow()
-    for name in ("old", "new"):
-        engine.create_index(name, {})
+    """A document with all its vectors may have megabytes. The first page tells how large."""
+    monkeypatch.setattr(following, "_PAGE_BYTES", 10_300)
+    engine = pair()
     engine.bulk("old", [Write("index", f"{n}", {"t": "x" * size}) for n in range(150)])
     changes = CatchUp(engine, "old", "new", since={"0": -1})
     changes.until_short()
+    first, *others = engine.pages
+    assert (first, set(others)) == (16, {page})
     write_much(engine, "old")
     changes.finish(lambda: engine.block_writes("old"))
-    assert set(engine.pages) == {page}
-    there = {one.id: (one.source, one.routing) for one in engine.scan("new")}
-    assert there == {one.id: (one.source, one.routing) for one in engine.scan("old")}
+    assert whole(engine, "new") == whole(engine, "old")
+
+
+def test_pages_become_shorter_where_documents_become_larger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the oldest ones have no vectors."""
+    monkeypatch.setattr(following, "_PAGE_BYTES", 10_300)
+    engine = pair()
+    sizes = [5] * 116 + [5_000] * 150
+    engine.bulk("old", [Write("index", f"{n}", {"t": "x" * s}) for n, s in enumerate(sizes)])
+    CatchUp(engine, "old", "new", since={"0": -1}).run(last=True)
+    small, large = [16, 100], [100, *[2] * 26]  # one page was longer, before that was known
+    assert engine.pages == [*small, *large]
+    assert whole(engine, "new") == whole(engine, "old")
+
+
+@pytest.mark.parametrize(
+    ("window", "written", "pages"),
+    [
+        (1, 3, 1 + 4),
+        (4, 3, 1),  # less than a page: all in one request
+        (4, 4, 1 + 2),
+        (10, 25, 1 + 3),
+    ],
+)
+def test_while_writes_are_refused_each_page_is_read_once_and_one_more_to_begin_with(
+    window: int, written: int, pages: int
+) -> None:
+    engine = pair(max_result_window=window)
+    changes = CatchUp(engine, "old", "new", since={"0": -1})
+    changes.until_short()
+    changes._shown = {}  # nothing is brought ahead
+
+    def stop() -> None:
+        engine.bulk("old", [Write("index", f"{n}", {"n": n}) for n in range(written)])
+        engine.block_writes("old")
+        engine.pages.clear()
+
+    changes.finish(stop)
+    assert len(engine.pages) == pages
+    assert whole(engine, "new") == whole(engine, "old")
 
 
 @pytest.mark.parametrize("changed_field", [None, "n"])
@@ -152,11 +202,13 @@ def test_other_ways_to_follow_read_such_pages_as_well(
     def refuse(index: str) -> dict[int, int]:
         raise BackendAccessDeniedError("no right to monitor")
 
-    monkeypatch.setattr(following, "_BATCH_BYTES", 500)
+    monkeypatch.setattr(following, "_PAGE_BYTES", 500)
     engine = MemoryEngine()
     shop = Shop(engine=engine)
+    ids = [f"{n}" for n in range(30)]
     engine.put_mapping(OLD, {"properties": {"n": {"type": "long"}}})
-    engine.bulk(OLD, [Write("index", i, {"title": "t", "n": 1, "x": "x" * 90}) for i in "abcdefgh"])
+    for id in [*ids, "a", "b", "c"]:
+        engine.put(OLD, id, {"title": "t", "n": 1, "x": "x" * 90})
     monkeypatch.setattr(engine, "checkpoints", refuse)
     sizes: list[int] = []
     bulk = engine.bulk
@@ -168,10 +220,10 @@ def test_other_ways_to_follow_read_such_pages_as_well(
 
     def change(run: Any) -> None:
         if run.step is Step.CATCHING_UP:
-            for id in "abcdefgh":
+            for id in ids:
                 engine.update(OLD, id, {"n": 2})
             monkeypatch.setattr(engine, "bulk", noting)
 
     shop.reindexer(on_step=change).start(Changes(shards=3), changed_field=changed_field)
-    assert max(sizes) < len("abcdefgh")
-    assert {one.source["n"] for one in engine.scan("shop")} == {2}
+    assert (sizes[0], max(sizes[1:])) == (16, 4)
+    assert {one.id for one in engine.scan("shop") if one.source["n"] == 2} == {*ids}

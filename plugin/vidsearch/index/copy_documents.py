@@ -20,15 +20,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Revision, Write, routing_of
 from vidsearch.engines.vectors import to_json
 
-__all__ = [
-    "SLICES",
-    "Copied",
-    "Pace",
-    "StoppedError",
-    "batches_by_id",
-    "copy_documents",
-    "page_of",
-]
+__all__ = ["SLICES", "Copied", "Pace", "StoppedError", "batches_by_id", "copy_documents"]
 
 _T = TypeVar("_T")
 
@@ -105,7 +97,7 @@ def copy_documents(
     engine.refresh(source)
     engine.refresh(target)
     total = engine.count(source)
-    page, ids = page_of(engine, source, bytes=_PAGE_BYTES, most=_LARGEST_PAGE), _LARGEST_PAGE
+    page, ids = _page_size(engine, source), _LARGEST_PAGE
     if throttle is not None and throttle < _LARGEST_PAGE:
         page = min(page, max(1, int(throttle)))  # a bulk a second, rather than many at once
         ids = min(ids, max(1, int(throttle * _PAGE_SECONDS / slices)))
@@ -201,12 +193,12 @@ def batches_by_id(documents: Iterable[Document], size: int) -> Iterator[list[Doc
             batch = repeated
 
 
-def page_of(engine: Engine, index: str, *, bytes: int, most: int) -> int:
-    """Number of documents that are about so many bytes of JSON, by the first ones."""
+def _page_size(engine: Engine, index: str) -> int:
+    """Documents of about ``_PAGE_BYTES`` bytes of JSON, by the first ones."""
     with engine.scan_slices(index, 1, page_size=_SAMPLE) as (documents,):
         sizes = [len(to_json(document.source)) for document in islice(documents, _SAMPLE)]
     mean = sum(sizes) / len(sizes) if sizes else 1.0
-    return max(1, min(most, int(bytes / max(mean, 1.0))))
+    return max(1, min(_LARGEST_PAGE, int(_PAGE_BYTES / max(mean, 1.0))))
 
 
 class StoppedError(Exception):

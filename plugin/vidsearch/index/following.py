@@ -18,13 +18,13 @@ from typing import ClassVar, TypeVar
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import BulkResult, Document, Engine, Json, Write
+from vidsearch.engines.vectors import to_json
 from vidsearch.errors import IndexNotFoundError, MappingConflictError, ReindexTakenOverError
-from vidsearch.index.copy_documents import page_of
 from vidsearch.index.point_in_time import window_of
 
 __all__ = [
-    "BATCH",
     "IDS",
+    "LARGEST_PAGE",
     "LONGEST_PASS",
     "SHORTER",
     "SMALL_PASS",
@@ -37,13 +37,13 @@ __all__ = [
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-BATCH = 100
-"""Documents of one bulk at most, where they are small."""
+_FIRST_PAGE, LARGEST_PAGE = 16, 100
+"""Documents of a page, as long as it is not known how large they are, and where they are small."""
+_PAGE_BYTES = 10_000_000
+"""Of the documents of a page, about. Not less, as changes that fill no page are brought in fewer
+requests while writes wait."""
 IDS = 1000
 """Documents of one request that brings no sources."""
-_BATCH_BYTES = 10_000_000
-"""Of the documents of one bulk, about. Not less, as changes that fill no page are brought in fewer
-requests while writes wait."""
 SMALL_PASS = 200
 """Changes that are few enough for the pass that writes wait for."""
 LONGEST_PASS = 5.0
@@ -118,9 +118,8 @@ class Follower(ABC):
         self._without = without
         self._alias = alias
         self._window = window_of(engine, source)
-        most = min(BATCH, self._window)
-        # With their vectors, documents may have megabytes, and several shards are read at once.
-        self._page = page_of(engine, source, bytes=_BATCH_BYTES, most=most)
+        self._ids = min(IDS, self._window)
+        self._page = min(_FIRST_PAGE, self._window)
         self._interrupted: Callable[[], object] = never
         self._is_there = False
         self._fields: Json = {}
@@ -217,6 +216,16 @@ class Follower(ABC):
         if fields != self._fields:
             self._engine.put_mapping(self._target, {"properties": fields})
             self._fields = fields
+
+    def _fit_page(self, documents: Sequence[Document]) -> None:
+        """Have the next page be about as many bytes as it should, by the documents of this one.
+
+        With their vectors, documents may have megabytes, and several shards are read at once.
+        """
+        if documents:
+            size = sum(len(to_json(one.source)) for one in documents)
+            fitting = _PAGE_BYTES * len(documents) // max(size, 1)
+            self._page = max(1, min(fitting, LARGEST_PAGE, self._window))
 
     def _put(self, documents: Sequence[Document], *, gone: Sequence[Document] = ()) -> None:
         """Write documents; before, delete others, of which it is known that they may be deleted."""
