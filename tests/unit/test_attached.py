@@ -195,6 +195,33 @@ def test_scan_ends_with_the_error_of_a_video_that_was_not_enqueued(
     assert registry.get("c").state is State.REGISTERED
 
 
+class Routed(MemoryEngine):
+    """Reads no document without its routing, as where the mapping has ``_routing.required``."""
+
+    def get(self, index: str, id: str, *, routing: str | None = None) -> Document | None:
+        if index == "shop" and routing is None:
+            raise MappingConflictError("routing_missing_exception")
+        return super().get(index, id, routing=routing)
+
+
+def test_a_record_without_the_routing_that_its_document_needs_ends_no_scan() -> None:
+    engine = Routed()
+    engine.create_index("shop", {"mappings": {"properties": {"url": {"type": "keyword"}}}})
+    engine.bulk("shop", [Write("index", id, {"url": f"/{id}.mp4"}, f"r{id}") for id in "abc"])
+    attach_index(engine, SETTINGS, IDENTITY, uri_field="url")
+    registry = Registry(engine, index=SETTINGS.registry)
+    for id in ("a", "never there"):
+        registry.register(id, uri=f"/{id}.mp4")
+    scan(engine, registry)
+    engine.delete("shop", "b", routing="rb")
+    assert scan(engine, registry) == {
+        "a": ("skip", "registered"),
+        "b": ("delete", ""),
+        "c": ("skip", "queued"),
+        "never there": ("skip", "routing_missing_exception"),
+    }
+
+
 def test_scan_of_a_document_that_came_back_enqueues_it(
     engine: MemoryEngine, registry: Registry
 ) -> None:

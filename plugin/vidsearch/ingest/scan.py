@@ -51,8 +51,6 @@ class Finding:
         return {"id": self.id, "reason": self.reason, "action": self.action, "why": self.why}
 
 
-_IDS = 50
-"""Of one search: an index may take few (``index.max_result_window``)."""
 _Candidate = tuple[Finding, NewVideo | None]
 """A finding, with the video where it is to be enqueued."""
 
@@ -232,25 +230,17 @@ def _why_skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:
 
 def _vanished(registry: Registry, index: VideosIndex, *, dry_run: bool) -> Iterator[Finding]:
     for batch in in_batches(registry.scan()):
-        routing = {record.id: record.routing for record in batch if record.routing is not None}
-        ids = [record.id for record in batch]
-        there = index.engine.mget(index.name, ids, routing=routing, source=False)
-        lacking = [record for record in batch if record.id not in there]
-        yield from _gone(registry, index, lacking, dry_run=dry_run)
-
-
-def _gone(
-    registry: Registry, index: VideosIndex, lacking: Sequence[VideoRecord], *, dry_run: bool
-) -> Iterator[Finding]:
-    """Of videos whose documents are not where they were, those that have none elsewhere, as one
-    that was written anew with another routing is."""
-    for batch in in_batches(lacking, _IDS):
+        # With whichever routing: a document may have been written anew with another one.
         query = {"ids": {"values": [record.id for record in batch]}}
-        documents = index.engine.scan(index.name, query=query, source=False, page_size=_IDS)
-        elsewhere = {document.id for document in documents}
+        found = {one.id for one in index.engine.scan(index.name, query=query, source=False)}
         for record in batch:
-            # Read again in real time: a document may be newer than what searches see.
-            if record.id in elsewhere or index.read(record.id, routing=record.routing) is not None:
+            if record.id in found:
+                continue
+            try:  # in real time: a document may be newer than what searches see
+                if index.read(record.id, routing=record.routing) is not None:
+                    continue
+            except MappingConflictError as why:  # it takes a routing, and the record has none
+                yield Finding(record.id, "gone", "skip", str(why))
                 continue
             if not dry_run:
                 error = ErrorRecord.of(index.gone(record.id), stage="scan")
