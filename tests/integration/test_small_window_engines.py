@@ -89,7 +89,7 @@ def test_a_copy_that_broke_off_is_gone_on_with_in_such_an_index(
     assert application.engine.count(run.target) == COUNT
 
 
-@pytest.mark.one_node("os-2.19.1")
+@pytest.mark.one_node("es-9.5.3")
 def test_a_scan_of_such_an_index_sees_all_of_its_documents(
     application: Application, of_shop: Services
 ) -> None:

@@ -230,8 +230,9 @@ def _why_skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:
 
 def _vanished(registry: Registry, index: VideosIndex, *, dry_run: bool) -> Iterator[Finding]:
     for batch in in_batches(registry.scan()):
-        # With whichever routing: a document may have been written anew with another one.
-        query = {"ids": {"values": [record.id for record in batch]}}
+        # With whichever routing: a document may have been written anew with another one. A query
+        # `ids` takes no more of them than the index gives at once.
+        query = {"terms": {"_id": [record.id for record in batch]}}
         found = {one.id for one in index.engine.scan(index.name, query=query, source=False)}
         for record in batch:
             if record.id in found:

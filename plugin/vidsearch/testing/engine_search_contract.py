@@ -278,6 +278,8 @@ class EngineSearchContract:
         whole = sorted(document.id for document in engine.scan(filled))
         engine.put_settings(filled, {"max_result_window": 3})
         assert sorted(document.id for document in engine.scan(filled)) == whole
+        by_id = engine.scan(filled, query={"terms": {"_id": whole}})
+        assert sorted(document.id for document in by_id) == whole
         with engine.scan_slices(filled, 2) as parts:
             assert sorted(document.id for part in parts for document in part) == whole
 
