@@ -23,6 +23,11 @@ def copy_of(
 ) -> tuple[str, float]:
     """See :func:`~vidsearch.index.copy.copy_with_settings`; by default with the mapping that the
     index has."""
+    nothing: dict[str, Any] = {
+        "confirm": lambda index, copy: None,
+        "before_swap": lambda copy: None,
+        "progress": lambda done, total: None,
+    }
     return copy_with_settings(
         engine,
         name,
@@ -30,8 +35,5 @@ def copy_of(
         settings=settings,
         mapping=engine.mapping(name) if mapping is None else mapping,
         to=to,
-        confirm=lambda index, copy: None,
-        before_swap=lambda copy: None,
-        progress=lambda done, total: None,
-        **options,
+        **{**nothing, **options},
     )

@@ -36,7 +36,11 @@ OWN = {
     "creation_date": "1700000000000",
     "uuid": "abc",
     "version": {"created": "9"},
-    "remote_store": {"enabled": "true", "segment": {"repository": "s3"}},
+    "remote_store": {
+        "enabled": "true",
+        "segment": {"repository": "s3"},
+        "translog": {"repository": "s3", "buffer_interval": "1s"},
+    },
     "verified_read_only": "true",
     "routing": {"allocation": {"initial_recovery": {"_id": "node"}, "require": {"box": "hot"}}},
     "analysis": {"analyzer": {"words": {"type": "custom", "filter": ["lowercase"]}}},
@@ -66,7 +70,7 @@ def test_a_copy_keeps_what_is_the_users_and_not_what_is_of_one_index(engine: Mem
         *("number_of_shards", "number_of_replicas", "refresh_interval"),
         *("analysis.analyzer.words.type", "analysis.analyzer.words.filter"),
         *("default_pipeline", "final_pipeline", "lifecycle.name", "lifecycle.origination_date"),
-        "routing.allocation.require.box",
+        *("routing.allocation.require.box", "remote_store.translog.buffer_interval"),
     }
     assert kept.analysis == ("analyzer words",)
     assert (kept.fields, kept.aliases.keys()) == (5, {"shop"})
@@ -216,7 +220,7 @@ def test_attach_says_what_speaks_against_a_copy_also_where_it_does_not_ask(
 
 def test_plan_says_what_has_to_be_mended_first(lacking: MemoryEngine) -> None:
     by_name = SETTINGS.model_copy(update={"name": "shop-1"})
-    leave_note(lacking, "shop-1", CopyNote(to="gone", blocked_before=False, run="r"))
+    leave_note(lacking, "shop-1", CopyNote(to="gone", run="r"))
     plan = plan_attachment(lacking, by_name, IDENTITY, uri_field="url")
     broken, own_name = plan.problems
     assert "to 'gone' broke off" in broken

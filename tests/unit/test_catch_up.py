@@ -22,7 +22,7 @@ from vidsearch.errors import (
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.comparison import CompareVersions
 from vidsearch.index.following import (
-    BATCH,
+    LARGEST_PAGE,
     LONGEST_PASS,
     Follower,
     Pass,
@@ -320,7 +320,7 @@ def test_what_is_left_is_read_from_an_index_with_a_small_window_of_results(
     monkeypatch.setattr(engine, "read_shards", noted)
     changes.finish(_stops(engine, lambda: _write(engine)))
     assert len(sizes) == 3
-    assert max(sizes) == BATCH
+    assert max(sizes) <= LARGEST_PAGE
 
 
 def test_a_document_that_is_written_anew_is_not_deleted_with_the_one_before(
@@ -626,7 +626,7 @@ class TurnsAway(MemoryEngine):
 
 
 @pytest.mark.parametrize("is_done", [False, True])
-@pytest.mark.parametrize("written", [1, BATCH + 20])
+@pytest.mark.parametrize("written", [1, LARGEST_PAGE + 20])
 @pytest.mark.parametrize(
     ("call", "index"),
     [
@@ -647,7 +647,7 @@ def test_what_is_turned_away_before_the_move_is_done_again_where_this_stands(
     monkeypatch.setattr("vidsearch.index.catch_up._CALM_SECONDS", 0.0)
     changes = CatchUp(engine, "old", "new")
     changes.until_short()
-    monkeypatch.setattr(CatchUp, "_bring_ahead", lambda changes: None)
+    monkeypatch.setattr(CatchUp, "_bring_ahead", lambda changes, page: None)
     tries = iter(range(9))
     block = engine.block_writes
     final: list[Any] = []
@@ -705,6 +705,8 @@ def _swap(
         follower=lambda: changes,
         confirm=confirm,
         interrupts=interrupts,
+        keep=lambda ours: None,
+        ours=True,  # as from before the short passes on
         moved_off=lambda there: MappingConflictError("moved off"),
     )
     swap.act = between  # type: ignore[method-assign]

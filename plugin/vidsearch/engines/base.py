@@ -249,7 +249,8 @@ class Engine(_Engine, Protocol):
             query: which documents; all where ``None``.
             source: names of the fields to bring, ``True`` for all of them, vectors included,
                 ``False`` for ids and revisions only.
-            page_size: documents per request; each page must be used up within five minutes.
+            page_size: documents per request, or as many as the index gives at once
+                (``index.max_result_window``); each page must be used up within five minutes.
         """
 
     def scan_slices(

@@ -31,6 +31,7 @@ __all__ = [
     "ContextLostError",
     "RequestRejectedError",
     "TextTooLongError",
+    "WindowTooLargeError",
     "busy",
     "error_of",
     "no_json",
@@ -47,6 +48,9 @@ _TOO_MANY_BUCKETS = "too_many_buckets_exception"
 _CONTEXT_LOST = "search_context_missing_exception"
 _TOO_LONG = re.compile(r"(?:has exceeded|max_analyzed_offset\] limit) \[(\d+)\]")
 """What both engines say of a text that they do not analyze for highlights, with the limit."""
+_TOO_LARGE = re.compile(r"(?:Result window|Batch size) is too large.*? equal to: \[(\d+)\]")
+"""What both engines say of more hits than an index gives at once, with the limit; the second of a
+scroll."""
 _NO_PRIMARY = "no Preference for [_primary]"
 """What Elasticsearch says of a preference that OpenSearch alone has."""
 _DISK_IS_FULL = "read-only-allow-delete block"
@@ -91,6 +95,15 @@ class TextTooLongError(RequestRejectedError):
         super().__init__(message)
         self.most = most
         """``index.highlight.max_analyzed_offset`` of the index."""
+
+
+class WindowTooLargeError(MappingConflictError):
+    """A request asks for more hits than the index gives at once."""
+
+    def __init__(self, message: str, *, most: int = 0) -> None:
+        super().__init__(message)
+        self.most = most
+        """``index.max_result_window`` of the index."""
 
 
 def error_of(
@@ -155,6 +168,8 @@ def error_of(
         )
     if status == 400 and (limit := _TOO_LONG.search(reason)) and "max_analyzed_offset" in reason:
         return TextTooLongError(f"{where} rejected {request} {said}", most=int(limit[1]))
+    if status == 400 and (limit := _TOO_LARGE.search(reason)):
+        return WindowTooLargeError(f"{where} rejected {request} {said}", most=int(limit[1]))
     if status == 400:
         return RequestRejectedError(f"{where} rejected {request} {said}")
     if status == 413:

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import Dialect, document_of
-from vidsearch.engines.errors import ContextLostError
+from vidsearch.engines.errors import ContextLostError, WindowTooLargeError
 from vidsearch.engines.steps import Answer, Request, Steps, run, run_async
 from vidsearch.engines.types import Document, EngineKind, Json
 from vidsearch.errors import BackendError, BackendUnavailableError
@@ -166,7 +166,7 @@ class RestEngine(_Engine):
     ) -> Generator[Document, None, None]:
         """Documents page by page; ``owned``: whether the cursor is closed at the end."""
         dialect = self._dialect
-        size, body = body["size"], {**body, "seq_no_primary_term": True, "version": True}
+        body = {**body, "seq_no_primary_term": True, "version": True}
         try:
             while True:
                 page = dialect.page(index, cursor, source=source, body=body)
@@ -176,9 +176,14 @@ class RestEngine(_Engine):
                     raise BackendUnavailableError(
                         f"the scan of index {index!r} broke off: {error}. Begin it again"
                     ) from error
+                except WindowTooLargeError as error:
+                    if not 0 < error.most < body["size"]:
+                        raise
+                    body["size"] = error.most
+                    continue
                 hits = response["hits"]["hits"]
                 yield from map(document_of, hits)
-                if len(hits) < size:
+                if len(hits) < body["size"]:
                     return
                 body["search_after"] = hits[-1]["sort"]
         finally:

@@ -23,8 +23,6 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine
 from vidsearch.errors import BackendError, BackendUnavailableError
 from vidsearch.index.following import (
-    BATCH,
-    IDS,
     LONGEST_PASS,
     SHORTER,
     Follower,
@@ -163,16 +161,22 @@ class CatchUp(Follower):
 
         What searches see stays as it is by then, so no point in time is needed.
         """
+        page = self._page
         with ThreadPoolExecutor(_AT_ONCE, "catch-up") as pool:
             self._interrupted = interrupted
-            bringing = pool.submit(self._bring_ahead)
+            bringing = pool.submit(self._bring_ahead, page)
             stopped = stop_writes()
             bringing.result()
             asked = [pool.submit(self._add_fields), pool.submit(self._require_target)]
             self._refresh_last(hurried=hurried)
             until = {shard: self._until.get(shard, -1) for shard in sorted(self._shards)}
             tail = read_tail(
-                self._engine, self._source, until=until, ahead=self._ahead, before=self._before
+                self._engine,
+                self._source,
+                until=until,
+                ahead=self._ahead,
+                before=self._before,
+                page=page,
             )
             self._tail = tail
             for one in asked:
@@ -180,7 +184,7 @@ class CatchUp(Follower):
             gone = pool.submit(self._gone_in, tail)
             if tail.goes_on:
                 self._delete(gone.result())
-                _on_each(until, lambda shard: self._write(self._changed(shard, _MOST)))
+                _on_each(until, lambda shard: self._write(shard, _MOST))
             else:
                 if tail.changed:
                     self._put(tail.changed)
@@ -213,12 +217,12 @@ class CatchUp(Follower):
         finally:
             pool.shutdown(wait=False)
 
-    def _bring_ahead(self) -> None:
-        """Bring what the refresh after the last pass shows, of shards with little of it."""
+    def _bring_ahead(self, page: int) -> None:
+        """Bring what the refresh after the last pass shows, of shards with less than a page."""
         ahead: dict[int, Ahead] = {}
         for shard, last in self._shown.items():
-            documents = [*islice(self._changed(shard, last), BATCH)]
-            if len(documents) < BATCH:
+            documents = self._read(shard, self._until.get(shard, -1), last, page=page)
+            if len(documents) < page:
                 ahead[shard] = Ahead(last, documents)
         self._ahead = ahead
         if some := [one for of_shard in ahead.values() for one in of_shard.documents]:
@@ -241,8 +245,7 @@ class CatchUp(Follower):
             deleted = sum(self._gone(points, self._delete)) + self._delete(self._gone_ahead(points))
 
             def write(shard: int) -> int:
-                until = seen[shard].last - 1 if last else seen[shard].upto
-                return self._write(self._changed(shard, until))
+                return self._write(shard, seen[shard].last - 1 if last else seen[shard].upto)
 
             written = sum(_on_each(seen, write))
         self._ahead, self._tail = {}, None
@@ -254,7 +257,7 @@ class CatchUp(Follower):
         at_the_end = {} if self._tail is None else self._tail.changes
         for shard, point in now.items():
             ahead = self._ahead[shard].documents if shard in self._ahead else ()
-            for brought in in_batches([*ahead, *at_the_end.get(shard, ())], BATCH):
+            for brought in in_batches([*ahead, *at_the_end.get(shard, ())], self._ids):
                 there = point.among([one.id for one in brought])
                 yield from (one for one in brought if place_of(one) not in there)
 
@@ -314,6 +317,7 @@ class CatchUp(Follower):
                         vanished(
                             before[shard],
                             seen[shard],
+                            window=self._window,
                             there=there and partial(there, shard),
                             later=later.get(shard),
                         )
@@ -325,21 +329,25 @@ class CatchUp(Follower):
                 _log.info("all ids of %r are compared: %s", self._source, error)
         return [work(self._never_there(seen.values()))]
 
-    def _changed(self, shard: int, until: int) -> Iterator[Document]:
-        """What was written to a shard since the pass before, up to a number."""
-        return self._engine.changes(
-            self._source,
-            after={shard: self._until.get(shard, -1)},
-            until={shard: until},
-            page_size=BATCH,
+    def _read(self, shard: int, above: int, until: int, *, page: int) -> list[Document]:
+        """A page of what was written to a shard, above one number and up to another."""
+        changes = self._engine.changes(
+            self._source, after={shard: above}, until={shard: until}, page_size=page
         )
+        documents = [*islice(changes, page)]
+        self._fit_page(documents)
+        return documents
 
-    def _write(self, documents: Iterable[Document]) -> int:
-        written = 0
-        for batch in in_batches(documents, BATCH):
+    def _write(self, shard: int, until: int) -> int:
+        """Bring what was written to a shard since the pass before, up to a number."""
+        written, above, goes_on = 0, self._until.get(shard, -1), True
+        while goes_on:
             self._interrupted()
-            written += len(batch)
-            self._put(batch)
+            page = self._page
+            if documents := self._read(shard, above, until, page=page):
+                self._put(documents)
+                written, above = written + len(documents), documents[-1].revision.seq_no
+            goes_on = len(documents) == page
         return written
 
     def _never_there(self, now: Collection[Seen]) -> Iterator[Document]:
@@ -349,7 +357,7 @@ class CatchUp(Follower):
         any point in time was kept.
         """
         self._engine.refresh(self._target)
-        for batch in in_batches(self._engine.scan(self._target, source=False), IDS):
+        for batch in in_batches(self._engine.scan(self._target, source=False), self._ids):
             ids = [one.id for one in batch]
             there = {place for point in now for place in point.among(ids)}
             yield from (one for one in batch if place_of(one) not in there)

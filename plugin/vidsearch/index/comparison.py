@@ -14,7 +14,7 @@ from typing import Any
 from vidsearch.engines import Document, Engine, Json, routing_of
 from vidsearch.errors import MappingConflictError
 from vidsearch.index.copy_documents import batches_by_id
-from vidsearch.index.following import BATCH, IDS, Follower, Pass
+from vidsearch.index.following import IDS, Follower, Pass
 from vidsearch.index.point_in_time import place_of
 
 __all__ = ["CompareVersions", "FollowField", "greatest", "require_changed_field"]
@@ -81,12 +81,15 @@ class CompareVersions(Follower):
     def _copy(self, documents: Iterable[Document]) -> int:
         """Bring documents as they are now; those that are gone are left to the next pass."""
         written = 0
-        for batch in batches_by_id(documents, BATCH):
-            self._interrupted()
-            ids = [one.id for one in batch]
-            found = self._engine.mget(self._source, ids, routing=routing_of(batch))
-            self._put(list(found.values()))
-            written += len(found)
+        for rest in batches_by_id(documents, IDS):
+            while rest:
+                self._interrupted()
+                batch, rest = rest[: self._page], rest[self._page :]
+                ids = [one.id for one in batch]
+                found = [*self._engine.mget(self._source, ids, routing=routing_of(batch)).values()]
+                self._fit_page(found)
+                self._put(found)
+                written += len(found)
         return written
 
     def _differs(self, given: Document, there: Document) -> bool:
@@ -143,7 +146,7 @@ class FollowField(CompareVersions):
     def _bring(self, *, last: bool) -> tuple[int, int]:
         self._engine.refresh(self._source)
         until = greatest(self._engine, self._source, self._field)
-        written = sum(map(self._brought, batches_by_id(self._changed(), BATCH)))
+        written = sum(map(self._brought, batches_by_id(self._changed(), IDS)))
         self._until = until
         if not last:
             return written, 0
@@ -154,16 +157,17 @@ class FollowField(CompareVersions):
         return written + more, deleted
 
     def _changed(self) -> Iterator[Document]:
+        """With nothing of their sources but the field."""
         query: Json | None = None
         if self._until is not None:
             bounds: Json = {"gte": self._until - _MARGIN}
             if self._is_date:
                 bounds["format"] = "epoch_millis"
             query = {"range": {self._field: bounds}}
-        return self._engine.scan(self._source, query=query, page_size=BATCH)
+        return self._engine.scan(self._source, query=query, source=[self._field], page_size=IDS)
 
     def _brought(self, batch: list[Document]) -> int:
-        """Write those of them that the copy does not have as they are."""
+        """Bring those of them that the copy does not have as they are."""
         self._interrupted()
         there = self._engine.mget(
             self._target, [one.id for one in batch], routing=routing_of(batch), source=[self._field]
@@ -175,8 +179,7 @@ class FollowField(CompareVersions):
             or there[one.id].version != one.version
             or _of(there[one.id].source, self._field) != _of(one.source, self._field)
         ]
-        self._put(changed)
-        return len(changed)
+        return self._copy(changed)
 
 
 def greatest(engine: Engine, index: str, field: str) -> int | None:

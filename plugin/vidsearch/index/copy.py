@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -21,7 +21,6 @@ from vidsearch.index.copy_note import (
     complete,
     delete_leftover,
     incomplete,
-    is_blocked,
     is_complete,
     leave_note,
     note_of,
@@ -93,7 +92,7 @@ def copy_with_settings(
     if engine.indices_of(copy) and not delete_leftover(engine, copy, of=name):
         raise MappingConflictError(f"{copy!r} exists already; name another copy (--copy-to NAME)")
     kept = kept_of(engine, name)
-    note = CopyNote(to=copy, blocked_before=is_blocked(engine.settings(name)), run=uuid4().hex)
+    note = CopyNote(to=copy, run=uuid4().hex)
     leave_note(engine, name, note)
     with Uninterrupted("the swap") as interrupts:
 
@@ -173,7 +172,7 @@ class _Copying:
             confirm=still_ours.ask,
             interrupts=self.interrupts,
             moved_off=self._moved_off,
-            blocked_before=self.note.blocked_before,
+            keep=self._keep_whose_block,
         )
 
     @property
@@ -186,7 +185,7 @@ class _Copying:
         state = f"has the incomplete copy {self.copy!r}"
         if refused.has_perhaps_moved:
             state = f"may have been replaced by its copy {self.copy!r}; else it takes no writes"
-        elif refused.ongoing and not self.note.blocked_before:
+        elif refused.ongoing and self.swap.ours:
             state = "may take no writes"
         return (
             f"index {self.name!r} {state} until `vidsearch index attach` is run again, as the copy "
@@ -235,7 +234,7 @@ class _Copying:
 
     def undo(self) -> None:
         """Leave things as they were, but for what others may rely on by now."""
-        if note_of(self.engine.mapping(self.name)) != self.note:
+        if not self._is_ours():
             return  # another run has taken over
         if self.swap.undo():  # else the application uses it now
             undo_copy(self.engine, self.name, self.note)
@@ -253,8 +252,17 @@ class _Copying:
             "attach` again attaches to what it stands for"
         )
 
+    def _keep_whose_block(self, ours: bool) -> None:
+        note = replace(self.note, may_have_stopped=ours)
+        leave_note(self.held, self.name, note)
+        self.note = note
+
+    def _is_ours(self) -> bool:
+        note = note_of(self.engine.mapping(self.name))
+        return note is not None and note.run == self.note.run
+
     def _require_ours(self) -> None:
-        if note_of(self.engine.mapping(self.name)) != self.note:
+        if not self._is_ours():
             raise MappingConflictError(
                 f"another process has undone this copy of index {self.name!r} meanwhile, and may "
                 "have begun one of its own: leave it to that, or attach again"

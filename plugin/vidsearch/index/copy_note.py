@@ -47,10 +47,11 @@ class CopyNote:
 
     to: str
     """Name of the copy."""
-    blocked_before: bool
-    """Whether the index took no writes anyway."""
     run: str
     """Who copies; another run that took over has another."""
+    may_have_stopped: bool = False
+    """Whether a block of the index is the copy's: it was about to stop writes, and nobody else
+    had."""
 
 
 def note_of(mapping: Mapping[str, Any]) -> CopyNote | None:
@@ -58,7 +59,8 @@ def note_of(mapping: Mapping[str, Any]) -> CopyNote | None:
     note = (mapping.get("_meta") or {}).get(_NOTE)
     if not isinstance(note, Mapping):
         return None
-    return CopyNote(note["to"], note["blocked_before"], note["run"])
+    blocked_before = note.get("blocked_before", False)  # of an earlier version, which said that
+    return CopyNote(note["to"], note["run"], note.get("may_have_stopped", not blocked_before))
 
 
 def leave_note(engine: Engine, name: str, note: CopyNote | None) -> None:
@@ -120,7 +122,7 @@ def refuse_complete_copy(engine: Engine, name: str, note: CopyNote) -> None:
 
 def undo_copy(engine: Engine, name: str, note: CopyNote) -> None:
     """Let the index take writes again, and delete its copy. Safe to repeat where it breaks off."""
-    if not note.blocked_before:
+    if note.may_have_stopped:
         engine.put_settings(name, {"blocks.write": None})
     delete_leftover(engine, note.to, of=name)
     leave_note(engine, name, None)

@@ -18,11 +18,13 @@ from typing import ClassVar, TypeVar
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import BulkResult, Document, Engine, Json, Write
+from vidsearch.engines.vectors import to_json
 from vidsearch.errors import IndexNotFoundError, MappingConflictError, ReindexTakenOverError
+from vidsearch.index.point_in_time import window_of
 
 __all__ = [
-    "BATCH",
     "IDS",
+    "LARGEST_PAGE",
     "LONGEST_PASS",
     "SHORTER",
     "SMALL_PASS",
@@ -35,8 +37,11 @@ __all__ = [
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-BATCH = 100
-"""Documents of one bulk."""
+_FIRST_PAGE, LARGEST_PAGE = 16, 100
+"""Documents of a page, as long as it is not known how large they are, and where they are small."""
+_PAGE_BYTES = 10_000_000
+"""Of the documents of a page, about. Not less, as changes that fill no page are brought in fewer
+requests while writes wait."""
 IDS = 1000
 """Documents of one request that brings no sources."""
 SMALL_PASS = 200
@@ -112,6 +117,9 @@ class Follower(ABC):
         self._target = target
         self._without = without
         self._alias = alias
+        self._window = window_of(engine, source)
+        self._ids = min(IDS, self._window)
+        self._page = min(_FIRST_PAGE, self._window)
         self._interrupted: Callable[[], object] = never
         self._is_there = False
         self._fields: Json = {}
@@ -208,6 +216,16 @@ class Follower(ABC):
         if fields != self._fields:
             self._engine.put_mapping(self._target, {"properties": fields})
             self._fields = fields
+
+    def _fit_page(self, documents: Sequence[Document]) -> None:
+        """Have the next page be about as many bytes as it should, by the documents of this one.
+
+        With their vectors, documents may have megabytes, and several shards are read at once.
+        """
+        if documents:
+            size = sum(len(to_json(one.source)) for one in documents)
+            fitting = _PAGE_BYTES * len(documents) // max(size, 1)
+            self._page = max(1, min(fitting, LARGEST_PAGE, self._window))
 
     def _put(self, documents: Sequence[Document], *, gone: Sequence[Document] = ()) -> None:
         """Write documents; before, delete others, of which it is known that they may be deleted."""

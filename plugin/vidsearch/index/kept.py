@@ -17,7 +17,8 @@ _FINAL_PIPELINE = "final_pipeline"
 # Said by the engine, and true of that one index only.
 _OF_ONE_INDEX = (
     *("blocks.", "creation_date", "history.", "provided_name", "resize.", "uuid", "version."),
-    *("remote_store.", "routing.allocation.initial_recovery."),
+    *("remote_store.enabled", "remote_store.segment.repository"),
+    *("remote_store.translog.repository", "routing.allocation.initial_recovery."),
     *("verified_before_close", "verified_read_only"),
 )
 # While a copy is filled: its documents have been through the pipelines already (`_none`, as an

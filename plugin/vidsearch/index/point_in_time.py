@@ -13,6 +13,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Json, Revision
 
 __all__ = [
+    "MOST_HITS",
     "Counted",
     "Place",
     "PointInTime",
@@ -24,6 +25,7 @@ __all__ = [
     "listing",
     "place_of",
     "vanished",
+    "window_of",
 ]
 
 _BUCKETS = 4000
@@ -32,7 +34,8 @@ _RANGES = 100
 """Ranges of one query."""
 _FEW = 1000
 """Documents of a range that are rather listed than counted more closely."""
-_MOST_HITS = 10_000
+MOST_HITS = 10_000
+"""Of one search, where the index gives as many: see :func:`window_of`."""
 _BARE: Json = {"_source": False, "seq_no_primary_term": True, "track_total_hits": False}
 
 Range = tuple[int, int]
@@ -60,7 +63,7 @@ class Seen(ABC):
         return int(hits[0]["_seq_no"]) if hits else -1
 
     def among(self, ids: Sequence[str]) -> set[Place]:
-        """Where those of some ids are that are in it; at most 10,000."""
+        """Where those of some ids are that are in it; at most as many as :func:`window_of`."""
         answer = self._search(query={"ids": {"values": list(ids)}}, size=max(1, len(ids)))
         return set(map(place_of, documents_in(answer)))
 
@@ -68,9 +71,9 @@ class Seen(ABC):
         """By lower bound, the number of documents in each range of that width that has any."""
         return counts_in(self._answer(counting(ranges, width=width)))
 
-    def documents(self, ranges: Sequence[Range]) -> list[Document]:
-        """The documents in some ranges, without their sources; at most 10,000."""
-        return documents_in(self._answer(listing(ranges)))
+    def documents(self, ranges: Sequence[Range], *, most: int) -> list[Document]:
+        """The documents in some ranges, without their sources; at most so many."""
+        return documents_in(self._answer(listing(ranges, size=most)))
 
     def _search(self, **body: Any) -> Json:
         return self._answer({**_BARE, **body})
@@ -89,7 +92,7 @@ def counts_in(answer: Json) -> dict[int, int]:
     return {int(one["key"]): int(one["doc_count"]) for one in buckets}
 
 
-def listing(ranges: Sequence[Range], *, size: int = _MOST_HITS) -> Json:
+def listing(ranges: Sequence[Range], *, size: int) -> Json:
     """The search of :meth:`Seen.documents`; ``size``: of how many at most."""
     return {**_BARE, "query": _within(ranges), "size": size}
 
@@ -182,10 +185,16 @@ class Counted:
         return [(0, self.end)]
 
 
+def window_of(engine: Engine, index: str) -> int:
+    """How many hits may be asked for at once: an index may give fewer than usual."""
+    return min(MOST_HITS, int(engine.settings(index).get("max_result_window", MOST_HITS)))
+
+
 def vanished(
     before: Counted,
     now: Seen,
     *,
+    window: int = MOST_HITS,
     there: Callable[[Sequence[str]], Collection[Place]] | None = None,
     later: Mapping[int, int] | None = None,
 ) -> Iterator[Document]:
@@ -197,23 +206,24 @@ def vanished(
     what is there. Above ``before.upto`` some writes were under way: the earlier may have one and
     lack one with a smaller number, so that counts would tell nothing. These few are listed.
 
-    Both are of one shard. ``there`` tells where those of some ids are that are in ``now``, where it
-    is known without asking: at least those that were written since. ``later``: what
-    :attr:`Counted.counts` are in ``now``, where that is known.
+    Both are of one shard. ``window``: of the index, see :func:`window_of`. ``there`` tells where
+    those of some ids are that are in ``now``, where it is known without asking: at least those that
+    were written since. ``later``: what :attr:`Counted.counts` are in ``now``, where that is known.
     """
     there = there or now.among
+    listed = min(_FEW, window)
     end, last, width = before.end, before.last, before.width
     if later is None:
         later = now.counts(before.ranges, width=width) if end else {}
-    few, many = _differing(before.counts, later, width=width)
-    few |= {(at, min(at + _FEW, last)): _FEW for at in range(end, last, _FEW)}
-    yield from _gone(before.point, now, few, there)
+    few, many = _differing(before.counts, later, width=width, listed=listed)
+    few |= {(at, min(at + listed, last)): listed for at in range(end, last, listed)}
+    yield from _gone(before.point, now, few, there, window)
     while many:
         ranges, many, width = many, [], width // _closer_by()
         for some in in_batches(ranges, _RANGES):
             earlier, later = (point.counts(some, width=width) for point in (before.point, now))
-            few, closer = _differing(earlier, later, width=width)
-            yield from _gone(before.point, now, few, there)
+            few, closer = _differing(earlier, later, width=width, listed=listed)
+            yield from _gone(before.point, now, few, there, window)
             many += closer
 
 
@@ -223,15 +233,16 @@ def _closer_by() -> int:
 
 
 def _differing(
-    earlier: Mapping[int, int], later: Mapping[int, int], *, width: int
+    earlier: Mapping[int, int], later: Mapping[int, int], *, width: int, listed: int
 ) -> tuple[dict[Range, int], list[Range]]:
-    """The ranges of that width whose counts differ: of few documents, with their counts; others."""
+    """The ranges of that width whose counts differ: of at most ``listed`` documents, with their
+    counts; others."""
     few: dict[Range, int] = {}
     many: list[Range] = []
     for start, count in earlier.items():
         if count == later.get(start, 0):
             continue
-        if count <= _FEW or width == 1:
+        if count <= listed or width == 1:
             few[start, start + width] = count
         else:
             many.append((start, start + width))
@@ -243,26 +254,27 @@ def _gone(
     now: Seen,
     few: dict[Range, int],
     there: Callable[[Sequence[str]], Collection[Place]],
+    window: int,
 ) -> Iterator[Document]:
     """Those in some ranges that are not there any more."""
-    for ranges in _grouped(few):
+    for ranges in _grouped(few, window):
         with ThreadPoolExecutor(1, "before") as pool:
-            had = pool.submit(before.documents, ranges)
-            unchanged = {one.id: one.revision.seq_no for one in now.documents(ranges)}
+            had = pool.submit(before.documents, ranges, most=window)
+            unchanged = {one.id: one.revision.seq_no for one in now.documents(ranges, most=window)}
         candidates = {
             one.id: one for one in had.result() if unchanged.get(one.id) != one.revision.seq_no
         }
-        for ids in in_batches(candidates, _MOST_HITS):
+        for ids in in_batches(candidates, window):
             kept = there(ids)
             yield from (candidates[id] for id in ids if place_of(candidates[id]) not in kept)
 
 
-def _grouped(few: dict[Range, int]) -> Iterator[list[Range]]:
+def _grouped(few: dict[Range, int], window: int) -> Iterator[list[Range]]:
     """Ranges in groups whose documents one search can list."""
     group: list[Range] = []
     size = 0
     for one, count in few.items():
-        if group and (size + count > _MOST_HITS or len(group) == _RANGES):
+        if group and (size + count > window or len(group) == _RANGES):
             yield group
             group, size = [], 0
         group.append(one)

@@ -8,8 +8,9 @@ It is that of ``index attach``, of a reindex of an attached index, and of its ro
   is slow, busy or away just then, writes are allowed again, and stopped at a better moment;
 - all aliases move in one change, with their options, as they are then;
 - a move whose answer was lost is done, or will never be, before anybody goes by where they are;
-- what goes wrong is undone: the old index takes writes again, if it did before. Where the engine is
-  away for that as well, it is tried again, and what is left then is told, with what to do;
+- what goes wrong is undone: the old index takes writes again, unless somebody else has blocked it.
+  Where the engine is away for that as well, it is tried again, and what is left then is told, with
+  what to do;
 - after a kill, or an outage in which nothing could be undone, writes are allowed again before what
   may take long;
 - who has lost the copy to another process changes nothing any more, and undoes nothing;
@@ -55,6 +56,8 @@ class RefusedWrites:
     _before: float = 0.0
     _since: float | None = None
     _move_sent: float | None = None
+    may_begin_late: bool = False
+    """Whether it was told so once without an answer, so that it may still come to do so."""
 
     @property
     def seconds(self) -> float:
@@ -152,15 +155,15 @@ class Swap:
     """Raises where the application has dropped ``old``, and made another one of that name."""
     prepared: Callable[[], object] = lambda: None
     """Called when nearly all is brought, and writes are not refused yet."""
-    blocked_before: bool = False
-    """Whether ``old`` took no writes anyway."""
+    keep: Callable[[bool], object]
+    """Keeps for after a kill whether a block of ``old`` is of this swap."""
+    ours: bool | None = False
+    """Whether it is, as it was kept: else it is somebody else's, and stays. ``None``: it is not
+    known what was kept, and it is not blocked by this."""
     is_back: bool = False
     """Whether ``new`` was in this place before, and takes no writes until it is there again."""
     in_doubt: bool = False
     """Whether a move was sent, perhaps by a process that was killed, whose answer is not known."""
-    after_kill: bool = False
-    """Whether a process that was killed may have left ``old`` without writes; else a block that is
-    found before they are stopped is somebody else's."""
     refused: RefusedWrites = field(default_factory=RefusedWrites)
     """By ``old``, of all tries of this process."""
 
@@ -177,6 +180,7 @@ class Swap:
             return
         self._require_old(self.engine.indices_of(self.alias) == (self.old,))
         self.interrupts.check()
+        self._allow_after_kill()
         try:
             with self.interrupts.allowed():
                 changes, kept = self._prepare()
@@ -210,18 +214,21 @@ class Swap:
             return False
         if self.refused.ongoing:
             self._allow_writes()
+        self._keep(False)
         if self.is_back:
             self.engine.block_writes(self.new)
         return True
 
-    def _prepare(self) -> tuple[Follower, Kept]:
-        # Of one that nobody here has set it is not known whose it is.
-        ours = self.after_kill or self.refused.seconds > 0
-        if self.refused.ongoing or (ours and is_blocked(self.engine.settings(self.old))):
-            # An earlier try was killed while writes waited, or its engine was away then. What is to
-            # be brought before the next one may take long.
+    def _allow_after_kill(self) -> None:
+        """An earlier try was killed while writes waited, or its engine was away then. What is to be
+        brought before the next one may take long."""
+        if not self.refused.ongoing and self.ours and is_blocked(self.engine.settings(self.old)):
             self.refused.begin()
+        if self.refused.ongoing:
             self._allow_writes()
+        self._keep(False)
+
+    def _prepare(self) -> tuple[Follower, Kept]:
         kept = kept_of(self.engine, self.old)
         # Documents have been through the pipelines of `old`. An earlier try may have come so far as
         # to set those of `new`.
@@ -231,6 +238,7 @@ class Swap:
         self.engine.put_settings(self.new, kept.before_swap())
         put_policy(self.engine, self.new, kept.policy)
         self.prepared()
+        self._keep_whose()  # here already, as it takes a moment, for which more is written
         changes.until_short()
         return changes, kept
 
@@ -240,14 +248,14 @@ class Swap:
         with ThreadPoolExecutor(thread_name_prefix="swap") as pool:
 
             def stop_writes() -> tuple[Future[Json], Future[object], Future[object]]:
-                self.refused.begin()
-                self.engine.block_writes(self.old)
+                self._keep_whose()
+                self._stop_writes()
                 # Aliases may have been added until now.
                 aliases = pool.submit(self.engine.aliases, self.old)
                 return aliases, pool.submit(self.confirm), pool.submit(self.same)
 
             for tries in count(1):
-                hurried = not self.blocked_before and tries < _TRIES
+                hurried = bool(self.ours) and tries < _TRIES
                 try:
                     with once():
                         aliases, confirmed, is_same = changes.finish(
@@ -271,7 +279,8 @@ class Swap:
                     if self.in_doubt or not (hurried and changes.is_cheap):
                         raise
                 self.confirm()
-                self._allow_writes()
+                if self.refused.ongoing:
+                    self._allow_writes()
                 self.interrupts.check()
                 with self.interrupts.allowed():
                     if last := kept.at_swap():  # what is brought has been through it
@@ -298,7 +307,25 @@ class Swap:
         with suppress(IndexNotFoundError):  # nor does it take any
             self.engine.block_writes(self.old)
 
+    def _stop_writes(self) -> None:
+        self.refused.begin()
+        try:
+            self.engine.block_writes(self.old)
+        except BackendUnavailableError:
+            self.refused.may_begin_late |= bool(self.ours)
+            raise
+
     def _allow_writes(self) -> None:
-        if not self.blocked_before:
+        if self.ours:
             self.engine.put_settings(self.old, {"blocks.write": None})
         self.refused.end()
+
+    def _keep_whose(self) -> None:
+        """Writes are not stopped now: if they are refused, it is by somebody else's block."""
+        self._keep(not is_blocked(self.engine.settings(self.old)))
+
+    def _keep(self, ours: bool) -> None:
+        if ours is not self.ours and not self.refused.may_begin_late:
+            self.ours = None
+            self.keep(ours)
+            self.ours = ours

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 from vidsearch.engines import Document, Engine
-from vidsearch.index.following import BATCH
 from vidsearch.index.point_in_time import (
     Counted,
     Place,
@@ -35,7 +34,7 @@ class Tail:
     """What was written since the last pass, and what else is asked for in the same round trip."""
 
     changes: Mapping[int, Sequence[Document]]
-    """By shard, what was not brought ahead, at most as many as one bulk takes."""
+    """By shard, what was not brought ahead, at most as many as :attr:`page`."""
     counts: Mapping[int, Mapping[int, int]]
     """By shard, what :attr:`~vidsearch.index.point_in_time.Counted.counts` are now."""
     kept: Mapping[int, Sequence[Document]]
@@ -44,11 +43,13 @@ class Tail:
     """By shard, what was brought ahead."""
     count: int
     """Documents of the index."""
+    page: int
+    """Documents of one bulk at most."""
 
     @property
     def goes_on(self) -> bool:
         """Whether there may be more changes than these."""
-        return any(len(some) >= BATCH for some in self.changes.values())
+        return any(len(some) >= self.page for some in self.changes.values())
 
     @property
     def changed(self) -> list[Document]:
@@ -86,6 +87,7 @@ def read_tail(
     until: Mapping[int, int],
     ahead: Mapping[int, Ahead],
     before: Mapping[int, Counted],
+    page: int,
 ) -> Tail:
     """In one round trip; refresh first.
 
@@ -95,17 +97,18 @@ def read_tail(
         until: by shard, the number up to which the last pass has brought all.
         ahead: by shard, what was brought since.
         before: by shard, what searches saw in the last pass.
+        page: documents of one bulk at most; fewer were brought ahead of each shard.
     """
     counted = [shard for shard in until if shard in before and before[shard].end]
     counts = [counting(before[shard].ranges, width=before[shard].width) for shard in counted]
-    # Less than a bulk was brought ahead. An index may allow no greater `max_result_window`.
+    # An index may give no more at once (`max_result_window`).
     kept = [
-        listing([(until[shard] + 1, some.until + 1)], size=BATCH) for shard, some in ahead.items()
+        listing([(until[shard] + 1, some.until + 1)], size=page) for shard, some in ahead.items()
     ]
     read = engine.read_shards(
         index,
         {**until, **{shard: some.until for shard, some in ahead.items()}},
-        size=BATCH,
+        size=page,
         bodies=[*zip(counted, counts, strict=True), *zip(ahead, kept, strict=True)],
     )
     of_counts, of_kept = read.answers[: len(counts)], read.answers[len(counts) :]
@@ -115,4 +118,5 @@ def read_tail(
         kept=dict(zip(ahead, map(documents_in, of_kept), strict=True)),
         ahead=ahead,
         count=read.count,
+        page=page,
     )

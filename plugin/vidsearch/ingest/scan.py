@@ -230,14 +230,18 @@ def _why_skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:
 
 def _vanished(registry: Registry, index: VideosIndex, *, dry_run: bool) -> Iterator[Finding]:
     for batch in in_batches(registry.scan()):
-        query = {"ids": {"values": [record.id for record in batch]}}
-        body = {"query": query, "size": len(batch), "_source": False}
-        hits = index.engine.search(index.name, body)["hits"]["hits"]
-        found = {hit["_id"] for hit in hits}
+        # With whichever routing: a document may have been written anew with another one. A query
+        # `ids` takes no more of them than the index gives at once.
+        query = {"terms": {"_id": [record.id for record in batch]}}
+        found = {one.id for one in index.engine.scan(index.name, query=query, source=False)}
         for record in batch:
-            # Read again in real time: a document may be newer than what searches see, or one with
-            # the same id and another routing may have taken its place among the hits.
-            if record.id in found or index.read(record.id, routing=record.routing) is not None:
+            if record.id in found:
+                continue
+            try:  # in real time: a document may be newer than what searches see
+                if index.read(record.id, routing=record.routing) is not None:
+                    continue
+            except MappingConflictError as why:  # it takes a routing, and the record has none
+                yield Finding(record.id, "gone", "skip", str(why))
                 continue
             if not dry_run:
                 error = ErrorRecord.of(index.gone(record.id), stage="scan")

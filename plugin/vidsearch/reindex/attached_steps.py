@@ -55,8 +55,9 @@ class AttachedSteps(RunSteps):
                 targets.unmark_target(self.engine, run)
             if run.keep_old and indices.is_there(self.engine, run, run.source):
                 return False
-            has_target = indices.is_there(self.engine, run, run.target)
-            if has_target and str(Step.ROLLING_BACK) in run.began:  # and may have been stopped
+            # Of a rollback that broke off.
+            stopped = run.target in run.may_have_stopped
+            if stopped and indices.is_there(self.engine, run, run.target):
                 self.engine.put_settings(run.target, {"blocks.write": None})
             return self._finish(lease)
         return RunSteps.next(self, lease)  # `super()` knows no class with slots
@@ -73,7 +74,8 @@ class AttachedSteps(RunSteps):
         run = lease.run
         if self.engine.indices_of(run.source):
             self._put_in_place(lease)
-            self.engine.put_settings(run.source, {"blocks.write": None})
+            if run.swapped_at is not None or run.source in run.may_have_stopped:
+                self.engine.put_settings(run.source, {"blocks.write": None})
             self._refused.clear()
             self._keep_attachment(lease, run.source)
         self._delete_target(run)
@@ -140,6 +142,10 @@ class AttachedSteps(RunSteps):
                 marked = following(run).mark(self.engine, new)
                 lease.change(marks={**run.marks, "target": marked})
 
+        def keep(ours: bool) -> None:
+            others = [name for name in run.may_have_stopped if name != old]
+            lease.change(may_have_stopped=(*others, old) if ours else tuple(others))
+
         return Swap(
             engine=self.engine,
             old=old,
@@ -150,11 +156,12 @@ class AttachedSteps(RunSteps):
             confirm=lease.change,  # raises where it is lost, which a paused process does not know
             interrupts=interrupts,
             prepared=mark,
+            keep=keep,
+            ours=old in run.may_have_stopped,
             moved_off=lambda there: indices.moved_off(run, there),
             same=lambda: indices.refuse_another(self.engine, run, old),
             is_back=is_back,
             in_doubt=True,  # of a process that was killed
-            after_kill=True,
             refused=self._refused.setdefault(old, RefusedWrites()),
         )
 

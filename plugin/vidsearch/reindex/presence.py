@@ -118,9 +118,8 @@ def _problems(
             )
 
 
-def _videos(registry: Registry, ids: Iterable[str]) -> Iterator[tuple[str, VideoRecord | None]]:
-    """Every record, and then the documents without one."""
-    rest = set(ids)
+def _videos(registry: Registry, rest: set[str]) -> Iterator[tuple[str, VideoRecord | None]]:
+    """Every record, and then the documents of the set without one; the others are taken out."""
     for record in registry.scan(*State):
         rest.discard(record.id)
         yield record.id, record

@@ -91,6 +91,9 @@ class ReindexRun:
     of the source when the copy began; ``target``: of the target at the swap."""
     uuids: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Of source and target, by their names: an index that is created anew has another."""
+    may_have_stopped: tuple[str, ...] = ()
+    """Of source and target those of which a block of writes is this run's: a swap, or a rollback,
+    was about to stop them, and nobody else had."""
     step: Step = Step.PLANNED
     began: Mapping[str, float] = field(default_factory=dict)
     """When each step began, by its name."""
@@ -202,6 +205,7 @@ class ReindexRun:
             "body": dict(self.body),
             "canary": list(self.canary),
             "left": list(self.left),
+            "may_have_stopped": list(self.may_have_stopped),
             **({} if self.error is None else {"error": self.error.to_source()}),
         }
 
@@ -219,6 +223,8 @@ class ReindexRun:
             known[name] = from_stamp(known[name])
         known |= {"step": Step(known["step"]), "canary": tuple(known["canary"])}
         known["left"] = tuple(known.get("left", ()))
+        either = known["source"], known["target"]  # an earlier version did not say
+        known["may_have_stopped"] = tuple(known.get("may_have_stopped", either))
         if "throttle" in known:
             known["throttle"] = float(known["throttle"])
         known["began"] = {name: from_stamp(at) for name, at in source["began"].items()}
@@ -246,4 +252,6 @@ _TIMES = frozenset(
         *("swapped_at", "ended_at", "tries_again_at"),
     }
 )
-_ENCODED = frozenset({"step", "began", "changes", "body", "canary", "left", "error"})
+_ENCODED = frozenset(
+    {"step", "began", "changes", "body", "canary", "left", "may_have_stopped", "error"}
+)

@@ -272,6 +272,17 @@ class EngineSearchContract:
         assert sorted(d.id for d in documents) == [f"{n:02}" for n in range(25)]
         assert all(d.source["n"] == int(d.id) for d in documents)
 
+    def test_scan_of_an_index_that_gives_few_hits_at_once_yields_every_document_once(
+        self, engine: Engine, filled: str
+    ) -> None:
+        whole = sorted(document.id for document in engine.scan(filled))
+        engine.put_settings(filled, {"max_result_window": 3})
+        assert sorted(document.id for document in engine.scan(filled)) == whole
+        by_id = engine.scan(filled, query={"terms": {"_id": whole}})
+        assert sorted(document.id for document in by_id) == whole
+        with engine.scan_slices(filled, 2) as parts:
+            assert sorted(document.id for part in parts for document in part) == whole
+
     def test_scan_of_some_documents_and_some_of_their_fields(
         self, engine: Engine, filled: str
     ) -> None:

@@ -141,7 +141,8 @@ def _filter(kind: str, body: Mapping[str, Any], id: str, source: Json) -> bool:
     if kind == "exists":
         return any(True for _ in values_at(source, body["field"]))
     ((field, wanted),) = ((key, value) for key, value in body.items() if key != "boost")
-    values = [_comparable(value) for value in values_at(source, field)]
+    given = [id] if field == "_id" else values_at(source, field)
+    values = [_comparable(value) for value in given]
     if kind == "prefix":
         return any(str(value).startswith(wanted) for value in values)
     if kind == "range":
