@@ -12,7 +12,12 @@ from functools import partial
 from socket import gethostname
 from typing import TYPE_CHECKING, Any, Literal
 
-from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError, VidsearchError
+from vidsearch.errors import (
+    BackendAccessDeniedError,
+    BackendError,
+    BackendUnavailableError,
+    VidsearchError,
+)
 from vidsearch.metrics import measured_sweep
 from vidsearch.once import build_once
 from vidsearch_mappings.registry import PRIORITIES, Priority
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
     from vidsearch.index import VideosIndex
     from vidsearch.ingest import Finding
-    from vidsearch.registry import SweepReport
+    from vidsearch.registry import Registry, SweepReport
 
 __all__ = ["run_due_scan", "run_due_sweep", "run_quick_scan", "run_scan", "run_sweep"]
 
@@ -138,7 +143,7 @@ def _swept_slices(services: Services, app: Celery, backlog: _Backlog) -> SweepRe
         clean=board.entries.purge,
         room=backlog.room(),
     )
-    board.entries.purge_many(report.cleaned)  # only now those whose lease ran out
+    _purge(board.entries, report)
     for id in report.dead:
         with suppress(VidsearchError):  # its own lease runs out as well
             part = Slice.of(board.entries.get(id))
@@ -173,8 +178,16 @@ def _swept_fills(
         room=backlog.room(sent=sent),
         recovered=recovered,
     )
-    board.entries.purge_many(report.cleaned)  # only now those whose lease ran out
+    _purge(board.entries, report)
     return report
+
+
+def _purge(entries: Registry, report: SweepReport) -> None:
+    """Drop entries whose lease ran out, which nothing drops before they are recovered."""
+    try:
+        entries.purge_many(report.cleaned)
+    except BackendError as error:  # it must not keep the others waiting
+        _log.warning("sweep: %d deleted entries stay: %s", len(report.cleaned), error)
 
 
 def _is_due(

@@ -127,6 +127,25 @@ def test_rows_of_a_transaction_with_a_savepoint_each_are_registered_together(
     assert len(calls) <= 3, "not one for each savepoint"
 
 
+def test_rows_are_registered_before_what_others_do_after_the_commit_of_them(
+    site: Site, calls: list[list[str]]
+) -> None:
+    from django.db import transaction
+
+    def save(number: int) -> None:
+        with transaction.atomic():
+            site.film("red", title=f"film {number}").save()
+
+    with transaction.atomic():
+        for number in range(4):
+            save(number)
+            if number == 1:
+                transaction.on_commit(lambda: calls.append(["the application"]))
+    assert {"film 0", "film 1"} <= {*calls[0]}
+    assert calls[1] == ["the application"]
+    assert sorted(sum(calls, [])) == [*(f"film {number}" for number in range(4)), "the application"]
+
+
 def test_bulk_create_registers_all_rows_at_once_after_those_of_users(
     site: Site, calls: list[list[str]]
 ) -> None:

@@ -178,8 +178,11 @@ class Attempt:
         return 0.0 if since is None else self._registry.now() - since
 
     def _give_up_after(self, error: Exception, decision: Decision) -> float | None:
-        if isinstance(error, SourceRootMissingError):
-            return math.inf  # it is only noted since when
+        before = self.record.error
+        if isinstance(error, SourceRootMissingError) or (
+            before is not None and before.type == SourceRootMissingError.__name__
+        ):
+            return math.inf  # another worker may have the folder
         return self._settings.give_up_after if decision is Decision.OUTLAST else None
 
     def _delay(self, error: Exception, decision: Decision) -> float:

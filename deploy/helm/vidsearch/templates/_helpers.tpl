@@ -79,8 +79,6 @@ securityContext:
 {{- $root := index . 0 -}}
 serviceAccountName: {{ include "vidsearch.serviceAccount" $root }}
 automountServiceAccountToken: false
-{{- /* The variables that services would add are not read. */}}
-enableServiceLinks: false
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}

@@ -105,25 +105,26 @@ class _Batch:
         files = self._files.setdefault((model, using), [])
         files += [(row, pk, names) for pk, row in saved.items() if (names := written_files(row))]
 
-    def take(self, earlier: _Batch) -> None:
-        """Do what an earlier batch was to do."""
-        # Added to the earlier ones, which may be thousands, and are not copied each time.
-        self._rows, newer = earlier._rows, self._rows
-        self._files, files = earlier._files, self._files
-        earlier._rows, earlier._files = {}, {}
-        for (model, using), priorities in newer.items():
+    def join(self, earlier: _Batch) -> None:
+        """Make one of this batch and an earlier one: the callback that comes first does it all."""
+        for (model, using), priorities in self._rows.items():
             for pk, priority in priorities.items():
-                self.add(model, [pk], priority, using=using)
-        for key, written in files.items():
-            self._files.setdefault(key, []).extend(written)
+                earlier.add(model, [pk], priority, using=using)
+        for key, written in self._files.items():
+            earlier._files.setdefault(key, []).extend(written)
+        self._rows.clear()  # others that are one with this batch may still have them
+        self._files.clear()
+        self._rows, self._files = earlier._rows, earlier._files
 
-    def __bool__(self) -> bool:
-        return bool(self._rows)
+    def is_one_with(self, other: _Batch | None) -> bool:
+        """Whether they have become one, or nothing is left here to do."""
+        return not self._rows or (other is not None and self._rows is other._rows)
 
     def run(self) -> None:
         """The batch is among the callbacks once for each ``add``; the first one does it all."""
-        rows, self._rows = self._rows, {}
-        files, self._files = self._files, {}
+        rows, files = dict(self._rows), dict(self._files)
+        self._rows.clear()  # for those that share it, too
+        self._files.clear()
         for (model, using), priorities in rows.items():
             written = files[model, using]
             again = {pk for _, pk, names in written if is_file_of_video(model, names)}
@@ -153,7 +154,7 @@ def _batch(using: str) -> _Batch:
 
     A savepoint that is no longer among those of the connection was released: what was rolled back
     is among the callbacks no more. So batches of a savepoint each, as ``update_or_create`` makes
-    them, are of the same ones afterwards, and the later one takes over what the earlier one has.
+    them, are of the same ones afterwards, and become one.
     """
     connection = connections[using]
     savepoints = set(connection.savepoint_ids)
@@ -161,7 +162,7 @@ def _batch(using: str) -> _Batch:
     of_last: set[Any] = set()
     for of_batch, callback, *_ in reversed(connection.run_on_commit):
         batch = getattr(callback, "__self__", None)
-        if not isinstance(batch, _Batch) or not batch or batch is last:
+        if not isinstance(batch, _Batch) or batch.is_one_with(last):
             continue
         of_batch = of_batch & savepoints
         if last is None:
@@ -170,6 +171,6 @@ def _batch(using: str) -> _Batch:
             last, of_last = batch, of_batch
         else:
             if of_batch == of_last:
-                last.take(batch)
-            break  # those before it were taken over when it was made
+                last.join(batch)
+            break  # those before it are one with it already
     return _Batch()
