@@ -190,7 +190,7 @@ class Filler:
             record,
             embedding,
             index=target,
-            fingerprint=video.fingerprint,
+            fingerprint=video.made,
             embedded_at=self._clock(),
         )
         made: Json = document[target.field]
