@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidsearch.embeddings.frame_vectors import FrameVectors
@@ -78,9 +79,14 @@ class KeptVideo:
         """Take the frames of the whole video from ranges that follow each other.
 
         Returns the numbers of the ranges that are not kept; where there are some, nothing is taken.
+
+        Raises:
+            VidsearchError: the store did not answer. Taken for not kept, they would be embedded
+                again, and not found again.
         """
         assert self._store is not None
-        found = [self._store.frames(self.content, model, start=a, stop=b) for a, b in ranges]
+        read = partial(self._store.frames, self.content, model, required=True)
+        found = [read(start=start, stop=stop) for start, stop in ranges]
         there = [frames for frames in found if frames is not None]
         if len(there) == len(found):
             self._frames = FrameVectors.joined(there)

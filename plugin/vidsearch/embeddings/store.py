@@ -16,6 +16,7 @@ import logging
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -106,7 +107,13 @@ class EmbeddingStore:
         return self._files.shown
 
     def frames(
-        self, content: str, model: ModelIdentity, *, start: float = 0.0, stop: float | None = None
+        self,
+        content: str,
+        model: ModelIdentity,
+        *,
+        start: float = 0.0,
+        stop: float | None = None,
+        required: bool = False,
     ) -> FrameVectors | None:
         """The frames of a time range as they were kept; ``None`` where they were not.
 
@@ -115,9 +122,13 @@ class EmbeddingStore:
             model: whose vectors they are.
             start: of the range, in seconds.
             stop: of the range, in seconds; ``None`` for the end of the video.
+
+        Raises:
+            VidsearchError: the store did not answer, and ``required`` is true.
         """
         key = _frames_key(content, model, start, stop)
-        return self._frames_in(self._tried(lambda: self._files.read(key)), key, model)
+        read = partial(self._files.read, key)
+        return self._frames_in(read() if required else self._tried(read), key, model)
 
     def whole(
         self, content: str, model: ModelIdentity
