@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.ingest_stage import SETTINGS, Stage, aged
 
@@ -89,3 +90,54 @@ def test_a_film_waits_for_a_store_that_cannot_be_read_and_is_embedded_once(
     assert "embeddings.url cannot be read" in record.error.message
     assert stage.ingest("a").status == "indexed"
     assert stage.work()[1] == 0
+
+
+def indexed_in_slices(stage: Stage, film: Path) -> None:
+    assert stage.add("a", film).status == "sliced"
+    embed_slices(stage)
+    assert stage.ingest("a").status == "indexed"
+    stage.work()
+    stage.reader.probes = 0
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["there", "gone"])
+@pytest.mark.parametrize("seconds", [0.0, 5.0, 20.0, 1000.0])
+def test_a_film_is_made_of_its_slices_after_another_length_is_set(
+    stage: Stage, film: Path, seconds: float, is_gone: bool
+) -> None:
+    indexed_in_slices(stage, film)
+    before = stage.video("a")
+    stage.ingest_settings = IngestSettings(slice_seconds=seconds)
+    stage.engine.delete("videos", "a")
+    if is_gone:
+        film.unlink()
+    assert stage.again("a").status == "indexed"
+    assert (stage.work(), stage.reader.probes) == ((0, 0), 0)
+    after = stage.video("a")
+    assert after["segments"] == before["segments"]
+    assert np.array_equal(after["vector"], before["vector"])
+
+
+def test_a_film_is_made_of_its_slices_by_another_decoder(
+    stage: Stage, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed_in_slices(stage, film)
+    monkeypatch.setattr(type(stage.reader), "name", "opencv")
+    stage.engine.delete("videos", "a")
+    assert stage.again("a").status == "indexed"
+    assert (stage.work(), stage.reader.probes) == ((0, 0), 0)
+
+
+def test_slices_of_another_length_are_used_only_where_all_are_kept(
+    stage: Stage, film: Path
+) -> None:
+    first, *_ = stage.add("a", film).slices
+    stage.embed_slice(first)
+    stage.work()
+    stage.ingest_settings = IngestSettings(slice_seconds=15.0)
+    stage.registry.register("b", uri=str(film))
+    outcome = stage.ingest("b")
+    assert outcome.status == "sliced"
+    assert [stage.embed_slice(id).ready for id in outcome.slices] == [None, "b"]
+    assert stage.ingest("b").status == "indexed"
+    assert stage.work()[1] == 30

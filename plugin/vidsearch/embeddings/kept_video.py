@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,13 +14,26 @@ if TYPE_CHECKING:
     from vidsearch.embeddings.store import EmbeddingStore
     from vidsearch.encoders import ModelIdentity
 
-__all__ = ["KeptVideo"]
+__all__ = ["KeptVideo", "time_range"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _MOST_FACTS = 8
 """Entries of one kind that are kept per file: one per choice of languages, segments, …"""
+_SLICES = "slices"
+"""The kind of the facts that tell in how many slices a file was embedded, by their length."""
+
+
+def time_range(number: int, *, count: int, seconds: float) -> tuple[float, float | None]:
+    """Begin and end of a slice. That of the last one is ``None``: it is known after decoding only.
+
+    Args:
+        number: of the slice, from 0.
+        count: of the video's slices.
+        seconds: length of all but the last one.
+    """
+    return number * seconds, None if number + 1 == count else (number + 1) * seconds
 
 
 class KeptVideo:
@@ -37,6 +50,8 @@ class KeptVideo:
         self._frames: FrameVectors | None = None
         self._looked = False
         self._facts: dict[str, dict[str, Any]] | None = None
+        self.joined: tuple[int, float] | None = None
+        """Number and length of the slices that the frames were found in; ``None``: in none."""
         self.is_lacking = False
         """Whether the file was gone when something of it was asked for that is not kept."""
 
@@ -48,6 +63,7 @@ class KeptVideo:
     def look_again(self) -> None:
         """Ask the store once more: somebody else may have kept something meanwhile."""
         self._frames, self._facts, self._looked = None, None, False
+        self.joined = None
 
     @property
     def had_frames(self) -> bool:
@@ -63,7 +79,8 @@ class KeptVideo:
         return made if self._store is None else self._store.keep_frames(self.content, model, made)
 
     def find_frames(self, model: ModelIdentity) -> FrameVectors | None:
-        """The frames of the whole video as they were kept; ``None`` where they were not.
+        """The frames of the whole video as they were kept, in one piece or in slices of any length;
+        ``None`` where they were not.
 
         The store is asked once, and for the facts as well.
         """
@@ -71,14 +88,38 @@ class KeptVideo:
             self._looked = True
             self._frames, facts = self._store.whole(self.content, model)
             self._facts = facts if self._facts is None else self._facts
+            if self._frames is None:
+                self._find_slices(model)
         return self._frames
 
-    def join_frames(
-        self, model: ModelIdentity, ranges: Sequence[tuple[float, float | None]]
-    ) -> list[int]:
-        """Take the frames of the whole video from ranges that follow each other.
+    def _find_slices(self, model: ModelIdentity) -> None:
+        assert self._store is not None
+        for key, count in reversed([*self._kept_facts(_SLICES).items()]):
+            seconds, found = float(key.partition(" ")[0]), list[FrameVectors]()
+            for number in range(count):
+                start, stop = time_range(number, count=count, seconds=seconds)
+                frames = self._store.frames(self.content, model, start=start, stop=stop)
+                if frames is None:
+                    break
+                found.append(frames)
+            else:
+                self._frames, self.joined = FrameVectors.joined(found), (count, seconds)
+                return
 
-        Returns the numbers of the ranges that are not kept; where there are some, nothing is taken.
+    def number_of_slices(self, seconds: float, *, reader: str, make: Callable[[], int]) -> int:
+        """In how many slices of a length a reader can read the file; 1 where it cannot, or the file
+        is short. It is kept for as long as the slices, which are found by it."""
+        number: int = self.fact(
+            _SLICES,
+            f"{seconds:g} {reader}",
+            make,
+            restore=int,
+            plain=lambda slices: slices if slices > 1 else None,
+        )
+        return number
+
+    def missing_slices(self, model: ModelIdentity, *, count: int, seconds: float) -> list[int]:
+        """The numbers of those slices that are not kept; where all are, their frames are taken.
 
         Raises:
             VidsearchError: the store did not answer. Taken for not kept, they would be embedded
@@ -86,10 +127,11 @@ class KeptVideo:
         """
         assert self._store is not None
         read = partial(self._store.frames, self.content, model, required=True)
+        ranges = [time_range(number, count=count, seconds=seconds) for number in range(count)]
         found = [read(start=start, stop=stop) for start, stop in ranges]
         there = [frames for frames in found if frames is not None]
         if len(there) == len(found):
-            self._frames = FrameVectors.joined(there)
+            self._frames, self.joined = FrameVectors.joined(there), (count, seconds)
         return [number for number, frames in enumerate(found) if frames is None]
 
     def fact(
@@ -118,9 +160,7 @@ class KeptVideo:
         """
         if self._store is None:
             return make()
-        if self._facts is None:
-            self._facts = self._store.facts(self.content)
-        kind_facts = self._facts.get(kind, {})
+        kind_facts = self._kept_facts(kind)
         kept = kind_facts.get(key)
         restored = None if kept is None else restore(kept)
         if restored is not None:
@@ -137,6 +177,12 @@ class KeptVideo:
         if value is not None:
             others = {other: fact for other, fact in kind_facts.items() if other != key}
             latest = {**others, key: value}
-            self._facts[kind] = dict(list(latest.items())[-_MOST_FACTS:])
-            self._store.keep_facts(self.content, self._facts)
+            facts = {**(self._facts or {}), kind: dict(list(latest.items())[-_MOST_FACTS:])}
+            self._facts = facts
+            self._store.keep_facts(self.content, facts)
         return made
+
+    def _kept_facts(self, kind: str) -> dict[str, Any]:
+        if self._facts is None:
+            self._facts = {} if self._store is None else self._store.facts(self.content)
+        return self._facts.get(kind, {})

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from vidsearch.config import IndexSettings
+from vidsearch.embeddings.kept_video import time_range
 from vidsearch.encoders import ModelIdentity
 from vidsearch.engines import Json
 from vidsearch.errors import IndexNotFoundError, SliceFailedError
@@ -117,12 +118,16 @@ class Slice:
     @property
     def start(self) -> float:
         """Seconds."""
-        return self.number * self.seconds
+        return self._range[0]
 
     @property
     def stop(self) -> float | None:
-        """Seconds; ``None`` for the last one, as the end is known after decoding only."""
-        return None if self.number + 1 == self.count else (self.number + 1) * self.seconds
+        """Seconds; ``None`` for the last one."""
+        return self._range[1]
+
+    @property
+    def _range(self) -> tuple[float, float | None]:
+        return time_range(self.number, count=self.count, seconds=self.seconds)
 
     def candidates_name(self, model: ModelIdentity) -> str:
         """Of the candidates for thumbnails that its worker leaves."""
