@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fill_stage import Reindexed
 from tests.ingest_stage import SETTINGS, Stage, aged
 
 from vidsearch.config import IngestSettings
 from vidsearch.index import create_videos_index
+from vidsearch.ingest import missing_videos
 from vidsearch.media import ThumbnailStore
 from vidsearch.testing.clips import moving_frame, write_clip
 
@@ -101,3 +103,23 @@ def test_a_video_whose_subtitles_were_never_read_goes_without(stage: Stage, clip
     stage.ingest_settings = IngestSettings()
     assert stage.again("a").status == "indexed"
     assert "text" not in stage.video("a")["segments"][0]
+
+
+def test_a_reindex_makes_a_document_without_pictures_that_were_never_made_and_it_is_current(
+    clip: Path, tmp_path: Path
+) -> None:
+    stage = Reindexed()
+    stage.add("a", clip)
+    clip.unlink()
+    stage.thumbnails = ThumbnailStore(str(tmp_path / "pictures"))
+    stage.begin(segment_seconds=3.0)
+    (fill,) = stage.request("a")
+    assert stage.fill(fill).status == "indexed"
+    document = stage.made("a")
+    assert document is not None
+    made = document["video"]
+    assert [segment.get("thumbnail") for segment in made["segments"]] == [None] * 2
+    record, target = stage.registry.get("a"), stage.target
+    assert record.is_current(made["fingerprint"], index=target.name)
+    stage.swap()
+    assert [one.id for one in missing_videos(stage.registry, target)] == []
