@@ -57,6 +57,7 @@ def test_copies_are_embedded_once_and_what_no_video_needs_is_pruned(
         assert "no registered video of" in plan.err
         spared = run("embeddings", "prune", "--yes")
         assert spared.out.splitlines() == ["key\tbytes"], "they are newer than a day"
+        assert spared.err.startswith("nothing to remove\nspared ")
         assert run("embeddings", "prune", *ALL).code == 0
         after = run("embeddings", "show", "--json").data
         assert (after["contents"], after["unused"]["contents"]) == (1, 0)

@@ -4,11 +4,17 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
+
 import pytest
 from tests.status_stage import Put, now, put, services  # noqa: F401
 
 from vidsearch.cli.embeddings import needed_contents
 from vidsearch.cli.root import main
+from vidsearch.embeddings import EmbeddingStore
+from vidsearch.media.file_store import FileStore
 from vidsearch.registry import State
 from vidsearch_tasks import Services
 
@@ -63,3 +69,31 @@ def test_prune_refuses_while_that_is_unknown_and_a_dry_run_says_so(
     with pytest.raises(SystemExit, match="0"):
         main(["embeddings", "prune", "--dry-run"])
     assert "note: 1 videos that were indexed wait" in capsys.readouterr().err
+
+
+def test_prune_tells_what_is_unused_but_too_new(
+    services: Services,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = EmbeddingStore(FileStore(str(tmp_path), setting="embeddings.url"))
+    vars(services)["embeddings"] = store
+    monkeypatch.setattr("vidsearch_tasks.Services", lambda: services)
+    for content in (ONE, OTHER):
+        store.keep_facts(content, {"shots": {"": [1.0]}})
+
+    def prune(*args: str) -> str:
+        with pytest.raises(SystemExit, match="0"):
+            main(["embeddings", "prune", *args])
+        return capsys.readouterr().err
+
+    why = "no registered video of videos has their content"
+    too_new = "but they are not older than 24 hours (--older-than)"
+    assert prune("--yes") == f"nothing to remove\nspared 2 files, 44 bytes: {why}, {too_new}\n"
+    os.utime(next(tmp_path.glob(f"*/{ONE}/*")), (time.time() - 2 * 24 * 3600.0,) * 2)
+    spared = f"spared 1 files, 22 bytes: {why}, {too_new}\n"
+    assert prune("--dry-run") == f"1 files, 22 bytes: {why}\n{spared}"
+    assert prune("--yes") == f"removed 1 files, 22 bytes\n{spared}"
+    assert prune("--older-than", "0", "--yes") == "removed 1 files, 22 bytes\n"
+    assert prune("--yes") == "nothing to remove\n"

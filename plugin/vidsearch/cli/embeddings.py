@@ -76,7 +76,7 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
         store = _store(services)
         before = time.time() - hours * 3600
         # Listed before the registry is read: what is written in between is no candidate.
-        old = [one for one in store.files() if one.written is not None and one.written < before]
+        files = list(store.files())
         names = ", ".join((services.settings.index.name, *others))
         needed = needed_contents(services, others)
         if needed.unknown and not dry_run:
@@ -84,9 +84,11 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
         if needed.unknown:
             output.talk(f"note: {needed.why_unknown}")
         remove_unused(
-            unused_files(old, needed.contents),
+            unused_files(files, needed.contents),
             store.remove,
             noun="files",
+            before=before,
+            hours=hours,
             why=f"no registered video of {names} has their content",
             question=lambda told: (
                 f"Remove {told} of {store.shown}, which no video of {names} needs?"

@@ -61,36 +61,49 @@ def remove_unused(
     remove: Callable[[Iterable[str]], object],
     *,
     noun: str,
+    before: float,
+    hours: float,
     why: str,
     question: Callable[[str], str],
     dry_run: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
-    """List files, ask, and remove them.
+    """List the files that are old enough, ask, and remove them; say how many are spared.
 
     Args:
-        unused: the files.
+        unused: the files, new ones as well.
         remove: takes their keys.
         noun: what messages call them.
-        why: nothing refers to them; said where none is removed.
+        before: those that are not older than this are spared; seconds since the epoch.
+        hours: the option that says so.
+        why: nothing refers to them; said of those that are not removed.
         question: asked before; made of how many there are.
         dry_run: remove nothing.
         yes: do not ask.
         as_json: list them as JSON.
     """
+    old = [one for one in unused if one.is_older(before)]
+    spared = [one for one in unused if not one.is_older(before)]
     output.print_rows(
-        [{"key": one.key, "bytes": one.size} for one in unused],
+        [{"key": one.key, "bytes": one.size} for one in old],
         ("key", "bytes"),
-        [(one.key, one.size) for one in unused],
+        [(one.key, one.size) for one in old],
         as_json=as_json,
         whole=("key",),
     )
-    count = told(unused, noun)
-    if dry_run or not unused:
+    count = told(old, noun)
+    if not old:
+        output.talk("nothing to remove")
+    elif dry_run:
         output.talk(f"{count}: {why}")
-        return
-    if not yes:
-        output.confirm(question(count))
-    remove(one.key for one in unused)
-    output.talk(f"removed {count}")
+    else:
+        if not yes:
+            output.confirm(question(count))
+        remove(one.key for one in old)
+        output.talk(f"removed {count}")
+    if spared:
+        output.talk(
+            f"spared {told(spared, noun)}: {why}, but they are not older than {hours:g} hours "
+            "(--older-than)"
+        )

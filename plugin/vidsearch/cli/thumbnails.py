@@ -56,12 +56,14 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
             )
         before = time.time() - hours * 3600
         asked = with_those_of_reindexes(services.engine, services.settings.index, names)
-        unused = unused_thumbnails(store, services.engine, asked, written_before=before)
+        unused = unused_thumbnails(store, services.engine, asked)
         indices = ", ".join(names)
         remove_unused(
             unused,
             lambda keys: remove_thumbnails(store, keys, written_before=before),
             noun="thumbnails",
+            before=before,
+            hours=hours,
             why=f"no document of {indices} refers to them",
             question=lambda told: f"Remove {told}, to which no document of {indices} refers?",
             dry_run=dry_run,

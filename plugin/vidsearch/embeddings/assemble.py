@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from vidsearch.embeddings.frame_embedder import FrameEmbedder
 from vidsearch.embeddings.frame_vectors import FrameVectors
+from vidsearch.embeddings.kept_video import KeptVideo
 from vidsearch.embeddings.segment_policy import SegmentPolicy
-from vidsearch.embeddings.store import KeptVideo
 from vidsearch.media import (
     Candidates,
     Cue,
@@ -168,7 +168,7 @@ def embed_video(
         )
         refuse_damaged("the video", frames.damaged, frames.points, most=max_damaged)
 
-        def pictures(spans: Sequence[SegmentSpan]) -> Sequence[str]:
+        def pictures(spans: Sequence[SegmentSpan]) -> Sequence[str | None]:
             assert thumbnails is not None
             assert candidates is not None
             at("thumbnails")
@@ -182,12 +182,14 @@ def embed_video(
 
         def keys(spans: Sequence[SegmentSpan]) -> Sequence[str | None]:
             assert thumbnails is not None
+            of_spans = _digest(spans)
             return kept.fact(
                 "thumbnails",
-                f"{thumbnails.form} {_digest(spans)}",
+                f"{thumbnails.form} {of_spans}",
                 lambda: pictures(spans),
-                restore=lambda found: found if thumbnails.renew(found) else None,
+                restore=lambda found: found if thumbnails.renew(found) >= {*found} else None,
                 plain=list,
+                without=lambda found: _left(thumbnails, found, of_spans) or [None] * len(spans),
             )
 
         at("subtitles")
@@ -200,6 +202,16 @@ def embed_video(
             shots=shots,
             thumbnails=None if thumbnails is None else keys,
         )
+
+
+def _left(
+    thumbnails: ThumbnailStore, found: Mapping[str, Sequence[str]], of_spans: str
+) -> Sequence[str | None] | None:
+    """The pictures of some segments that are still there, perhaps of another form."""
+    for key, names in reversed([*found.items()]):
+        if key.endswith(f" {of_spans}") and (there := thumbnails.renew(names)):
+            return [name if name in there else None for name in names]
+    return None
 
 
 def _digest(spans: Sequence[SegmentSpan]) -> str:

@@ -16,6 +16,7 @@ import logging
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from vidsearch.encoders import ModelIdentity
     from vidsearch.engines import Engine
 
-__all__ = ["EmbeddingStore", "Files", "KeptVideo", "content_of", "unused_files"]
+__all__ = ["EmbeddingStore", "Files", "content_of", "unused_files"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -39,8 +40,6 @@ _READING = 2
 """Part of every key. To be raised when the decoders give other frames or times than before."""
 _FORMAT = 2
 _CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})/[^/]+")
-_MOST_FACTS = 8
-"""Entries of one kind that are kept per file: one per choice of languages, segments, …"""
 
 
 class Files(Protocol):
@@ -108,7 +107,13 @@ class EmbeddingStore:
         return self._files.shown
 
     def frames(
-        self, content: str, model: ModelIdentity, *, start: float = 0.0, stop: float | None = None
+        self,
+        content: str,
+        model: ModelIdentity,
+        *,
+        start: float = 0.0,
+        stop: float | None = None,
+        required: bool = False,
     ) -> FrameVectors | None:
         """The frames of a time range as they were kept; ``None`` where they were not.
 
@@ -117,9 +122,13 @@ class EmbeddingStore:
             model: whose vectors they are.
             start: of the range, in seconds.
             stop: of the range, in seconds; ``None`` for the end of the video.
+
+        Raises:
+            VidsearchError: the store did not answer, and ``required`` is true.
         """
         key = _frames_key(content, model, start, stop)
-        return self._frames_in(self._tried(lambda: self._files.read(key)), key, model)
+        read = partial(self._files.read, key)
+        return self._frames_in(read() if required else self._tried(read), key, model)
 
     def whole(
         self, content: str, model: ModelIdentity
@@ -214,104 +223,6 @@ class EmbeddingStore:
         except VidsearchError as error:
             _log.warning("going on without the embedding store: %s", error)
             return None
-
-
-class KeptVideo:
-    """What is kept of one file. What is asked for and was not kept is made, and kept.
-
-    Args:
-        store: ``None`` keeps nothing.
-        content: hash of the file's bytes.
-    """
-
-    def __init__(self, store: EmbeddingStore | None, content: str) -> None:
-        self._store = store
-        self.content = content
-        self._frames: FrameVectors | None = None
-        self._looked = False
-        self._facts: dict[str, dict[str, Any]] | None = None
-
-    @property
-    def place(self) -> str | None:
-        """Where what is made of it is kept, as messages show it; ``None`` where nothing is."""
-        return None if self._store is None else self._store.shown
-
-    def look_again(self) -> None:
-        """Ask the store once more: somebody else may have kept something meanwhile."""
-        self._frames, self._facts, self._looked = None, None, False
-
-    @property
-    def had_frames(self) -> bool:
-        """Whether the frames of the whole video were found, so that none was made."""
-        return self._frames is not None
-
-    def frames(self, model: ModelIdentity, make: Callable[[], FrameVectors]) -> FrameVectors:
-        """The frames of the whole video."""
-        kept = self.find_frames(model)
-        if kept is not None:
-            return kept
-        made = make()
-        return made if self._store is None else self._store.keep_frames(self.content, model, made)
-
-    def find_frames(self, model: ModelIdentity) -> FrameVectors | None:
-        """The frames of the whole video as they were kept; ``None`` where they were not.
-
-        The store is asked once, and for the facts as well.
-        """
-        if self._store is not None and not self._looked:
-            self._looked = True
-            self._frames, facts = self._store.whole(self.content, model)
-            self._facts = facts if self._facts is None else self._facts
-        return self._frames
-
-    def join_frames(
-        self, model: ModelIdentity, ranges: Sequence[tuple[float, float | None]]
-    ) -> list[int]:
-        """Take the frames of the whole video from ranges that follow each other.
-
-        Returns the numbers of the ranges that are not kept; where there are some, nothing is taken.
-        """
-        assert self._store is not None
-        found = [self._store.frames(self.content, model, start=a, stop=b) for a, b in ranges]
-        there = [frames for frames in found if frames is not None]
-        if len(there) == len(found):
-            self._frames = FrameVectors.joined(there)
-        return [number for number, frames in enumerate(found) if frames is None]
-
-    def fact(
-        self,
-        kind: str,
-        key: str,
-        make: Callable[[], _T],
-        *,
-        restore: Callable[[Any], _T | None],
-        plain: Callable[[_T], Any],
-    ) -> _T:
-        """A fact of the file. The facts that were kept are read once.
-
-        Args:
-            kind: of the facts that are kept together.
-            key: which of them.
-            make: makes it.
-            restore: from JSON; ``None`` where it is no longer true, or not understood.
-            plain: to JSON; ``None`` where it is not worth keeping.
-        """
-        if self._store is None:
-            return make()
-        if self._facts is None:
-            self._facts = self._store.facts(self.content)
-        kind_facts = self._facts.get(kind, {})
-        kept = kind_facts.get(key)
-        restored = None if kept is None else restore(kept)
-        if restored is not None:
-            return restored
-        made = make()
-        value = plain(made)
-        if value is not None:
-            latest = {**kind_facts, key: value}
-            self._facts[kind] = dict(list(latest.items())[-_MOST_FACTS:])
-            self._store.keep_facts(self.content, self._facts)
-        return made
 
 
 def unused_files(files: Iterable[StoredFile], contents: Set[bytes]) -> list[StoredFile]:

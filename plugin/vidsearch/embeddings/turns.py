@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from vidsearch.embeddings.store import KeptVideo
+from vidsearch.embeddings.kept_video import KeptVideo
 from vidsearch.encoders import ModelIdentity
 from vidsearch.media.file_locks import locks_folder, opened_lock, try_lock
 

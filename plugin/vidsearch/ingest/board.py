@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine
+from vidsearch.registry import transitions
 from vidsearch.registry.index import ensure_board_index
+from vidsearch.registry.registration import Registration
 from vidsearch.registry.registry import Registry
+from vidsearch_mappings.registry import State, VideoRecord
 
-__all__ = ["Board"]
+__all__ = ["Board", "BoardEntries"]
+
+
+class BoardEntries(Registry):
+    """The entries of a board."""
+
+    def redo_many(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """Have work that is done be done again, as its result is lost. Its attempts count on."""
+        return self._change_many(ids, _redone)
+
+
+def _redone(record: VideoRecord, now: float) -> VideoRecord:
+    if record.state is not State.INDEXED:
+        return record
+    return transitions.reopen(record, now, forget=False).changed(attempts=record.attempts)
 
 
 class Board(ABC):
@@ -37,7 +54,7 @@ class Board(ABC):
         self._engine = engine
         self._settings = settings
         self._index = self.index_of(settings)
-        self.entries = Registry(
+        self.entries = BoardEntries(
             engine,
             index=self._index,
             lease_seconds=lease_seconds,

@@ -14,7 +14,7 @@ from vidsearch.index.videos_index import VideosIndex
 from vidsearch_mappings.registry import VideoRecord, to_stamp
 from vidsearch_mappings.videos import SUBTITLES
 
-__all__ = ["fields_of", "fingerprint", "model_name", "video_document", "with_fields"]
+__all__ = ["fields_of", "fingerprint", "lacking", "model_name", "video_document", "with_fields"]
 
 
 def fingerprint(
@@ -50,6 +50,14 @@ def fingerprint(
         "thumbnails": thumbnails,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def lacking(fingerprint: str) -> str:
+    """The fingerprint of a document that lacks what could not be read, as the file was gone.
+
+    It is another one, so that ingesting again looks for the file and makes the document whole.
+    """
+    return hashlib.sha256(f"{fingerprint} lacking".encode()).hexdigest()
 
 
 def model_name(model: ModelIdentity) -> str:

@@ -194,7 +194,7 @@ class Filler:
             record,
             embedding,
             index=target,
-            fingerprint=video.fingerprint,
+            fingerprint=video.made,
             embedded_at=self._clock(),
         )
         made: Json = document[target.field]

@@ -172,6 +172,7 @@ class Indexer:
                         planner is not None and planner.collect_candidates(plan, candidates)
                     ),
                 )
+                mark = video.made
         attempt.enter("write")
         document = video_document(
             record, embedding, index=index, fingerprint=mark, embedded_at=self._clock()

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.embeddings import (
@@ -22,7 +23,7 @@ from vidsearch.embeddings.turns import in_turn, longest_wait
 from vidsearch.errors import SourceNotFoundError, SourceUnavailableError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.content import VideoContent, read_content
-from vidsearch.ingest.document import fingerprint
+from vidsearch.ingest.document import fingerprint, lacking
 from vidsearch.ingest.source_circuit import SourceCircuit, unwatched
 from vidsearch.media import (
     Candidates,
@@ -154,7 +155,7 @@ class OpenedVideo:
     unanswered: SourceUnavailableError | None
     """Why it is not known whether the file has changed since, where that is the question."""
     fingerprint: str
-    """Of the document that it has in the index."""
+    """Of the document that it has in the index, where that is whole; see :attr:`made`."""
     segments: SegmentPolicy
     """How it is cut for the index."""
     kept: KeptVideo
@@ -162,6 +163,11 @@ class OpenedVideo:
     sources: SourceSettings
     thumbnails: ThumbnailStore | None
     at: Callable[[str], None]
+
+    @property
+    def made(self) -> str:
+        """The fingerprint of the document that :meth:`embed` made."""
+        return lacking(self.fingerprint) if self.kept.is_lacking else self.fingerprint
 
     def file(self) -> Path:
         """The file on this machine; fetched when it is first asked for."""
@@ -210,10 +216,14 @@ class OpenedVideo:
                 self.source.require_sidecars()
             return best_cues(file.path, file.sidecars, reader=reader, languages=languages)
 
+        def restored(found: Sequence[Sequence[Any]]) -> tuple[Cue, ...]:
+            return tuple(Cue(*each) for each in found)
+
         return self.kept.fact(
             "cues",
             " ".join((*languages, *self.content.subtitles)),
             read,
-            restore=lambda found: tuple(Cue(*each) for each in found),
+            restore=restored,
             plain=lambda cues: [[cue.start, cue.end, cue.text] for cue in cues],
+            without=lambda found: restored([*found.values()][-1]) if found else (),
         )

@@ -69,12 +69,20 @@ class SlicePlanner:
     def plan(
         self, attempt: Attempt, content: VideoContent, kept: KeptVideo, file: Callable[[], Path]
     ) -> SlicePlan:
-        """How a video is embedded. Where no slice is missing, ``kept`` has its frames."""
-        if not self._seconds or kept.find_frames(self._model):
-            return SlicePlan()
+        """How a video is embedded. Where no slice is missing, ``kept`` has its frames; slices may
+        be of the length that was set before."""
+        fill = self._fill
+        id = fill.video_id if fill else attempt.record.id
+        if kept.find_frames(self._model) or not self._seconds:
+            if kept.joined is None:
+                return SlicePlan()
+            count, seconds = kept.joined
+            return SlicePlan(
+                Slice.all_of(id, content.hash, count=count, seconds=seconds, fill=fill)
+            )
         info: VideoInfo | None = None
 
-        def count() -> int:
+        def make() -> int:
             nonlocal info
             attempt.enter("fetch")
             path = file()
@@ -83,21 +91,13 @@ class SlicePlanner:
             slices = count_slices(info.duration, seconds=self._seconds)
             return slices if slices > 1 and self._reader.can_seek(path) else 1
 
-        number = kept.fact(
-            "slices",
-            f"{self._seconds:g} {self._reader.name}",
-            count,
-            restore=int,
-            plain=lambda slices: slices if slices > 1 else None,
-        )
-        if number == 1:
+        seconds = self._seconds
+        count = kept.number_of_slices(seconds, reader=self._reader.name, make=make)
+        if count == 1:
             return SlicePlan(info=info)
-        fill = self._fill
-        id = fill.video_id if fill else attempt.record.id
-        slices = Slice.all_of(id, content.hash, count=number, seconds=self._seconds, fill=fill)
-        ranges = [(each.start, each.stop) for each in slices]
-        missing = [slices[n] for n in kept.join_frames(self._model, ranges)]
-        return SlicePlan(slices, missing, info)
+        slices = Slice.all_of(id, content.hash, count=count, seconds=seconds, fill=fill)
+        missing = kept.missing_slices(self._model, count=count, seconds=seconds)
+        return SlicePlan(slices, [slices[number] for number in missing], info)
 
     def hand_over(self, attempt: Attempt, content: VideoContent, plan: SlicePlan) -> Outcome:
         """Let other workers embed the missing slices; whoever ends the last one takes over."""

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from vidsearch.config import IndexSettings
+from vidsearch.embeddings.kept_video import time_range
 from vidsearch.encoders import ModelIdentity
 from vidsearch.engines import Json
 from vidsearch.errors import IndexNotFoundError, SliceFailedError
@@ -117,12 +118,16 @@ class Slice:
     @property
     def start(self) -> float:
         """Seconds."""
-        return self.number * self.seconds
+        return self._range[0]
 
     @property
     def stop(self) -> float | None:
-        """Seconds; ``None`` for the last one, as the end is known after decoding only."""
-        return None if self.number + 1 == self.count else (self.number + 1) * self.seconds
+        """Seconds; ``None`` for the last one."""
+        return self._range[1]
+
+    @property
+    def _range(self) -> tuple[float, float | None]:
+        return time_range(self.number, count=self.count, seconds=self.seconds)
 
     def candidates_name(self, model: ModelIdentity) -> str:
         """Of the candidates for thumbnails that its worker leaves."""
@@ -160,18 +165,27 @@ class SliceBoard(Board):
         Returns the ids of those for which messages are to be sent; the others are on their way.
 
         Raises:
-            SliceFailedError: workers gave up one of them.
+            SliceFailedError: workers gave up one of them; or one is missing that the last of its
+                attempts has embedded.
             BackendError: the engine did not answer, or does not let the index be made.
         """
         self._ensure_index()
         wanted = [NewVideo(one.id, uri, one.to_fields()) for one in slices]
         entries = {entry.id: entry for entry in self.of(slices)}
+        lost: list[str] = []
         for one in slices:
             entry = entries.get(one.id)
             if entry is not None and entry.state in GIVEN_UP:
                 raise SliceFailedError(f"{one}: {entry.error}")
-        lost = [id for id, entry in entries.items() if entry.state is State.INDEXED]
-        self.entries.reopen_many(lost)
+            if entry is not None and entry.state is State.INDEXED:
+                if entry.attempts >= self.entries.max_attempts:
+                    raise SliceFailedError(
+                        f"{one}: attempt {entry.attempts} embedded it, and the store of embeddings "
+                        "lacks it all the same: all workers need the same store, in which they can "
+                        "read what they have written (embeddings.url)"
+                    )
+                lost.append(one.id)
+        self.entries.redo_many(lost)
         added = [one.require() for one in self.entries.register_many(wanted, priority=priority)]
         return tuple(entry.id for entry in added if entry.state is State.REGISTERED)
 

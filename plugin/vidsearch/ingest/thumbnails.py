@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from vidsearch.engines import Engine
 from vidsearch.index.description import describe_index
@@ -13,25 +13,24 @@ __all__ = ["remove_thumbnails", "unused_thumbnails"]
 
 
 def unused_thumbnails(
-    store: ThumbnailStore, engine: Engine, aliases: Iterable[str], *, written_before: float
+    store: ThumbnailStore, engine: Engine, aliases: Iterable[str]
 ) -> list[StoredFile]:
     """Pictures of which no segment is left, as a video was deleted or replaced.
 
     The same picture may belong to many videos, and the mapping does not index its key: every
-    document is read, page by page, but for its vectors.
+    document is read, page by page, but for its vectors. A new picture that is found may belong to a
+    document that is still to be written.
 
     Args:
         store: where the pictures are.
         engine: the cluster.
         aliases: of all the indices whose videos have their pictures there.
-        written_before: seconds since the epoch; a newer picture may belong to a document that is
-            still to be written.
 
     Raises:
         IndexNotFoundError, MappingConflictError: an alias names no videos index.
     """
     # Listed before the documents are read: what is written in between is no candidate.
-    unused = {picture.key: picture for picture in _older(store, written_before)}
+    unused = {picture.key: picture for picture in store.pictures()}
     for alias in aliases:
         index = engine.run(describe_index(engine.calls, alias))
         engine.refresh(index.name)
@@ -51,15 +50,11 @@ def remove_thumbnails(store: ThumbnailStore, keys: Iterable[str], *, written_bef
     Args:
         store: where the pictures are.
         keys: of the pictures.
-        written_before: as for :func:`unused_thumbnails`.
+        written_before: seconds since the epoch; newer pictures stay.
     """
     wanted = set(keys)
     store.remove(
-        picture.key for picture in list(_older(store, written_before)) if picture.key in wanted
+        picture.key
+        for picture in list(store.pictures())
+        if picture.key in wanted and picture.is_older(written_before)
     )
-
-
-def _older(store: ThumbnailStore, written_before: float) -> Iterator[StoredFile]:
-    for picture in store.pictures():
-        if picture.written is not None and picture.written < written_before:
-            yield picture

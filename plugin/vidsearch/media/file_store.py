@@ -34,6 +34,10 @@ class StoredFile:
     written: float | None
     """Seconds since the epoch; ``None`` where the store does not say."""
 
+    def is_older(self, than: float) -> bool:
+        """Whether it was certainly written before a time, in seconds since the epoch."""
+        return self.written is not None and self.written < than
+
 
 class FileStore:
     """Files under keys (``ab/abcdef.webp``) below a URL. A reader never sees half a file.

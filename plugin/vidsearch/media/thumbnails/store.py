@@ -75,11 +75,14 @@ class ThumbnailStore:
         One that is there already is written again if it is older than an hour: its age is what
         protects it from ``vidsearch thumbnails prune`` until the document that names it is written.
         """
+        return self._put(picture, self.format)
+
+    def _put(self, picture: bytes, format: PictureFormat) -> str:
         digest = hashlib.sha256(picture).hexdigest()
-        key = f"{digest[:2]}/{digest}.{self.format}"
+        key = f"{digest[:2]}/{digest}.{format}"
         written = self._store.written_at(key)
         if written is None or written < time.time() - _RECENT:
-            self._store.write(key, picture, media_type=f"image/{self.format}")
+            self._store.write(key, picture, media_type=f"image/{format}")
         return key
 
     def read(self, key: str) -> tuple[bytes, PictureFormat] | None:
@@ -90,14 +93,13 @@ class ThumbnailStore:
             return None
         return picture, "webp" if match["format"] == "webp" else "jpeg"
 
-    def renew(self, keys: Iterable[str]) -> bool:
-        """Put pictures that are kept once more; returns whether all of them are there."""
-        for key in set(keys):
-            picture = self._store.read(key)
-            if picture is None:
-                return False
-            self.put(picture)
-        return True
+    def renew(self, keys: Iterable[str]) -> set[str]:
+        """Put pictures that are kept once more; returns the keys of those that are there."""
+        return {
+            key
+            for key in set(keys)
+            if (picture := self.read(key)) is not None and self._put(*picture) == key
+        }
 
     def leave_candidates(self, name: str, candidates: Candidates) -> None:
         """Keep the candidates of a slice until the thumbnails of its video are chosen.
