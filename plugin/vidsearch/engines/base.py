@@ -250,7 +250,7 @@ class Engine(_Engine, Protocol):
             source: names of the fields to bring, ``True`` for all of them, vectors included,
                 ``False`` for ids and revisions only.
             page_size: documents per request, or as many as the index gives at once
-                (``index.max_result_window``); each page must be used up within five minutes.
+                (``max_result_window``); each page must be used up within five minutes.
         """
 
     def scan_slices(
