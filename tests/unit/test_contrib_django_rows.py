@@ -143,7 +143,10 @@ def test_rows_are_registered_before_what_others_do_after_the_commit_of_them(
                 transaction.on_commit(lambda: calls.append(["the application"]))
     assert {"film 0", "film 1"} <= {*calls[0]}
     assert calls[1] == ["the application"]
-    assert sorted(title for call in calls for title in call) == [*(f"film {number}" for number in range(4)), "the application"]
+    assert sorted(title for call in calls for title in call) == [
+        *(f"film {number}" for number in range(4)),
+        "the application",
+    ]
 
 
 def test_bulk_create_registers_all_rows_at_once_after_those_of_users(
