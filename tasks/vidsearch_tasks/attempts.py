@@ -84,13 +84,20 @@ FILLS = Work(
 )
 
 
+_UNHEARD = 2.0
+"""Seconds after Celery's own alarm at which one that nobody heard is acted upon: two at once would
+interrupt each other."""
+
+
 @task_prerun.connect  # type: ignore[untyped-decorator]
 def _limit(task: Any = None, **_: Any) -> None:
     """Tell the work of a task for how long it may go on, where Celery enforces that."""
     is_enforced = current_process().name != "MainProcess"  # in processes of ``prefork`` alone
+    if task is not None and task.request.is_eager:
+        return  # of an application, inside a task of its own, which alone is limited
     is_attempt = task is not None and task.name in {INGEST, EMBED_SLICE, FILL}
     seconds = current_services().settings.ingest.time_limit if is_attempt and is_enforced else None
-    STOP.limit(seconds)
+    STOP.limit(None if seconds is None else seconds + _UNHEARD)
 
 
 def attempted(

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
-from vidsearch.errors import BackendUnavailableError
+from vidsearch.errors import BackendUnavailableError, IndexNotFoundError, MappingConflictError
 from vidsearch_mappings.registry import PRIORITIES, WAITING, Priority
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, bulk_queue
 from vidsearch_tasks.configured import current_services
@@ -89,8 +89,9 @@ def register_video(
         id, uri=uri, fields=fields, routing=routing, priority=priority
     )
     own, problem = _own_change(record, {"fields": fields}), None
-    if _is_to_write(record, own):
-        (written,) = write_fields(services.registry, services.open_index(), [id], own={id: own})
+    index = _index_of(services, [record]) if _is_to_write(record, own) else None
+    if index is not None:
+        (written,) = write_fields(services.registry, index, [id], own={id: own})
         problem = written.error
         record = written.record or services.registry.get(id)
     if is_unsent(record):
@@ -175,15 +176,28 @@ def _with_fields_written(
         for own in [_own_change(one.record, video)]
         if _is_to_write(one.record, own)
     }
-    if not changed:
+    records = [one.record for one in registrations if one.record and one.id in changed]
+    if not records or (index := _index_of(services, records)) is None:
         return list(registrations)
-    after = write_fields(services.registry, services.open_index(), list(changed), own=changed)
+    after = write_fields(services.registry, index, list(changed), own=changed)
     written = {one.id: one for one in after}
     ends = [written.get(one.id, one) for one in registrations]
     return [
         end if end.error else replace(end, changed=end.changed or one.changed)
         for one, end in zip(registrations, ends, strict=True)
     ]
+
+
+def _index_of(services: Services, records: Sequence[VideoRecord]) -> VideosIndex | None:
+    """What fields go into; ``None`` where it cannot be opened and all wait for a worker anyway."""
+    from vidsearch.ingest import lack_fields
+
+    try:
+        return services.open_index()
+    except (IndexNotFoundError, MappingConflictError):
+        if any(map(lack_fields, records)):
+            raise
+        return None
 
 
 def _own_change(record: VideoRecord, video: NewVideo | Mapping[str, Any]) -> FieldChange:

@@ -62,6 +62,22 @@ def library(stage: Stage, clip: Path) -> Path:
     return clip
 
 
+def test_an_index_that_cannot_be_opened_keeps_no_video_that_waits_from_being_queued(
+    stage: Stage, clip: Path
+) -> None:
+    stage.add("a", clip, title="old")
+    stage.registry.reopen_many(["a"])
+    stage.engine.delete_index(open_videos_index(stage.engine, SETTINGS).name)
+    application = Application(stage.registry, stage.engine)
+    new = [NewVideo("a", str(clip), {"title": "new"}), NewVideo("c", "/c.mp4", {})]
+    done = application.register(new)
+    assert [one.error for one in done] == [None, None]
+    assert application.waiting == 2
+    services: Any = application
+    record = register_video("a", uri=str(clip), fields={"title": "newer"}, services=services)
+    assert (record.state, record.fields["title"]) == (State.QUEUED, "newer")
+
+
 def register(stage: Stage, uri: Path, **fields: Any) -> list[str]:
     """Ids of those whose documents lack their fields now."""
     again = stage.registry.register_many([NewVideo(id, str(uri), fields) for id in IDS])
