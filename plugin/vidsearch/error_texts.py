@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
 
 from vidsearch_mappings.masking import masked
 
-__all__ = ["first_line", "logger", "mask_record", "traceback_of"]
+__all__ = ["first_line", "logged_error", "logger", "mask_record", "traceback_of"]
 
 
 def first_line(error: BaseException) -> str:
@@ -28,15 +29,25 @@ def logger(name: str) -> logging.Logger:
 
 
 def mask_record(record: logging.LogRecord) -> bool:
-    """Filter of a logger or a handler: masks secrets in the message, and leaves of an exception no
-    more than its masked traceback, as formatters would show it and its causes as they are."""
-    try:
-        text = record.getMessage()
-    except Exception:  # arguments that do not fit; the handler reports that
-        return True
-    if (shown := masked(text)) != text:
-        record.msg, record.args = shown, None
-    if record.exc_info and record.exc_info[1] is not None:
-        record.exc_text = traceback_of(record.exc_info[1])
-        record.exc_info = None
+    """Filter of a logger or a handler: masks secrets in the message, and in the traceback as
+    formatters show it. The exception itself stays, for what reports errors by it.
+
+    Never raises, as what is logged would end with it.
+    """
+    with contextlib.suppress(Exception):  # arguments that do not fit; the handler reports that
+        # Other messages, such as the dicts of structlog, are for formatters that know them.
+        if isinstance(record.msg, (str, BaseException)):
+            text = record.getMessage()
+            if (shown := masked(text)) != text:
+                record.msg, record.args = shown, None
+    with contextlib.suppress(Exception):
+        if (error := logged_error(record)) is not None:
+            record.exc_text = traceback_of(error)
     return True
+
+
+def logged_error(record: logging.LogRecord) -> BaseException | None:
+    """The exception of a record. One that was not made by a logger may hold anything there."""
+    info = record.exc_info
+    error = info[1] if isinstance(info, tuple) and len(info) == 3 else None
+    return error if isinstance(error, BaseException) else None

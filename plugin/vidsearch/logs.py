@@ -7,7 +7,7 @@ import logging
 import sys
 from datetime import datetime, timezone
 
-from vidsearch.error_texts import traceback_of
+from vidsearch.error_texts import logged_error, traceback_of
 from vidsearch.metrics import current_work
 from vidsearch_mappings.masking import masked
 
@@ -36,10 +36,10 @@ class JsonFormatter(logging.Formatter):
             line[work.kind] = work.id
         if task := _current_task():
             line |= task
-        if record.exc_info and record.exc_info[1] is not None:
-            line["error"] = traceback_of(record.exc_info[1])
+        if (error := logged_error(record)) is not None:
+            line["error"] = traceback_of(error)
         elif record.exc_text:
-            line["error"] = record.exc_text
+            line["error"] = masked(record.exc_text)
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
         return json.dumps(line, ensure_ascii=False, default=str)

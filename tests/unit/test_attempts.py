@@ -373,7 +373,7 @@ def test_encoder_that_cannot_be_made_is_the_workers_fault(
     record = stage.registry.get("a")
     assert (record.state, record.attempts) == (State.REGISTERED, 0)
     assert "this worker cannot embed videos: RuntimeError: CUDA error" in str(record.error)
-    assert "see https://host/?…" in str(record.error)
+    assert "see https://…@host/?…" in str(record.error)
     (pause,) = stage.operations.pauses()
     assert "hunter2" not in f"{record.error} {pause.error}"
 

@@ -169,7 +169,7 @@ def test_traceback_of_an_error_has_no_secret(
     with pytest.raises(SystemExit, match="1"):
         root.main(["-v", "settings"])
     said = capsys.readouterr().err
-    assert "OSError: GET https://host/a?…" in said
+    assert "OSError: GET https://…@host/a?…" in said
     assert "Traceback" in said
     assert "hunter2" not in said
 

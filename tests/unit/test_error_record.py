@@ -56,5 +56,5 @@ def test_secrets_in_message_and_causes_are_masked() -> None:
     url = "https://me:hunter2@api.example/embed?key=hunter2"
     error = caught(RuntimeError(f"401 for url: {url}"), OSError(f"GET {url} failed"))
     record = ErrorRecord.of(error, stage="encode")
-    assert record.message == "401 for url: https://api.example/embed?…"
-    assert record.causes == ("OSError: GET https://api.example/embed?… failed",)
+    assert record.message == "401 for url: https://…@api.example/embed?…"
+    assert record.causes == ("OSError: GET https://…@api.example/embed?… failed",)

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import TemporaryDirectory, gettempdir
 
 __all__ = ["locks_folder", "opened_lock", "try_lock"]
 
@@ -21,18 +21,34 @@ def locks_folder(base: Path | None, name: str) -> Path:
         name: of the kind.
 
     Raises:
-        OSError: there is no place for it, or what is there is not this user's alone.
+        OSError: there is no place for it, or another user may have made what is there.
     """
     # With the user's number: the folder of another user could not be written to.
     folder = Path(base or gettempdir()) / f"vidsearch-{name}-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    # Anybody can make one of that name first where all may write, and hold its locks for ever.
-    status = os.lstat(folder)
-    is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    if not is_own or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        reason = "is not a folder that this user alone may write to: remove it"
-        raise OSError(errno.EPERM, f"{str(folder)!r} {reason}")
+    if folder.parent.stat().st_mode & stat.S_IWOTH:
+        # Anybody can make one of that name first there, and hold its locks for ever.
+        _make_own(folder)
     return folder
+
+
+def _make_own(folder: Path) -> None:
+    """Take the rights of others from a folder that this user has made. Refuse that of another."""
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode) or not _is_own(status, folder.parent):
+        reason = "is not a folder of this user, as another may have made it: remove it"
+        raise OSError(errno.EPERM, f"{str(folder)!r} {reason}")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        with contextlib.suppress(OSError):  # a file system with the same rights for all there is
+            folder.chmod(0o700)
+
+
+def _is_own(status: os.stat_result, parent: Path) -> bool:
+    if status.st_uid == os.geteuid():
+        return True
+    # File systems of other machines may give all files to one user, or those of root to nobody.
+    with TemporaryDirectory(prefix="vidsearch-", dir=parent) as made:
+        return os.lstat(made).st_uid == status.st_uid
 
 
 def opened_lock(path: Path, stack: contextlib.ExitStack) -> int:
