@@ -6,22 +6,27 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
-from vidsearch.errors import BackendUnavailableError, IndexNotFoundError, MappingConflictError
-from vidsearch_mappings.registry import PRIORITIES, WAITING, Priority
+from vidsearch.errors import BackendUnavailableError
+from vidsearch_mappings.registry import PRIORITIES, Priority
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, bulk_queue
 from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.sending import send_ids
 from vidsearch_tasks.services import Services
+from vidsearch_tasks.shown_fields import (
+    index_to_write,
+    is_to_write,
+    own_change,
+    with_fields_written,
+)
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from vidsearch.index import VideosIndex
-    from vidsearch.registry import FieldChange, NewVideo, Registration, Registry, VideoRecord
+    from vidsearch.registry import NewVideo, Registration, Registry, VideoRecord
 
 __all__ = [
     "enqueue",
@@ -88,8 +93,8 @@ def register_video(
     record = services.registry.register(
         id, uri=uri, fields=fields, routing=routing, priority=priority
     )
-    own, problem = _own_change(record, {"fields": fields}), None
-    index = _index_of(services, [record]) if _is_to_write(record, own) else None
+    own, problem = own_change(record, {"fields": fields}), None
+    index = index_to_write(services, [record]) if is_to_write(record, own) else None
     if index is not None:
         (written,) = write_fields(services.registry, index, [id], own={id: own})
         problem = written.error
@@ -149,7 +154,7 @@ def stream_registrations(
     for batch in in_batches(videos):
         problem = away if time.monotonic() < until else None
         done, away = _enqueued(
-            _with_fields_written(
+            with_fields_written(
                 batch, services.registry.register_many(batch, priority=priority), services
             ),
             services,
@@ -159,67 +164,6 @@ def stream_registrations(
         if away and not problem:
             until = time.monotonic() + _BROKER_PAUSE
         yield from done
-
-
-def _with_fields_written(
-    videos: Sequence[NewVideo | Mapping[str, Any]],
-    registrations: Sequence[Registration],
-    services: Services,
-) -> list[Registration]:
-    """Changed fields go into the documents that searches show at once."""
-    from vidsearch.ingest import lack_fields, write_fields
-
-    changed = {
-        one.id: own
-        for video, one in zip(videos, registrations, strict=True)
-        if one.record and (one.changed or lack_fields(one.record))
-        for own in [_own_change(one.record, video)]
-        if _is_to_write(one.record, own)
-    }
-    records = [one.record for one in registrations if one.record and one.id in changed]
-    if not records or (index := _index_of(services, records)) is None:
-        return list(registrations)
-    after = write_fields(services.registry, index, list(changed), own=changed)
-    written = {one.id: one for one in after}
-    ends = [written.get(one.id, one) for one in registrations]
-    return [
-        end if end.error else replace(end, changed=end.changed or one.changed)
-        for one, end in zip(registrations, ends, strict=True)
-    ]
-
-
-def _index_of(services: Services, records: Sequence[VideoRecord]) -> VideosIndex | None:
-    """What fields go into; ``None`` where it cannot be opened and all wait for a worker anyway."""
-    from vidsearch.ingest import lack_fields
-
-    try:
-        return services.open_index()
-    except (IndexNotFoundError, MappingConflictError):
-        if any(map(lack_fields, records)):
-            raise
-        return None
-
-
-def _own_change(record: VideoRecord, video: NewVideo | Mapping[str, Any]) -> FieldChange:
-    """What a registration has changed of the fields in the record that it returned."""
-    from vidsearch.registry import FieldChange
-
-    given = video.get if isinstance(video, Mapping) else partial(getattr, video)
-    fields, defaults = given("fields", None), given("defaults", None)
-    if fields is None:
-        return FieldChange({})
-    if defaults is None:
-        return FieldChange(record.fields, removed=None, uri=record.uri)
-    return FieldChange({name: record.fields[name] for name in fields}, uri=record.uri)
-
-
-def _is_to_write(record: VideoRecord, own: FieldChange) -> bool:
-    """Whether the document that searches show may lack what was registered: also of a video that
-    waits, perhaps for days, or failed the last time."""
-    from vidsearch.ingest import lack_fields
-
-    is_shown = record.indexed_at is not None and record.state in WAITING
-    return lack_fields(record) or (is_shown and own.uri is not None)
 
 
 def enqueue_many(
@@ -257,7 +201,7 @@ def _enqueued(
         return list(registrations), problem
     sent: Collection[str] = ()
     if problem is None:
-        records = [one.require() for one in waiting.values()]
+        records = [one.record for one in waiting.values() if one.record]
         sent, problem = send_messages(INGEST, records, services=services, app=app)
     noted = services.registry.mark_many_queued([waiting[id] for id in sent])
     if problem is None and len(sent) < len(waiting):
@@ -271,7 +215,11 @@ def _enqueued(
     if problem:
         for id in waiting.keys() - after.keys():
             after[id] = replace(waiting[id], error=_not_queued(id, problem))
-    return [one if one.error else after.get(one.id, one) for one in registrations], problem
+    ends = [after.get(one.id, one) for one in registrations]
+    return [
+        replace(end, error=one.error or end.error)
+        for one, end in zip(registrations, ends, strict=True)
+    ], problem
 
 
 def enqueue(id: str, *, services: Services | None = None, app: Celery | None = None) -> VideoRecord:

@@ -231,6 +231,14 @@ def test_a_refused_title_of_a_video_that_waits_is_told_and_taken_back(
     (one,) = application.register([NewVideo("a", uri, {"title": "new"})])
     assert one.error is refused
     assert stage.registry.get("a").fields == {"title": "old"}
+    stage.ingest("a")
+    given_up(stage, away)
+    other = NewVideo("b", "/b.mp4", {"title": "b"})
+    one, two = application.register([NewVideo("a", uri, {"title": "new"}), other])
+    assert (one.error, two.error) == (refused, None)
+    assert one.record is not None
+    assert (one.record.state, stage.registry.get("a").state) == (State.QUEUED, State.QUEUED)
+    assert stage.registry.get("b").state is State.QUEUED
 
 
 def test_fields_whose_registration_broke_off_are_written_while_the_place_is_away(

@@ -526,3 +526,10 @@ def test_runtime_field_is_filtered_by_its_type() -> None:
 def test_filter_that_a_runtime_field_cannot_take_is_refused(filter: Any, why: str) -> None:
     with pytest.raises(QueryError, match=why):
         build_filters(filter, properties=with_runtime({}, RUNTIME))
+
+
+def test_a_decimal_near_the_greatest_whole_number_is_not_rounded() -> None:
+    properties = {"n": {"type": "unsigned_long"}}
+    for value in (2**64 - 1, 2**64 - 2, 2**63 + 1):
+        exact = build_filters({"n": value}, properties=properties)
+        assert build_filters({"n": Decimal(value)}, properties=properties) == exact

@@ -689,3 +689,10 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
         return most
 
     assert peak(10_000) < peak(1_000) + 200_000
+
+
+def test_a_deeply_nested_cell_leaves_the_rows_beside_it() -> None:
+    nested = "[" * 600 + "]" * 600
+    rows = f'{{"uri": "https://h/a.mp4", "x": {nested}}}\n{{"uri": "https://h/b.mp4", "x": 1}}'
+    found = [row.video.uri for row in listed(rows, "jsonl").rows() if row.video]
+    assert found[-1] == "https://h/b.mp4"

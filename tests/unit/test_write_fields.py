@@ -405,8 +405,8 @@ def test_fields_are_refused_in_an_attached_index_and_the_video_stays_as_it_is(
     assert isinstance(one.error, RegistryError)
     after = stage.registry.get("a")
     assert (after.fields, after.fingerprint) == ({}, before.fingerprint)
-    assert after.state is (State.REGISTERED if reopened else State.INDEXED)
-    assert after.due_at is None
+    assert after.state is (State.QUEUED if reopened else State.INDEXED)
+    assert (after.due_at is None) is not reopened
     (one,) = application.register([NewVideo("a", str(clip), {})])
     assert one.error is None
     assert document(stage, "a") == shown

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from vidsearch.json_values import is_deep
 from vidsearch_mappings.field_kinds import FieldKind
 from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
@@ -132,7 +133,7 @@ class ColumnTypes:
             return _read_by(self.found.get(name, ()), value)
         if name in self.to_text and isinstance(value, (bool, int, float)):
             return json.dumps(value)
-        return self._without_decimals(name, value)
+        return value if is_deep(value) else self._without_decimals(name, value)
 
     def _without_decimals(self, path: str, value: Any) -> Any:
         """A value whose decimals, which Parquet has inside lists and objects, are numbers, or texts

@@ -209,6 +209,8 @@ def _way_out(value: Any) -> str:
         return "give its text, value.isoformat()"
     if str(getattr(value, "dtype", "")) in {"float16", "float32"}:  # 4.2 is 4.199999… in 64 bits
         if isinstance(value, Real):
+            if float(value).is_integer():  # in few digits it would be another one
+                return "give Python's own number, value.item()"
             return "give Python's own number in its digits, float(str(value))"
         return "give a list of Python's own numbers, [float(str(each)) for each in value]"
     if hasattr(value, "tolist"):

@@ -42,7 +42,10 @@ def parse_condition(condition: str, *, what: str, takes_json: bool = False) -> d
     values = [part.strip() for part in value.split(",") if part.strip()]
     if field.endswith("!"):
         clause = {"bool": {"must_not": {"terms": {field[:-1].strip(): values}}}}
-        way = f"a JSON clause, {json.dumps(clause, ensure_ascii=False)}" if takes_json else _FORMS
+        as_json = (
+            f"of a text by its .keyword, a JSON clause, {json.dumps(clause, ensure_ascii=False)}"
+        )
+        way = as_json if takes_json else _FORMS
         raise QueryError(
             f"{what} {condition!r}: a condition says what is to be found, without !=: write {way}",
             argument="filter",

@@ -322,11 +322,10 @@ def _plain(field: Field, value: Any) -> int | float:
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, (Real, Decimal)) and is_finite(value):
-        number = float(value)
-        if LEAST <= number < GREATEST:
+        if LEAST <= value <= GREATEST:  # not as a float, which rounds
             whole = int(value)  # type: ignore[arg-type]
-            return whole if whole == value else number
-        return number
+            return whole if whole == value else float(value)
+        return float(value)
     raise QueryError(
         f"filter on {field.path!r}: {quoted(value)} is neither text, number, truth value nor date"
     )
