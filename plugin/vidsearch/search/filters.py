@@ -322,7 +322,7 @@ def _plain(field: Field, value: Any) -> int | float:
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, (Real, Decimal)) and is_finite(value):
-        if LEAST <= value <= GREATEST:  # not as a float, which rounds
+        if LEAST <= value <= GREATEST:  # type: ignore[operator]  # not as a float, which rounds
             whole = int(value)  # type: ignore[arg-type]
             return whole if whole == value else float(value)
         return float(value)
