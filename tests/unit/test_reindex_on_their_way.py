@@ -203,6 +203,23 @@ def test_a_dead_video_of_which_not_all_is_known_is_named_by_the_check(
     assert ("red" in stage.documents("videos")) is (mend == "retry")
 
 
+def test_a_dead_video_whose_file_has_changed_is_to_be_retried(stage: WholeStage) -> None:
+    stage.clip("red", (255, 255, 0))
+    ask(stage, "red")
+    die(stage, "red")
+    with pytest.raises(ReindexCheckError) as refused:
+        stage.start(SEGMENTS)
+    (entry,) = stage.services.fills.given_up()
+    assert "has changed since it was indexed" in str(entry.error)
+    assert "searches find 1 dead video that 'videos-000002' lacks" in str(refused.value)
+    assert "run `vidsearch videos retry`" in str(refused.value)
+    assert "could not be made" not in str(refused.value)
+    stage.services.registry.retry("red")
+    assert stage.again("red").status == "indexed"
+    with stage.worker():
+        check_all_found(stage, stage.reindexer().resume())
+
+
 def test_a_video_that_dies_after_the_check_is_named_before_the_swap(stage: WholeStage) -> None:
     def die_then(run: ReindexRun) -> None:
         if run.step is Step.VERIFIED:

@@ -105,9 +105,9 @@ class ReindexedDocuments:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         if run.way == "copy":
             return ()
-        lost = self._given_up(run.target)
         dead = find_unmade(self.registry, *self._both(run)).dead
-        dead = {id: error for id, error in dead.items() if id not in lost}
+        # Of one that is dead as well, workers may refuse the document until it is embedded again.
+        lost = {id: error for id, error in self._given_up(run.target).items() if id not in dead}
         said: list[str] = []
         if lost:
             said.append(
