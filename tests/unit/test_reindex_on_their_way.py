@@ -128,6 +128,39 @@ def test_videos_that_are_embedded_again_in_any_case_are_waited_for_and_named(
     assert run.waits_for is None
 
 
+def test_documents_that_workers_try_again_as_a_place_is_away_are_named(
+    stage: WholeStage, tmp_path: Path
+) -> None:
+    away = stage.folder.rename(tmp_path / "away")
+    run = stage.reindexer().begin(MODEL, background=True)
+    runs = stage.reindexer().runs
+    with stage.worker():
+
+        def is_told() -> bool:
+            said = stage.reindexer().drive(run.id).waits_for
+            return said is not None and said.startswith("3 documents that workers try again, such")
+
+        until(is_told, what="it says what it waits for")
+        told = runs.get(run.id)
+        assert told.step is Step.COPYING
+        assert "SourceRootMissingError" in str(told.waits_for)
+        away.rename(stage.folder)
+        until(lambda: stage.reindexer().drive(run.id).step is Step.SWAPPED, what="it is swapped")
+    check_all_found(stage, runs.get(run.id))
+    assert runs.get(run.id).waits_for is None
+
+
+def test_a_run_says_what_it_waits_for_now(stage: WholeStage, tmp_path: Path) -> None:
+    """Of videos that are embedded again by now, their documents are on their way."""
+    embed_again(stage, "red")
+    run = stage.reindexer().begin(SEGMENTS, background=True)
+    with stage.worker():
+        until(lambda: stage.reindexer().drive(run.id).waits_for is not None, what="it waits")
+    assert stage.again("red").status == "indexed"
+    run = stage.reindexer().drive(run.id)
+    assert (run.step, run.waits_for) == (Step.CATCHING_UP, None)
+
+
 def test_a_video_that_was_registered_with_another_file_is_waited_for(stage: WholeStage) -> None:
     other = stage.clip("other", (255, 255, 0))
     stage.services.registry.register("red", uri=str(other), fields={"title": "other"})

@@ -90,6 +90,14 @@ class ReindexedDocuments:
         catch_up(self.registry, source, target, since=run.started_at, fill=ask)
         return not self._wait()
 
+    def tried_again(self, run: ReindexRun) -> str | None:
+        """See :class:`~vidsearch.reindex.steps.Documents`."""
+        number, entry = self.fills.retried()
+        if entry is None:
+            return None
+        one = {Fill.of_entry(entry).video_id: entry.error}
+        return f"{number_of('document', number)} that workers try again{one_of(one)}"
+
     def waits_for(self, run: ReindexRun) -> str | None:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         if run.way == "copy":
