@@ -77,6 +77,9 @@ class Copying:
         self._mirror(*ends)
         return True
 
+    def tried_again(self, run: ReindexRun) -> str | None:
+        return None
+
     def waits_for(self, run: ReindexRun) -> str | None:
         return None
 

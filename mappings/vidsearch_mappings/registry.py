@@ -84,8 +84,8 @@ IN_PROGRESS = WAITING | {State.PROCESSING}
 GIVEN_UP = frozenset({State.FAILED, State.DEAD})
 """It ended without vectors, and is not tried again by itself."""
 UNSETTLED = IN_PROGRESS | {State.DEAD}
-"""It is not indexed now, and no attempt has found its file at fault: what was indexed of it before
-still stands, and searches show it."""
+"""It is not indexed now. What was indexed of it before still stands, and searches show it; but not
+where it failed since then and is tried again: its document is removed."""
 UNWANTED = GIVEN_UP | {State.DELETED}
 """Its document is removed, and its record may be purged."""
 

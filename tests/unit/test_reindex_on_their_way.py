@@ -128,6 +128,39 @@ def test_videos_that_are_embedded_again_in_any_case_are_waited_for_and_named(
     assert run.waits_for is None
 
 
+def test_documents_that_workers_try_again_as_a_place_is_away_are_named(
+    stage: WholeStage, tmp_path: Path
+) -> None:
+    away = stage.folder.rename(tmp_path / "away")
+    run = stage.reindexer().begin(MODEL, background=True)
+    runs = stage.reindexer().runs
+    with stage.worker():
+
+        def is_told() -> bool:
+            said = stage.reindexer().drive(run.id).waits_for
+            return said is not None and said.startswith("3 documents that workers try again, such")
+
+        until(is_told, what="it says what it waits for")
+        told = runs.get(run.id)
+        assert told.step is Step.COPYING
+        assert "SourceRootMissingError" in str(told.waits_for)
+        away.rename(stage.folder)
+        until(lambda: stage.reindexer().drive(run.id).step is Step.SWAPPED, what="it is swapped")
+    check_all_found(stage, runs.get(run.id))
+    assert runs.get(run.id).waits_for is None
+
+
+def test_a_run_says_what_it_waits_for_now(stage: WholeStage, tmp_path: Path) -> None:
+    """Of videos that are embedded again by now, their documents are on their way."""
+    embed_again(stage, "red")
+    run = stage.reindexer().begin(SEGMENTS, background=True)
+    with stage.worker():
+        until(lambda: stage.reindexer().drive(run.id).waits_for is not None, what="it waits")
+    assert stage.again("red").status == "indexed"
+    run = stage.reindexer().drive(run.id)
+    assert (run.step, run.waits_for) == (Step.CATCHING_UP, None)
+
+
 def test_a_video_that_was_registered_with_another_file_is_waited_for(stage: WholeStage) -> None:
     other = stage.clip("other", (255, 255, 0))
     stage.services.registry.register("red", uri=str(other), fields={"title": "other"})
@@ -201,6 +234,23 @@ def test_a_dead_video_of_which_not_all_is_known_is_named_by_the_check(
     with stage.worker():
         assert stage.reindexer().resume().step is Step.SWAPPED
     assert ("red" in stage.documents("videos")) is (mend == "retry")
+
+
+def test_a_dead_video_whose_file_has_changed_is_to_be_retried(stage: WholeStage) -> None:
+    stage.clip("red", (255, 255, 0))
+    ask(stage, "red")
+    die(stage, "red")
+    with pytest.raises(ReindexCheckError) as refused:
+        stage.start(SEGMENTS)
+    (entry,) = stage.services.fills.given_up()
+    assert "has changed since it was indexed" in str(entry.error)
+    assert "searches find 1 dead video that 'videos-000002' lacks" in str(refused.value)
+    assert "run `vidsearch videos retry`" in str(refused.value)
+    assert "could not be made" not in str(refused.value)
+    stage.services.registry.retry("red")
+    assert stage.again("red").status == "indexed"
+    with stage.worker():
+        check_all_found(stage, stage.reindexer().resume())
 
 
 def test_a_video_that_dies_after_the_check_is_named_before_the_swap(stage: WholeStage) -> None:

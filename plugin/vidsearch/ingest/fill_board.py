@@ -89,6 +89,10 @@ class FillBoard(Board):
         """Number of documents by state: ``indexed`` are made, ``failed`` and ``dead`` given up."""
         return self.entries.counts() if self.exists else dict.fromkeys(State, 0)
 
+    def retried(self) -> tuple[int, VideoRecord | None]:
+        """Number of entries that workers try again after an error, and the latest of them."""
+        return self.entries.retried() if self.exists else (0, None)
+
     def given_up(self) -> Iterator[VideoRecord]:
         """The entries that workers gave up, each with its error; ``Fill.of_entry`` reads them."""
         return self.entries.scan(*GIVEN_UP) if self.exists else iter(())

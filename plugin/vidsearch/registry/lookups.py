@@ -10,7 +10,14 @@ from vidsearch.registry import queueing
 from vidsearch.registry.holders import HANDED_OVER
 from vidsearch.registry.registration import registered
 from vidsearch.registry.store import RecordStore, Stored, in_states
-from vidsearch_mappings.registry import UNSETTLED, Priority, State, VideoRecord, to_stamp
+from vidsearch_mappings.registry import (
+    IN_PROGRESS,
+    UNSETTLED,
+    Priority,
+    State,
+    VideoRecord,
+    to_stamp,
+)
 
 __all__ = ["Lookups"]
 
@@ -101,9 +108,19 @@ class Lookups:
         """Number of them, or of those that are in one of these states."""
         return self._store.count(_indexed_before(*states))
 
+    def retried(self) -> tuple[int, VideoRecord | None]:
+        """Number of those in progress whose last attempt ended with an error, and the one of them
+        that changed last."""
+        query = _retried()
+        return self._store.count(query), next(iter(self._store.latest(query, size=1)), None)
+
     def counts(self) -> dict[State, int]:
         """Number of videos in each state."""
         return self._store.counts()
+
+
+def _retried() -> Json:
+    return {"bool": {"filter": [in_states(*IN_PROGRESS), {"exists": {"field": "error.type"}}]}}
 
 
 def _indexed_before(*states: State) -> Json:

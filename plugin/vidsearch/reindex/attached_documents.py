@@ -79,6 +79,10 @@ class AttachedDocuments:
         self.changes(run, held=held, back=back).until_small()
         return True
 
+    def tried_again(self, run: ReindexRun) -> str | None:
+        """Nothing: workers are not asked for documents."""
+        return None
+
     def waits_for(self, run: ReindexRun) -> str | None:
         """Nothing: workers are not asked for documents."""
         return None

@@ -90,6 +90,14 @@ class ReindexedDocuments:
         catch_up(self.registry, source, target, since=run.started_at, fill=ask)
         return not self._wait()
 
+    def tried_again(self, run: ReindexRun) -> str | None:
+        """See :class:`~vidsearch.reindex.steps.Documents`."""
+        number, entry = self.fills.retried()
+        if entry is None:
+            return None
+        one = {Fill.of_entry(entry).video_id: entry.error}
+        return f"{number_of('document', number)} that workers try again{one_of(one)}"
+
     def waits_for(self, run: ReindexRun) -> str | None:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         if run.way == "copy":
@@ -105,9 +113,9 @@ class ReindexedDocuments:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         if run.way == "copy":
             return ()
-        lost = self._given_up(run.target)
         dead = find_unmade(self.registry, *self._both(run)).dead
-        dead = {id: error for id, error in dead.items() if id not in lost}
+        # Of one that is dead as well, workers may refuse the document until it is embedded again.
+        lost = {id: error for id, error in self._given_up(run.target).items() if id not in dead}
         said: list[str] = []
         if lost:
             said.append(

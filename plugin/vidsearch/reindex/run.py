@@ -135,8 +135,8 @@ class ReindexRun:
     error: ErrorRecord | None = None
     """Why the run stopped last; ``None`` while it goes on or has ended well."""
     waits_for: str | None = None
-    """What its swap waits for, but for the documents that workers make: videos that they have to
-    embed again first. Part of a sentence."""
+    """What it waits for that may take long: documents that workers try again after an error, or
+    videos that they have to embed again before the swap. Part of a sentence."""
     tries_again_at: float | None = None
     """When its process goes on, which waits as the engine is away or overloaded."""
     report: Json | None = field(default=None, hash=False)

@@ -32,6 +32,7 @@ Held = Callable[[], object]
 _S = TypeVar("_S", bound="RunSteps")
 _NOTE_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Report(Protocol):
@@ -67,6 +68,10 @@ class Documents(Protocol):
     def catch_up(self, run: ReindexRun, *, held: Held, back: bool = False) -> bool:
         """Bring into the target what changed in the source since the start of the run; ``back``:
         from the target into the source. ``False`` as for :meth:`fill`."""
+
+    def tried_again(self, run: ReindexRun) -> str | None:
+        """The documents that workers try again after an error, and may for long, as a place is
+        away: part of a sentence, ``None`` where there are none."""
 
     def waits_for(self, run: ReindexRun) -> str | None:
         """What searches find and the target is to get by workers that nobody has asked for it, as
@@ -215,33 +220,38 @@ class RunSteps:
 
     def _complete(self, lease: RunLease) -> bool:
         """As :meth:`_catch_up`, and wait for what searches find and the target still lacks."""
-        is_told = False
+        return self._waited_for(
+            lease,
+            lambda: self.documents.catch_up(lease.run, held=lease.held),
+            and_for=self.documents.waits_for,
+        )
 
-        def is_done() -> bool:
-            nonlocal is_told
-            run = lease.run
-            if not self.documents.catch_up(run, held=lease.held):
-                return False
-            waits_for = self.documents.waits_for(run)
-            if waits_for != run.waits_for:
-                run = lease.change(waits_for=waits_for)
-            if waits_for is not None and not is_told:
-                self.on_step(run)
-                is_told = True
-            return waits_for is None
-
-        return self._waited_for(lease, is_done)
-
-    def _waited_for(self, lease: RunLease, is_done: Callable[[], bool]) -> bool:
-        """Wait for workers, unless a worker waits itself: it may be the only one. Looks take the
-        cluster half of the time at most."""
+    def _waited_for(
+        self,
+        lease: RunLease,
+        is_done: Callable[[], bool],
+        *,
+        and_for: Callable[[ReindexRun], str | None] = lambda run: None,
+    ) -> bool:
+        """Wait for workers, and then for what ``and_for`` names, unless a worker waits itself: it
+        may be the only one. Looks take the cluster half of the time at most, but for long ones."""
+        told: set[bool] = set()
         while True:
             began = time.monotonic()
-            if is_done():
+            ended = is_done()
+            run = lease.run
+            waits_for = and_for(run) if ended else self.documents.tried_again(run)
+            if waits_for != run.waits_for:
+                run = lease.change(waits_for=waits_for)
+            if waits_for is not None and ended not in told:
+                self.on_step(run)
+                told.add(ended)
+            if ended and waits_for is None:
                 return True
-            if lease.run.background:
+            if run.background:
                 return False
-            time.sleep(max(_LOOK_SECONDS, time.monotonic() - began))
+            looked = time.monotonic() - began
+            time.sleep(min(max(_LOOK_SECONDS, looked), _LONGEST_PAUSE_SECONDS))
 
     def _check(self, lease: RunLease) -> None:
         run = lease.run
