@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidsearch.embeddings.frame_vectors import FrameVectors
 from vidsearch.errors import SourceNotFoundError
+from vidsearch.time_ranges import time_range
 
 if TYPE_CHECKING:
     from vidsearch.embeddings.store import EmbeddingStore
     from vidsearch.encoders import ModelIdentity
 
-__all__ = ["KeptVideo", "time_range"]
+__all__ = ["KeptVideo"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -23,17 +24,6 @@ _MOST_FACTS = 8
 """Entries of one kind that are kept per file: one per choice of languages, segments, …"""
 _SLICES = "slices"
 """The kind of the facts that tell in how many slices a file was embedded, by their length."""
-
-
-def time_range(number: int, *, count: int, seconds: float) -> tuple[float, float | None]:
-    """Begin and end of a slice. That of the last one is ``None``: it is known after decoding only.
-
-    Args:
-        number: of the slice, from 0.
-        count: of the video's slices.
-        seconds: length of all but the last one.
-    """
-    return number * seconds, None if number + 1 == count else (number + 1) * seconds
 
 
 class KeptVideo:

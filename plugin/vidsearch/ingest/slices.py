@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from vidsearch.config import IndexSettings
-from vidsearch.embeddings.kept_video import time_range
 from vidsearch.encoders import ModelIdentity
 from vidsearch.engines import Json
 from vidsearch.errors import IndexNotFoundError, SliceFailedError
 from vidsearch.ingest.board import Board
 from vidsearch.ingest.fill_board import Fill
 from vidsearch.registry.validation import NewVideo
+from vidsearch.time_ranges import time_range
 from vidsearch_mappings.registry import (
     GIVEN_UP,
     IN_PROGRESS,
