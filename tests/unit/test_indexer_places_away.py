@@ -279,6 +279,35 @@ def test_a_document_that_is_lost_while_the_question_is_open_comes_back_and_the_q
     assert stage.registry.get("a").content != content
 
 
+def retitled(stage: Stage) -> None:
+    stage.registry.register("a", uri=stage.registry.get("a").uri, fields={"title": "new"})
+
+
+@pytest.mark.parametrize("change", [rewritten, lost, retitled])
+def test_deletion_after_a_write_that_leaves_the_question_open_leaves_no_document(
+    stage: Stage,
+    away: Path,
+    change: Callable[[Stage], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    change(stage)
+    videos, put = open_videos_index(stage.engine, SETTINGS).name, stage.engine.put
+    written: list[str] = []
+
+    def put_then_delete(index: str, id: str, source: Any, **options: Any) -> Any:
+        revision = put(index, id, source, **options)
+        if index == videos:
+            written.append(id)
+            stage.registry.delete(id)
+        return revision
+
+    monkeypatch.setattr(stage.engine, "put", put_then_delete)
+    assert stage.ingest("a").status == "skipped"
+    assert written == ["a"]
+    assert stage.engine.get("videos", "a") is None
+    assert stage.registry.get("a").state is State.DELETED
+
+
 def test_a_retry_leaves_the_question_open(stage: Stage, away: Path) -> None:
     content = stage.registry.get("a").content
     given_up(stage, away)

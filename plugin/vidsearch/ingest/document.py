@@ -14,7 +14,15 @@ from vidsearch.index.videos_index import VideosIndex
 from vidsearch_mappings.registry import VideoRecord, to_stamp
 from vidsearch_mappings.videos import SUBTITLES
 
-__all__ = ["fields_of", "fingerprint", "lacking", "model_name", "video_document", "with_fields"]
+__all__ = [
+    "fields_of",
+    "fingerprint",
+    "is_whole",
+    "lacking",
+    "model_name",
+    "video_document",
+    "with_fields",
+]
 
 
 def fingerprint(
@@ -102,6 +110,13 @@ def _segment(segment: Segment) -> Json:
 def fields_of(source: Json, index: VideosIndex) -> Json:
     """A stored document without the vidsearch object."""
     return {name: value for name, value in source.items() if name != index.field}
+
+
+def is_whole(source: Json, index: VideosIndex) -> bool:
+    """Whether a stored document has its vectors; an engine that keeps vectors out of the source
+    could not write them back."""
+    video = source.get(index.field) or {}
+    return "vector" in video and "segments" in video
 
 
 def with_fields(record: VideoRecord, stored: Json, *, index: VideosIndex) -> Json:

@@ -27,7 +27,7 @@ from vidsearch.errors import (
 from vidsearch.index.targets import open_concrete
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.attempt import Attempt, Outcome
-from vidsearch.ingest.document import fields_of, video_document
+from vidsearch.ingest.document import fields_of, is_whole, video_document
 from vidsearch.ingest.embedders import Embedders, EncoderFor
 from vidsearch.ingest.field_values import explained_rejections
 from vidsearch.ingest.fill_board import Fill, FillBoard
@@ -170,9 +170,10 @@ class Filler:
     ) -> Json | None:
         """The object ``video`` that a worker wrote that was killed before it noted that."""
         stored = target.read(record.id, routing=record.routing)
-        found: Json = (stored.source.get(target.field) if stored else None) or {}
-        is_whole = "vector" in found and "segments" in found
-        return found if is_whole and found.get("fingerprint") == video.fingerprint else None
+        if stored is None or not is_whole(stored.source, target):
+            return None
+        found: Json = stored.source[target.field]
+        return found if found.get("fingerprint") == video.fingerprint else None
 
     def _embed(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from vidsearch.compare_and_set import until_unchanged
@@ -24,7 +24,7 @@ from vidsearch.index.replacement import open_or_attach
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent
-from vidsearch.ingest.document import video_document, with_fields
+from vidsearch.ingest.document import is_whole, video_document, with_fields
 from vidsearch.ingest.embedders import Embedders, EncoderFor
 from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
 from vidsearch.ingest.fill_board import FillBoard
@@ -152,8 +152,9 @@ class Indexer:
         planner, plan = self._planner(embedder), SlicePlan()
         with self._opener.opened(record, index, at=attempt.enter) as video:
             content, mark, unanswered = video.content, video.fingerprint, video.unanswered
-            if unanswered is not None and stored and _is_whole(stored, index):
-                self._with_fields(attempt, index, stored)
+            if unanswered is not None and stored and is_whole(stored.source, index):
+                _, written = self._with_fields(attempt, index, stored)
+                self._look_again(attempt, index, written)
                 attempt.enter("fetch")
                 raise unanswered
             if stored and _is_current(record, stored, mark, index):
@@ -180,6 +181,7 @@ class Indexer:
         written = self._write(attempt, index, document, stored)
         if unanswered is not None:
             _log.info("video %r: its document is made again of what was read before", record.id)
+            self._look_again(attempt, index, written)
             attempt.enter("fetch")
             raise unanswered
         after, fills = self._complete(
@@ -282,16 +284,33 @@ class Indexer:
     ) -> tuple[VideoRecord, tuple[str, ...]]:
         """Record the video as indexed, and mirror it to the other index of a reindex.
 
-        Where it was deleted or the index detached during the work, what was written after that is
-        removed again. Only a worker that is killed between its write and this leaves it behind.
-
         Returns the record, and the ids of what is asked for in another index.
         """
         record = attempt.record
-        try:
+        with self._removed_again(record, index, written):
             lease = attempt.keeper.finish()
             result["seconds"] = attempt.end()
             after = attempt.outlast(lambda: self._registry.complete(lease, **result))
+        try:
+            settle(self._registry, index, record.id, video=video)
+        except BackendError as error:  # the video is indexed nevertheless
+            _log.warning("video %r: its document was not looked at again: %s", record.id, error)
+        return after, self._mirror(attempt, index, after)
+
+    def _look_again(self, attempt: Attempt, index: VideosIndex, written: Revision) -> None:
+        """After the write of an attempt that does not complete the video."""
+        with self._removed_again(attempt.record, index, written):
+            attempt.outlast(attempt.keeper.renew)
+
+    @contextmanager
+    def _removed_again(
+        self, record: VideoRecord, index: VideosIndex, written: Revision
+    ) -> Iterator[None]:
+        """Around what tells the registry of a write: where the video was deleted or the index
+        detached during the work, what was written after that is removed again. Only a worker that
+        is killed between its write and this leaves it behind."""
+        try:
+            yield
         except LeaseLostError:
             current = self._registry.find(record.id)
             if current is None:
@@ -309,11 +328,6 @@ class Indexer:
             if index.attached:
                 index.remove(record.id, routing=record.routing)
             raise
-        try:
-            settle(self._registry, index, record.id, video=video)
-        except BackendError as error:  # the video is indexed nevertheless
-            _log.warning("video %r: its document was not looked at again: %s", record.id, error)
-        return after, self._mirror(attempt, index, after)
 
     def _mirror_end(self, id: str) -> None:
         """Nothing was written, but the other index may still have what was deleted before."""
@@ -351,13 +365,6 @@ def _check_attached(record: VideoRecord, stored: Document | None, index: VideosI
         )
 
 
-def _is_whole(stored: Document, index: VideosIndex) -> bool:
-    """Whether a document has its vectors; an engine that keeps vectors out of the source could not
-    write them back."""
-    video = stored.source.get(index.field) or {}
-    return "vector" in video and "segments" in video
-
-
 def _is_current(record: VideoRecord, stored: Document, mark: str, index: VideosIndex) -> bool:
     is_made = mark == (stored.source.get(index.field) or {}).get("fingerprint")
-    return is_made and _is_whole(stored, index) and record.is_current(mark, index=index.name)
+    return is_made and is_whole(stored.source, index) and record.is_current(mark, index=index.name)
