@@ -94,7 +94,7 @@ def register_video(
         id, uri=uri, fields=fields, routing=routing, priority=priority
     )
     own, problem = own_change(record, {"fields": fields}), None
-    index = index_to_write(services, [record]) if is_to_write(record, own) else None
+    index = index_to_write(services, record) if is_to_write(record, own) else None
     if index is not None:
         (written,) = write_fields(services.registry, index, [id], own={id: own})
         problem = written.error

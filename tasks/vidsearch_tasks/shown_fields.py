@@ -33,9 +33,18 @@ def with_fields_written(
         for own in [own_change(one.record, video)]
         if is_to_write(one.record, own)
     }
-    records = [one.record for one in registrations if one.record and one.id in changed]
-    if not records or (index := index_to_write(services, records)) is None:
+    if not changed:
         return list(registrations)
+    try:
+        index = services.open_index()
+    except (IndexNotFoundError, MappingConflictError) as error:
+        # A worker writes the fields of those that wait, and no other is to wait for them.
+        return [
+            replace(one, error=error)
+            if one.id in changed and one.record and lack_fields(one.record)
+            else one
+            for one in registrations
+        ]
     after = write_fields(services.registry, index, list(changed), own=changed)
     written = {one.id: one for one in after}
     # What is refused is a registered video all the same, which a worker may have to embed.
@@ -50,14 +59,15 @@ def with_fields_written(
     ]
 
 
-def index_to_write(services: Services, records: Sequence[VideoRecord]) -> VideosIndex | None:
-    """What fields go into; ``None`` where it cannot be opened and all wait for a worker anyway."""
+def index_to_write(services: Services, record: VideoRecord) -> VideosIndex | None:
+    """What fields go into; ``None`` where it cannot be opened and the video waits for a worker
+    anyway."""
     from vidsearch.ingest import lack_fields
 
     try:
         return services.open_index()
     except (IndexNotFoundError, MappingConflictError):
-        if any(map(lack_fields, records)):
+        if lack_fields(record):
             raise
         return None
 

@@ -15,6 +15,7 @@ from vidsearch.errors import (
     BackendError,
     BulkError,
     DocumentRejectedError,
+    IndexNotFoundError,
     MappingConflictError,
     RegistryError,
 )
@@ -76,6 +77,12 @@ def test_an_index_that_cannot_be_opened_keeps_no_video_that_waits_from_being_que
     services: Any = application
     record = register_video("a", uri=str(clip), fields={"title": "newer"}, services=services)
     assert (record.state, record.fields["title"]) == (State.QUEUED, "newer")
+    stage.registry.complete(stage.registry.claim("a", owner="w"), fingerprint="f")
+    new = [NewVideo("a", str(clip), {"title": "newest"}), NewVideo("d", "/d.mp4", {})]
+    one, two = application.register(new)
+    assert isinstance(one.error, IndexNotFoundError)
+    assert two.error is None
+    assert stage.registry.get("d").state is State.QUEUED
 
 
 def register(stage: Stage, uri: Path, **fields: Any) -> list[str]:
