@@ -17,7 +17,7 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.ingest.document import fields_of, is_whole, with_fields
+from vidsearch.ingest.document import fields_of, with_fields
 from vidsearch.ingest.field_values import explained, refuse_changed_numbers
 from vidsearch.ingest.mirror import mirror_to_others
 from vidsearch.registry.field_change import FieldChange
@@ -126,7 +126,7 @@ def _write_batch(
     wanted: dict[str, list[Json]] = {}
     for id in ids:
         record, document = records.get(id), documents.get(id)
-        is_shown = document is not None and is_whole(document.source, index)
+        is_shown = document is not None and "vector" in (document.source.get(index.field) or {})
         if record is not None and not is_shown and lack_fields(record):
             lost.append(id)
         elif (
